@@ -1,0 +1,94 @@
+"""A plugin-first runtime for everything scarce that a Python application uses.
+
+The public names below are resolved on first use, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from framework.hookspecs import hookimpl, hookspec
+    from framework.host import Framework
+    from framework.ledger import Ledger
+    from framework.plugins import Plugin, PluginContextManager, PluginManager, plugin
+    from framework.protocols import AllocationStrategy, CleanupParticipant, CommandContext, MetricsCollector
+    from framework.records import LeaseRecord, PluginMetadata, PluginState, PluginType, ResourceStatus, Usage
+    from framework.requests import check_size
+    from framework.resources import Resource, ResourceProvider, creates
+    from framework.telemetry import MetricsManager, PluginMonitor, get_logger
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AllocationStrategy": "protocols",
+    "CleanupParticipant": "protocols",
+    "CommandContext": "protocols",
+    "Framework": "host",
+    "LeaseRecord": "records",
+    "Ledger": "ledger",
+    "MetricsCollector": "protocols",
+    "MetricsManager": "telemetry",
+    "Plugin": "plugins",
+    "PluginContextManager": "plugins",
+    "PluginManager": "plugins",
+    "PluginMetadata": "records",
+    "PluginMonitor": "telemetry",
+    "PluginState": "records",
+    "PluginType": "records",
+    "Resource": "resources",
+    "ResourceProvider": "resources",
+    "ResourceStatus": "records",
+    "Usage": "records",
+    "check_size": "requests",
+    "creates": "resources",
+    "get_logger": "telemetry",
+    "hookimpl": "hookspecs",
+    "hookspec": "hookspecs",
+    "plugin": "plugins",
+}
+
+__all__ = [
+    "AllocationStrategy",
+    "CleanupParticipant",
+    "CommandContext",
+    "Framework",
+    "LeaseRecord",
+    "Ledger",
+    "MetricsCollector",
+    "MetricsManager",
+    "Plugin",
+    "PluginContextManager",
+    "PluginManager",
+    "PluginMetadata",
+    "PluginMonitor",
+    "PluginState",
+    "PluginType",
+    "Resource",
+    "ResourceProvider",
+    "ResourceStatus",
+    "Usage",
+    "check_size",
+    "creates",
+    "get_logger",
+    "hookimpl",
+    "hookspec",
+    "plugin",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        msg = f"module 'framework' has no attribute {name!r}; it has {', '.join(__all__)}"
+        raise AttributeError(msg) from None
+    import importlib
+
+    value = getattr(importlib.import_module(f"framework.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,5 @@
+"""Plugins: the class that authors extend, and the manager that loads, starts, isolates and stops them."""
+
+from framework.plugins.base import Plugin, PluginContextManager, plugin
+
+__all__ = ["Plugin", "PluginContextManager", "plugin"]

@@ -1,0 +1,93 @@
+"""`Plugin`, the class that plugin authors extend, the decorator `plugin`, and `PluginContextManager`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, ClassVar, TypeVar
+
+from framework.errors import PluginError
+from framework.records import PluginMetadata, PluginType
+
+T = TypeVar("T", bound="Plugin")
+
+
+class Plugin:
+    """Base of every plugin.
+
+    A plugin says what it is either in the `plugin.toml` of its package or with the decorator `plugin`, never both. It
+    contributes by methods marked with `hookimpl`, named after the hooks. Nothing has to be overridden.
+    """
+
+    _metadata: ClassVar[PluginMetadata | None] = None
+
+    settings: Any = None
+    """What the configuration says under `plugins: <name>:`, validated by the manifest's settings model.
+
+    Set before `initialize`. An instance of the model where the manifest names one, else a plain dictionary.
+    """
+
+    @property
+    def metadata(self) -> PluginMetadata:
+        """What the plugin says of itself.
+
+        Raises:
+            PluginError: It has neither a decorator nor a manifest.
+        """
+        if self._metadata is None:
+            raise PluginError(
+                f"{type(self).__qualname__} has no metadata.",
+                "Decorate it with @plugin(name=…, …), or put a plugin.toml into its package.",
+            )
+        return self._metadata
+
+    async def initialize(self) -> None:
+        """Make ready; called once, before anything is registered. What fails here disables this plugin only."""
+
+    async def cleanup(self) -> None:
+        """Give everything back; called once after `initialize` succeeded, when all leases are released."""
+
+
+def plugin(
+    name: str,
+    version: str,
+    description: str,
+    author: str,
+    plugin_type: PluginType,
+    dependencies: list[str] | None = None,
+) -> Callable[[type[T]], type[T]]:
+    """Declare what a plugin class is, in code, for plugins without a `plugin.toml`.
+
+    Args:
+        name: The plugin's name, also its section in the configuration.
+        version: The plugin's own version.
+        description: One sentence.
+        author: Who to ask.
+        plugin_type: What the plugin is for.
+        dependencies: Names of plugins, or of what plugins provide, that must be active first.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        entry_point = f"{cls.__module__}.{cls.__qualname__}"
+        cls._metadata = PluginMetadata(
+            name, version, description, author, list(dependencies or ()), plugin_type, entry_point
+        )
+        return cls
+
+    return decorate
+
+
+class PluginContextManager:
+    """Initializes one plugin on entry, returns it, and cleans it up on exit."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self.plugin = plugin
+
+    async def __aenter__(self) -> Plugin:
+        await self.plugin.initialize()
+        return self.plugin
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.plugin.cleanup()

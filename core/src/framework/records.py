@@ -1,0 +1,174 @@
+"""The frozen records and the closed vocabularies that cross the seam between kernel, plugins and applications."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+PLUGIN_API = 1
+"""Version of the plugin interface. It rises only when a plugin written for the former number would break."""
+
+
+class PluginType(enum.Enum):
+    """What a plugin is for."""
+
+    PROVIDER = "provider"
+    PROCESSOR = "processor"
+    STORAGE = "storage"
+    MONITOR = "monitor"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginMetadata:
+    """What a plugin says of itself, by decorator or by manifest.
+
+    `dependencies` holds the hard requirements: names of plugins or of what plugins provide, each with an
+    optional version range (`"file"`, `"file.temp"`, `"file>=0.1,<1"`). `entry_point` is `module.Class`.
+    """
+
+    name: str
+    version: str
+    description: str
+    author: str
+    dependencies: list[str]
+    plugin_type: PluginType
+    entry_point: str
+
+
+class PluginState(enum.Enum):
+    """How far a plugin got."""
+
+    DISCOVERED = "discovered"  # installed and enabled, not imported yet
+    DISABLED = "disabled"  # not enabled by the configuration
+    BLOCKED = "blocked"  # something it requires is missing or broken
+    LOADED = "loaded"  # imported and instantiated, not started
+    ACTIVE = "active"  # started, its contributions registered
+    FAILED = "failed"  # broke; the record says in which phase and why
+    STOPPED = "stopped"  # was active, cleaned up
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRecord:
+    """One row of `framework plugins list`: a plugin, its state, and for anything broken the reason."""
+
+    name: str
+    version: str
+    type: str
+    state: PluginState
+    provides: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    distribution: str = ""
+    description: str = ""
+    phase: str = ""
+    reason: str = ""
+    traceback: str = ""
+
+
+class Allocation(enum.Enum):
+    """First axis of a lease's state: does it hold something that must be given back?"""
+
+    INTENT = "intent"
+    HELD = "held"
+    RELEASING = "releasing"
+    RELEASED = "released"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+class Usage(enum.Enum):
+    """Second axis of a lease's state: what is a held resource doing?"""
+
+    AVAILABLE = "available"
+    DEPLOYED = "deployed"
+    BUSY = "busy"
+    BLOCKED = "blocked"
+    ERROR = "error"
+
+
+class ResourceStatus(enum.Enum):
+    """The one word that users see: the usage of a held resource, else `error` or `released`."""
+
+    AVAILABLE = "available"
+    DEPLOYED = "deployed"
+    BUSY = "busy"
+    BLOCKED = "blocked"
+    ERROR = "error"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """A snapshot of one lease. `acquired_at` is seconds since the epoch, `size` is in bytes."""
+
+    id: int
+    kind: str
+    name: str
+    owner: str
+    size: int
+    acquired_at: float
+    allocation: Allocation
+    status: ResourceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerStatistics:
+    """Counts since the ledger was made; `held_bytes` and the mappings are of now."""
+
+    acquired: int
+    released: int
+    failed: int
+    repeated_releases: int
+    held: int
+    held_bytes: int
+    held_by_kind: Mapping[str, int]
+    held_by_owner: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a kind, read from the signature of the method that creates it."""
+
+    name: str
+    type: str
+    required: bool
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KindRecord:
+    """One kind of resource: what it is, who provides it, which parameters a request takes."""
+
+    kind: str
+    plugin: str
+    description: str
+    parameters: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CleanupOutcome:
+    """What one participant answered to a cleanup request; `claimed_bytes` is its own word, not a measurement."""
+
+    participant: str
+    claimed_bytes: int
+    duration_s: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanupReport:
+    """The outcome of one cleanup request; `freed_bytes` is the measured fall of this process' resident set."""
+
+    aggressive: bool
+    reason: str
+    freed_bytes: int
+    outcomes: tuple[CleanupOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceClass:
+    """Pooled entities that are alike: what an allocation strategy ranks. Levels run from 1 to 10."""
+
+    type: str
+    capabilities: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)

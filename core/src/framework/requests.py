@@ -1,0 +1,146 @@
+"""What a request for a resource may say: the parameters of a kind, read from a method's signature, and their checks."""
+
+from __future__ import annotations
+
+import collections.abc
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from framework.errors import InvalidRequestError, ResourceLimitError, did_you_mean
+from framework.records import Parameter
+
+NAME_LIMIT = 200
+"""Most characters in a resource's name; what every file system and /dev/shm can hold with a prefix."""
+
+
+def check_name(kind: str, name: object) -> None:
+    """Refuse a name that could not be a file name, or could not be shown.
+
+    Raises:
+        InvalidRequestError: It is not a printable string of 1 to 200 characters without `/`.
+    """
+    if isinstance(name, str) and 0 < len(name) <= NAME_LIMIT and name.isprintable() and "/" not in name:
+        return
+    raise InvalidRequestError(
+        f"{kind} got the name {_shown(name)}; allowed: 1 to {NAME_LIMIT} printable characters without '/'.",
+        "Choose another name, or leave it out to have one made up.",
+        resource=kind,
+    )
+
+
+def check_size(kind: str, size: int, *, at_most: int | None = None, of: str = "this machine") -> None:
+    """Refuse a size in bytes that is negative or larger than there is.
+
+    Raises:
+        InvalidRequestError: It is negative.
+        ResourceLimitError: It is larger than `at_most`, which is what `of` has.
+    """
+    if size < 0:
+        raise InvalidRequestError(
+            f"{kind} got size {size}; the least allowed is 0 bytes.", "Ask for 0 or more.", resource=kind
+        )
+    if at_most is not None and size > at_most:
+        raise ResourceLimitError(
+            f"{kind} got size {size}, but {of} has {at_most} bytes.", "Ask for less, or make room.", resource=kind
+        )
+
+
+class Signature:
+    """The parameters of one kind. Built once; checking a request is then a few set operations."""
+
+    def __init__(self, kind: str, method: Callable[..., Any]) -> None:
+        self.kind = kind
+        self.summary = (inspect.getdoc(method) or "").partition("\n")[0]
+        found = list(inspect.signature(method).parameters.values())[1:]  # without self
+        self._method = method
+        self._names = tuple(parameter.name for parameter in found)
+        self._known = frozenset(self._names)
+        # a name can be made up, so it is never missing
+        self._required = frozenset(p.name for p in found if p.default is p.empty and p.name != "name")
+        self.parameters = tuple(
+            Parameter(
+                p.name, str(p.annotation), p.name in self._required, "" if p.default is p.empty else repr(p.default)
+            )
+            for p in found
+        )
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
+    @functools.cached_property
+    def _types(self) -> dict[str, tuple[type, ...]]:
+        hints = typing.get_type_hints(self._method)
+        return {name: accepted for name in self._names if (accepted := _runtime_types(hints.get(name, Any)))}
+
+    def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name.
+
+        Raises:
+            InvalidRequestError: One is unknown, missing, given twice, or of the wrong type.
+        """
+        given = dict(zip(self._names, args, strict=False)) if args else {}
+        if len(args) > len(self._names) or given.keys() & kwargs.keys():
+            raise InvalidRequestError(
+                f"{self.kind} got too many arguments; allowed: {', '.join(self._names)}, each once.", resource=self.kind
+            )
+        given.update(kwargs)
+        if not given.keys() <= self._known:
+            raise self._unknown(given)
+        if not self._required <= given.keys():
+            missing = ", ".join(sorted(self._required - given.keys()))
+            raise InvalidRequestError(
+                f"{self.kind} needs {missing}, which was not given.", f"Pass {missing}=….", resource=self.kind
+            )
+        for name, value in given.items():
+            self._check(name, value)
+        return given
+
+    def _check(self, name: str, value: object) -> None:
+        accepted = self._types.get(name)
+        # bool is an int to isinstance, but size=True is a mistake
+        if accepted and (not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted)):
+            raise InvalidRequestError(
+                f"{self.kind} got {name}={_shown(value)}, a {type(value).__name__}; allowed: {_spelled(accepted)}.",
+                resource=self.kind,
+            )
+        if name == "size" and isinstance(value, int):
+            check_size(self.kind, value)
+        elif name == "name" and value is not None:
+            check_name(self.kind, value)
+
+    def _unknown(self, given: Mapping[str, Any]) -> InvalidRequestError:
+        name = sorted(given.keys() - self._known)[0]
+        return InvalidRequestError(
+            f"{self.kind} got the unknown parameter {name!r}; allowed: {', '.join(self._names)}.",
+            did_you_mean(name, self._known),
+            resource=self.kind,
+        )
+
+
+def _runtime_types(hint: Any) -> tuple[type, ...]:
+    """Return the classes that `isinstance` can test an annotation by; none where anything goes."""
+    origin = typing.get_origin(hint)
+    if origin in {types.UnionType, typing.Union}:
+        parts = [_runtime_types(part) for part in typing.get_args(hint)]
+        return tuple(one for part in parts for one in part) if all(parts) else ()
+    if origin is typing.Literal:
+        return tuple({type(value) for value in typing.get_args(hint)})
+    known = origin or hint
+    if known is float:
+        return (float, int)
+    if known is collections.abc.Callable:
+        return (collections.abc.Callable,)
+    return (known,) if isinstance(known, type) else ()
+
+
+def _spelled(accepted: tuple[type, ...]) -> str:
+    return " or ".join("None" if one is types.NoneType else one.__name__ for one in accepted)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
