@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from framework.errors import ResourceLimitError, ResourceUnavailableError
+from plugin_memory.limits import check_memory, check_shared_memory, control_group_limit, physical_memory
+
+
+def process(tmp_path: Path, groups: str, mounts: str) -> str:
+    directory = tmp_path / "proc"
+    directory.mkdir()
+    (directory / "cgroup").write_text(groups)
+    (directory / "mountinfo").write_text(mounts)
+    return str(directory)
+
+
+def group(directory: Path, name: str, text: str) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_text(text)
+
+
+def mount(root: str, point: Path, kind: str, options: str = "rw") -> str:
+    escaped = str(point).replace(" ", "\\040")
+    return f"36 25 0:31 {root} {escaped} rw,nosuid shared:9 - {kind} cgroup {options}\n"
+
+
+def test_version_2_is_the_least_of_all_ancestors(tmp_path: Path) -> None:
+    top = tmp_path / "cgroup"
+    group(top / "a" / "b", "memory.max", "max\n")
+    group(top / "a", "memory.max", "1000\n")
+    assert control_group_limit(process(tmp_path, "0::/a/b\n", mount("/", top, "cgroup2"))) == 1000
+
+
+def test_version_2_without_any_limit_is_none(tmp_path: Path) -> None:
+    top = tmp_path / "cgroup"
+    group(top / "a", "memory.max", "max\n")
+    assert control_group_limit(process(tmp_path, "0::/a\n", mount("/", top, "cgroup2"))) is None
+
+
+def test_the_root_of_the_mount_is_taken_off_the_path(tmp_path: Path) -> None:
+    top = tmp_path / "with space"
+    group(top / "c", "memory.max", "77\n")
+    group(top, "memory.max", "500\n")
+    assert control_group_limit(process(tmp_path, "0::/outer/c\n", mount("/outer", top, "cgroup2"))) == 77
+
+
+def test_a_path_outside_the_mount_means_the_mount_itself(tmp_path: Path) -> None:
+    top = tmp_path / "cgroup"
+    group(top, "memory.max", "500\n")
+    assert control_group_limit(process(tmp_path, "0::/../other\n", mount("/", top, "cgroup2"))) == 500
+
+
+def test_version_1_uses_what_its_ancestors_leave(tmp_path: Path) -> None:
+    top = tmp_path / "memory"
+    group(top / "a", "memory.stat", "cache 5\nhierarchical_memory_limit 4096\ntotal_cache 9\n")
+    groups = "9:name=systemd:/\n4:cpu,memory:/a\n0::/\n"
+    mounts = mount("/", tmp_path / "v2", "cgroup2") + mount("/", top, "cgroup", "rw,cpu,memory")
+    assert control_group_limit(process(tmp_path, groups, mounts)) == 4096
+
+
+def test_version_1_without_a_limit_is_none(tmp_path: Path) -> None:
+    top = tmp_path / "memory"
+    group(top, "memory.stat", "hierarchical_memory_limit 9223372036854771712\n")
+    assert control_group_limit(process(tmp_path, "4:memory:/\n", mount("/", top, "cgroup", "rw,memory"))) is None
+
+
+def test_a_machine_without_control_groups_is_none(tmp_path: Path) -> None:
+    assert control_group_limit(str(tmp_path / "missing")) is None
+
+
+def test_a_real_nested_group_is_obeyed() -> None:
+    parent = own_memory_group()
+    child = f"{parent}/framework-test-{os.getpid()}"
+    try:
+        os.mkdir(child)
+    except OSError as error:
+        pytest.skip(f"needs to create a control group below {parent}: {error}")
+    try:
+        with open(f"{child}/memory.limit_in_bytes", "w") as file:
+            file.write(str(256 << 20))
+        os.mkdir(f"{child}/inner")
+        found = answer_inside(f"{child}/inner", 300 << 20)
+    finally:
+        os.rmdir(f"{child}/inner")
+        os.rmdir(child)
+    assert found == [str(256 << 20), f"{300 << 20}, but the control group of this process has {256 << 20} bytes"]
+
+
+def own_memory_group() -> str:
+    with open("/proc/self/cgroup") as file:
+        rows = [line.strip().split(":", 2) for line in file]
+    for _, controllers, path in rows:
+        if "memory" in controllers.split(",") and os.path.isdir(f"/sys/fs/cgroup/memory{path}"):
+            return f"/sys/fs/cgroup/memory{path}".rstrip("/")
+    pytest.skip("needs the memory controller of control groups version 1")
+
+
+def answer_inside(group: str, size: int) -> list[str]:
+    program = (
+        "import os, sys\n"
+        "open(sys.argv[1] + '/cgroup.procs', 'w').write(str(os.getpid()))\n"
+        "from plugin_memory.limits import check_memory, control_group_limit\n"
+        "print(control_group_limit())\n"
+        "try:\n"
+        "    check_memory('memory.buffer', int(sys.argv[2]))\n"
+        "except Exception as error:\n"
+        "    print(error.problem.partition('got size ')[2].rstrip('.'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, group, str(size)], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.splitlines()
+
+
+def test_physical_memory_agrees_with_the_kernel() -> None:
+    with open("/proc/meminfo") as file:
+        total = int(file.readline().split()[1]) * 1024
+    assert physical_memory() == total
+
+
+def test_a_small_size_is_never_refused() -> None:
+    check_memory("memory.buffer", 1)
+    check_shared_memory("memory.shared", 1)
+
+
+def test_a_directory_that_cannot_be_asked_does_not_limit() -> None:
+    check_shared_memory("memory.shared", 1 << 50, directory="/nonexistent")
+
+
+def test_shared_memory_is_limited_by_what_its_directory_can_hold(tmp_path: Path) -> None:
+    found = os.statvfs(tmp_path)
+    everything, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+    with pytest.raises(ResourceLimitError, match=rf"has {everything} bytes"):
+        check_shared_memory("memory.shared", everything + 1, directory=str(tmp_path))
+    if free < everything:
+        with pytest.raises(ResourceUnavailableError, match=r"has \d+ bytes free"):
+            check_shared_memory("memory.shared", everything, directory=str(tmp_path))
