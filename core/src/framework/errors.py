@@ -23,12 +23,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the sentence "Did you mean …?" for the nearest known word, or nothing."""
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is most like a misspelt one, or nothing when none is like it."""
     import difflib  # only when something already went wrong
 
-    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"Did you mean {nearest[0]!r}?" if nearest else ""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the sentence "Did you mean …?" for the nearest known word, or nothing."""
+    found = nearest(word, known)
+    return f"Did you mean {found!r}?" if found else ""
 
 
 class FrameworkError(Exception):

@@ -113,7 +113,7 @@ class Signature:
             check_name(self.kind, value)
 
     def _unknown(self, given: Mapping[str, Any]) -> InvalidRequestError:
-        name = sorted(given.keys() - self._known)[0]
+        name = min(given.keys() - self._known)
         return InvalidRequestError(
             f"{self.kind} got the unknown parameter {name!r}; allowed: {', '.join(self._names)}.",
             did_you_mean(name, self._known),

@@ -1,4 +1,4 @@
-"""`Resource`, what is lent; `ResourceProvider`, who lends it; `creates`, which ties a kind to the method that makes one.
+"""`Resource`, what is lent; `ResourceProvider`, who lends it; `creates`, which ties a kind to a method that makes one.
 
 A provider works alone (`initialize`, `create_…`, `cleanup`) and in a host, which gives it the host's ledger and calls
 `create` with the kind. Both ways go through the same wrapper, so every resource there is has a lease.
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import anyio
 
@@ -162,7 +162,7 @@ def creates(kind: str) -> Callable[[Factory[S, P, R]], Factory[S, P, R]]:
             return await provider._lend(lease, method, arguments)  # noqa: SLF001 - the two halves of one thing
 
         create.request_signature = signature  # type: ignore[attr-defined]  # a function attribute, read by kinds()
-        return create
+        return cast("Factory[S, P, R]", create)
 
     return decorate
 
@@ -233,7 +233,7 @@ class ResourceProvider:
             attribute, _ = self._factories[kind]
         except KeyError:
             raise UnknownKindError(
-                f"{self._title()} does not create {kind!r}; it creates {', '.join(sorted(self._factories)) or 'nothing'}.",
+                f"{self._title()} does not create {kind!r}; it creates {', '.join(sorted(self._factories))}.",
                 did_you_mean(kind, self._factories),
                 resource=kind,
             ) from None

@@ -1,8 +1,9 @@
 """Counting, timing and logging: `MetricsManager`, `PluginMonitor`, `get_logger`.
 
-Measurements are kept in cells of our own, because an OpenTelemetry `add` costs as much as some 80 dictionary increments.
-Counters reach OpenTelemetry through observable callbacks, which read the cells when an exporter asks; histograms, which
-OpenTelemetry cannot observe, are recorded directly and are therefore kept off hot paths. Without an SDK both do nothing.
+Measurements are kept in cells of our own, because an OpenTelemetry `add` costs as much as some 80 dictionary
+increments. Counters reach OpenTelemetry through observable callbacks, which read the cells when an exporter asks;
+histograms, which OpenTelemetry cannot observe, are recorded directly and are therefore kept off hot paths. Without an
+SDK both do nothing.
 
 Log events are named `noun_verb` and go through structlog to the standard library's logger `framework`, so that an
 application decides where they go; `configure_logging` is for programs that have nothing of their own.
@@ -36,11 +37,26 @@ def get_logger() -> BoundLogger:
             structlog.stdlib.filter_by_level,
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.add_log_level,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            _for_any_formatter,
         ],
         cache_logger_on_first_use=True,
     )
     return logger
+
+
+class Event(dict[str, Any]):
+    """What is logged: a mapping for structlog's formatters, one readable line for any other."""
+
+    def __str__(self) -> str:
+        rest = " ".join(f"{key}={value}" for key, value in self.items() if key not in {"event", "level"})
+        return f"{self.get('event')} {rest}".rstrip()
+
+
+def _for_any_formatter(logger: Any, name: str, event: Any) -> Any:
+    from structlog.stdlib import ProcessorFormatter
+
+    (wrapped,), options = ProcessorFormatter.wrap_for_formatter(logger, name, event)
+    return (Event(wrapped),), options
 
 
 def configure_logging(level: str = "warning", style: str = "console") -> None:

@@ -1,0 +1,83 @@
+"""The `framework` command: the kernel's own nouns, and whatever commands plugins add.
+
+Exit codes: 0 ok, 1 tasks failed, 2 usage or configuration, 3 resources missing for now, 4 missing for good, 5 limit or
+out of memory, 6 plugin fault, 7 refused by policy, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import click
+
+from framework import __version__
+from framework.cli.context import Context
+from framework.cli.groups import RootGroup
+from framework.errors import FrameworkError
+
+INTERRUPTED = 130
+FAILED = 1
+
+
+@click.group(
+    cls=RootGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Acquire, observe, limit and give back everything scarce that an application uses.",
+)
+@click.version_option(__version__, prog_name="framework")
+@click.option("--config", metavar="FILE", help="Configuration file; default: FRAMEWORK_CONFIG, or framework.yaml here.")
+@click.option(
+    "--set", "flags", metavar="KEY=VALUE", multiple=True, help="Override one setting, as plugins.file.roots=[/x]."
+)
+@click.pass_context
+def root(ctx: click.Context, config: str | None, flags: tuple[str, ...]) -> None:
+    """Remember how the command line wants to be configured; nothing is read before a command needs it."""
+    ctx.obj = Context(config, flags)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    code = run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _reader_left()
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        result = root.main(args=arguments, prog_name="framework", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("framework: interrupted", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        return _reader_left()
+    except (FrameworkError, ExceptionGroup) as error:
+        errors = list(_leaves(error))
+        if not all(isinstance(one, FrameworkError) for one in errors):
+            raise
+        for one in errors:
+            click.echo(f"framework: error: {one}", err=True)
+        return max(one.exit_code for one in errors if isinstance(one, FrameworkError))
+    return result if isinstance(result, int) else 0
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if isinstance(error, ExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
+
+
+def _reader_left() -> int:
+    """Let the interpreter flush into nowhere at exit: who reads our output has gone, as `head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED

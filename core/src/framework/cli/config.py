@@ -1,0 +1,113 @@
+"""`framework config`: what the configuration says, where from, and whether it is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from framework.cli.context import Context
+from framework.cli.groups import NounGroup
+from framework.errors import FrameworkError, SettingsError
+from framework.manifest import Manifest
+from framework.records import PluginState
+from framework.settings import KEYS, PREFIX, Value, validated
+
+
+@click.group(cls=NounGroup, name="config", help="Show, check and explain the configuration.")
+def command() -> None:
+    """Hold the commands below."""
+
+
+@command.command("show")
+@click.pass_obj
+def show(context: Context) -> None:
+    """Show every setting that is in force, with where it came from."""
+    settings = context.settings
+    keys = dict.fromkeys([*sorted(settings.origins), *(key for key in KEYS if settings.origins.get(key) is None)])
+    rows = [_row(key, settings.explain(key)) for key in keys if not _covered(key, settings.origins)]
+    context.emit(rows, columns=("key", "value", "source"))
+
+
+@command.command("explain")
+@click.argument("key")
+@click.pass_obj
+def explain(context: Context, key: str) -> None:
+    """Explain one setting: its value, where it came from, what it overrode, and what it means."""
+    found = context.settings.explain(key)
+    row = _row(key, found)
+    row["overridden"] = [f"{value!r} from {source}" for value, source in found.overridden]
+    if key in KEYS:
+        row |= {"doc": KEYS[key].doc, "allowed": KEYS[key].allowed, "default": KEYS[key].default}
+    row["environment"] = PREFIX + key.upper().replace(".", "__")
+    context.emit(row)
+
+
+@command.command("check")
+@click.pass_obj
+def check(context: Context) -> None:
+    """Check the whole configuration, the settings of every enabled plugin included; exits with 2 when it is wrong."""
+    inventory = context.inventory
+    faults: list[Exception] = []
+    for name in sorted(context.settings.enabled(context.found.first_party())):
+        record = inventory.records[name]
+        if record.state is PluginState.FAILED:
+            faults.append(SettingsError(record.reason, plugin=name))
+        elif name in inventory.manifests:
+            try:
+                model = _model(inventory.manifests[name])
+                if model is not None:
+                    validated(context.settings.section(name), model, name)
+            except FrameworkError as error:
+                faults.append(error)
+    if faults:
+        msg = "checking the configuration"
+        raise ExceptionGroup(msg, faults)
+    context.message("framework: the configuration is right")
+
+
+@command.command("schema")
+@click.pass_obj
+def schema(context: Context) -> None:
+    """Print the JSON schema of the configuration, with the settings of every installed plugin."""
+    if context.format == "table":
+        context.format = "json"
+    tree: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": {}}
+    for key, one in KEYS.items():
+        *parents, leaf = key.split(".")
+        node = tree["properties"]
+        for parent in parents:
+            section = node.setdefault(parent, {"type": "object", "additionalProperties": False, "properties": {}})
+            node = section["properties"]
+        node[leaf] = {**one.schema, "description": one.doc} | ({} if one.default is None else {"default": one.default})
+    sections = {name: _section(one, context) for name, one in sorted(context.found.manifests.items())}
+    tree["properties"]["plugins"]["properties"] = {name: one for name, one in sections.items() if one is not None}
+    context.emit({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "framework", **tree})
+
+
+def _section(manifest: Manifest, context: Context) -> dict[str, Any] | None:
+    if context.inventory.records[manifest.name].state is PluginState.DISABLED:
+        return None  # only what the configuration enables is ever imported
+    try:
+        model = _model(manifest)
+    except FrameworkError as error:
+        context.message(f"framework: the schema lacks plugin {manifest.name!r}: {error}")
+        return None
+    found: dict[str, Any] = model.model_json_schema() if model is not None else {"type": "object"}
+    found.setdefault("properties", {})["enabled"] = {"type": "boolean", "default": True}
+    return {"anyOf": [found, {"type": "null"}]}
+
+
+def _model(manifest: Manifest) -> Any:
+    from framework.plugins import loading
+
+    return loading.load_object(manifest.settings, manifest.name) if manifest.settings else None
+
+
+def _row(key: str, found: Value) -> dict[str, Any]:
+    return {"key": key, "value": found.value, "source": found.source}
+
+
+def _covered(key: str, origins: Any) -> bool:
+    """Return whether a key of the kernel is only the parent of keys that are shown themselves."""
+    return key not in origins and any(one.startswith(f"{key}.") for one in origins)

@@ -1,0 +1,65 @@
+"""`Context`: what every command finds in `click.Context.obj`."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from framework import discovery, inventory
+from framework.cli import output
+from framework.settings import Settings
+
+if TYPE_CHECKING:
+    from framework.host import Framework
+
+
+class Context:
+    """The command line's configuration, read when first needed, and its output."""
+
+    def __init__(self, config: str | None = None, flags: tuple[str, ...] = ()) -> None:
+        self.config = config
+        self.flags = flags
+        self.format = output.TABLE
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The merged configuration.
+
+        Raises:
+            SettingsError: It cannot be used.
+        """
+        return Settings.load(self.config, flags=self.flags)
+
+    @functools.cached_property
+    def found(self) -> discovery.Discovery:
+        """Every plugin that is installed."""
+        return discovery.discover(folders=self.settings.plugin_folders)
+
+    @functools.cached_property
+    def inventory(self) -> inventory.Inventory:
+        """One row for each plugin, without importing any."""
+        return inventory.take(self.found, self.settings)
+
+    @property
+    def interactive(self) -> bool:
+        """True when messages go to a terminal."""
+        return sys.stderr.isatty()
+
+    def open(self) -> Framework:
+        """Return a host for this configuration; events at the configured level go to standard error."""
+        from framework.host import Framework
+        from framework.telemetry import configure_logging
+
+        configure_logging(self.settings.get("logging.level"), self.settings.get("logging.style"))
+        return Framework(self.settings)
+
+    def emit(self, data: object, *, columns: tuple[str, ...] = ()) -> None:
+        """Print data in the format that the user chose."""
+        click.echo(output.render(data, self.format, columns))
+
+    def message(self, text: str) -> None:
+        """Print a line for people to standard error."""
+        click.echo(text, err=True)

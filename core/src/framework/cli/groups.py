@@ -1,0 +1,120 @@
+"""Click groups: nouns that are imported only when used, commands of plugins, and `-o` on every command."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+
+import click
+
+from framework.cli import output
+from framework.cli.context import Context
+from framework.errors import FrameworkError, PluginError
+from framework.inventory import Inventory
+from framework.records import PluginRecord, PluginState
+
+NOUNS = {
+    "plugins": "List and show what is installed.",
+    "resources": "Show what can be acquired.",
+    "config": "Show, check and explain the configuration.",
+    "completion": "Print the shell's completion script.",
+}
+"""The kernel's own commands; each is the object `command` of the module of that name in this package."""
+
+
+def _choose(ctx: click.Context, _option: click.Parameter, value: str) -> str:
+    context_of(ctx).format = value
+    return value
+
+
+def with_output(command: click.Command) -> click.Command:
+    """Return the command with the option `-o`, which says how `Context.emit` prints."""
+    if not isinstance(command, click.Group) and not any("-o" in one.opts for one in command.params):
+        option = click.Option(
+            ["-o", "--output"],
+            type=click.Choice(output.FORMATS),
+            default=output.TABLE,
+            show_default=True,
+            expose_value=False,
+            callback=_choose,
+            help="How results are printed to standard output.",
+        )
+        command.params.append(option)
+    return command
+
+
+def context_of(ctx: click.Context) -> Context:
+    """Return the context of the command line, also while it is still being parsed, as for `--help`."""
+    top = ctx.find_root()
+    if not isinstance(top.obj, Context):
+        top.obj = Context(top.params.get("config"), top.params.get("flags") or ())
+    return top.obj
+
+
+class NounGroup(click.Group):
+    """A group whose commands all take `-o`."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, with the option `-o`."""
+        super().add_command(with_output(cmd), name)
+
+
+class RootGroup(NounGroup):
+    """The top level: the kernel's nouns, then the commands that enabled plugins say they provide."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, without importing a plugin."""
+        return [*NOUNS, *(name for name, _ in _offers(ctx))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, importing the plugin that provides it if need be.
+
+        Raises:
+            PluginError: The plugin that provides it is disabled or broken.
+        """
+        if cmd_name in NOUNS:
+            command: click.Command = importlib.import_module(f"framework.cli.{cmd_name}").command
+            return command
+        inventory = context_of(ctx).inventory
+        for record in inventory.records.values():
+            manifest = inventory.manifests.get(record.name)
+            if manifest is not None and cmd_name in manifest.provides.get("commands", ()):
+                return _plugin_command(cmd_name, record, inventory)
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands; what plugins provide is described by their manifests."""
+        with formatter.section("Commands"):
+            formatter.write_dl([*NOUNS.items(), *_offers(ctx)])
+
+
+def _offers(ctx: click.Context) -> list[tuple[str, str]]:
+    """Return name and description of each command of an enabled plugin; a broken configuration has none."""
+    try:
+        inventory = context_of(ctx).inventory
+    except FrameworkError:
+        return []
+    ready = (inventory.manifests[name] for name in inventory.plan.order if name in inventory.manifests)
+    return sorted((command, one.description) for one in ready for command in one.provides.get("commands", ()))
+
+
+def _plugin_command(name: str, record: PluginRecord, inventory: Inventory) -> click.Command:
+    if record.state is not PluginState.DISCOVERED:
+        raise PluginError(
+            f"The command {name!r} comes from plugin {record.name!r}, which is {record.state.value}.",
+            record.reason or f"Write `{record.name}: {{}}` under `plugins:` to enable it.",
+            plugin=record.name,
+        )
+    from framework.plugins import loading
+
+    plugin = loading.load(inventory.manifests[record.name])
+    hook = getattr(plugin, "register_commands", None)
+    commands: Iterable[click.Command] = hook() if hook is not None else ()
+    for command in commands:
+        if command.name == name:
+            return with_output(command)
+    raise PluginError(
+        f"Plugin {record.name!r} promises the command {name!r} in its manifest, but registers no such command.",
+        "Report this to the plugin's author.",
+        plugin=record.name,
+    )

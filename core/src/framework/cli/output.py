@@ -1,0 +1,74 @@
+"""Prints rows and records as a table, JSON, newline-delimited JSON or YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+TABLE, JSON, NDJSON, YAML = "table", "json", "ndjson", "yaml"
+FORMATS = (TABLE, JSON, NDJSON, YAML)
+
+
+def plain(data: Any) -> Any:
+    """Return data made of mappings, lists, texts, numbers, booleans and None only."""
+    if isinstance(data, enum.Enum):
+        return data.value
+    if dataclasses.is_dataclass(data) and not isinstance(data, type):
+        return {field.name: plain(getattr(data, field.name)) for field in dataclasses.fields(data)}
+    if isinstance(data, Mapping):
+        return {str(key): plain(value) for key, value in data.items()}
+    if isinstance(data, Sequence | set | frozenset) and not isinstance(data, str | bytes):
+        return [plain(one) for one in data]
+    return data if data is None or isinstance(data, str | int | float | bool) else str(data)
+
+
+def render(data: object, style: str, columns: tuple[str, ...] = ()) -> str:
+    """Return the text for a mapping or a list of mappings; `columns` chooses and orders those of a table."""
+    content = plain(data)
+    if style == TABLE:
+        return _table(content, columns)
+    if style == YAML:
+        import yaml
+
+        text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        return text.rstrip("\n")
+    import json
+
+    if style == JSON:
+        return json.dumps(content, indent=2)
+    return "\n".join(json.dumps(row) for row in (content if isinstance(content, list) else [content]))
+
+
+def _table(content: Any, columns: tuple[str, ...]) -> str:
+    if isinstance(content, Mapping):
+        return _aligned([[key, _cell(value)] for key, value in content.items()])
+    if not isinstance(content, list) or not all(isinstance(row, Mapping) for row in content):
+        return _cell(content)
+    heads = columns or tuple(dict.fromkeys(key for row in content for key in row))
+    return _aligned([[head.upper() for head in heads], *([_cell(row.get(head)) for head in heads] for row in content)])
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == "" or value == []:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_cell(one) for one in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={_cell(one)}" for key, one in value.items()) or "-"
+    # a name from a file system may hold anything; a line break or an escape sequence must not reach the terminal
+    text = str(value)
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    )

@@ -1,0 +1,49 @@
+"""`framework resources`: what can be acquired."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from framework.cli.context import Context
+from framework.cli.groups import NounGroup
+from framework.cli.plugins import BROKEN
+from framework.records import KindRecord, Parameter
+
+
+@click.group(cls=NounGroup, name="resources", help="Show what can be acquired.")
+def command() -> None:
+    """Hold the commands below."""
+
+
+@command.command("kinds")
+@click.pass_obj
+def kinds(context: Context) -> None:
+    """List every kind of resource that the enabled plugins provide, with its parameters."""
+    found = asyncio.run(_kinds(context))
+    if context.format == "table":
+        rows = [
+            {
+                "kind": one.kind,
+                "plugin": one.plugin,
+                "parameters": " ".join(map(_spelled, one.parameters)),
+                "description": one.description,
+            }
+            for one in found
+        ]
+        context.emit(rows)
+    else:
+        context.emit(list(found))
+
+
+async def _kinds(context: Context) -> tuple[KindRecord, ...]:
+    async with context.open() as host:
+        for record in host.plugins.records():
+            if record.state in BROKEN:
+                context.message(f"framework: plugin {record.name!r} is {record.state.value}: {record.reason}")
+        return host.kinds()
+
+
+def _spelled(parameter: Parameter) -> str:
+    return parameter.name if parameter.required else f"[{parameter.name}]"

@@ -1,0 +1,53 @@
+"""Where the framework keeps state and caches: private directories of the user."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import platformdirs
+
+from framework.errors import PolicyError, ResourceUnavailableError
+
+APPLICATION = "framework"
+
+
+def state_directory(name: str) -> str:
+    """Return the directory for what a plugin must keep, under `$XDG_STATE_HOME`; made private on first use.
+
+    Raises:
+        PolicyError: It belongs to somebody else.
+        ResourceUnavailableError: It cannot be made.
+    """
+    return _private(os.path.join(platformdirs.user_state_dir(APPLICATION, appauthor=False), name))
+
+
+def cache_directory(name: str) -> str:
+    """Return the directory for what a plugin can make again, under `$XDG_CACHE_HOME`; made private on first use.
+
+    Raises:
+        PolicyError: It belongs to somebody else.
+        ResourceUnavailableError: It cannot be made.
+    """
+    return _private(os.path.join(platformdirs.user_cache_dir(APPLICATION, appauthor=False), name))
+
+
+def _private(path: str) -> str:
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        found = os.stat(path)
+    except OSError as error:
+        raise ResourceUnavailableError(
+            f"The directory {path!r} cannot be made: {error.strerror}.",
+            "Set XDG_STATE_HOME and XDG_CACHE_HOME to directories that you may write to.",
+            resource=path,
+        ) from error
+    if found.st_uid != os.geteuid():
+        raise PolicyError(
+            f"The directory {path!r} belongs to user {found.st_uid}, not to user {os.geteuid()}.",
+            "Set XDG_STATE_HOME and XDG_CACHE_HOME to directories of your own.",
+            resource=path,
+        )
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        os.chmod(path, 0o700)
+    return path

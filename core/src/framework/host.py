@@ -1,0 +1,236 @@
+"""`Framework`: the asynchronous object users hold. It opens the plugins, lends, reports, and closes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+
+from framework import cleanup, directories, discovery
+from framework.errors import FrameworkError, PluginError, ResourceError, UnknownKindError, did_you_mean, nearest
+from framework.ledger import Ledger
+from framework.plugins import Plugin, PluginManager
+from framework.plugins.contributions import Contributions
+from framework.protocols import AllocationStrategy
+from framework.records import CleanupReport, KindRecord, LeaseRecord, LedgerStatistics, PluginState
+from framework.resources import Resource, lease_owner
+from framework.settings import Settings
+from framework.telemetry import MetricsManager, get_logger
+
+
+class Acquisition:
+    """What `Framework.acquire` returns: await it to get the resource, or enter it with `async with`.
+
+    Entered, it releases the resource on leaving; awaited, that is up to the caller, and to the host when it closes.
+    """
+
+    __slots__ = ("_acquire", "_resource")
+
+    def __init__(self, acquire: Callable[[], Awaitable[Resource]]) -> None:
+        self._acquire = acquire
+        self._resource: Resource | None = None
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._acquire().__await__()
+
+    async def __aenter__(self) -> Any:
+        self._resource = await self._acquire()
+        return self._resource
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._resource is not None:
+            await self._resource.release()
+
+
+class Framework:
+    """Runs the enabled plugins and lends what they provide.
+
+    Args:
+        settings: The configuration.
+        plugins: Plugin objects of the application itself, started with the installed ones.
+        owner: Who leases belong to when `acquire` does not say; the program's name and process id by default.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, plugins: Iterable[Plugin] = (), owner: str = "") -> None:
+        self.settings = settings or Settings.load()
+        self.ledger = Ledger()
+        self.plugins = PluginManager(Contributions(self.ledger))
+        self._owner = owner
+        self._open = False
+        for plugin in plugins:
+            self.plugins.register_plugin(plugin)
+
+    @classmethod
+    def from_config(
+        cls,
+        source: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+        *,
+        flags: Iterable[str] = (),
+        plugins: Iterable[Plugin] = (),
+        owner: str = "",
+    ) -> Self:
+        """Return a host for a configuration file, a mapping, or the file that is found by itself.
+
+        Raises:
+            SettingsError: The configuration cannot be used.
+        """
+        return cls(Settings.load(source, flags=flags), plugins=plugins, owner=owner)
+
+    async def __aenter__(self) -> Self:
+        if self._open:
+            msg = "This Framework is open already; make another one."
+            raise FrameworkError(msg)
+        self._open = True
+        try:
+            found = discovery.discover(folders=self.settings.plugin_folders)
+            await self.plugins.start_all(found, self.settings)
+        except BaseException:
+            await self.close()
+            raise
+        self._export()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Release every lease, newest first, then stop every plugin; closing twice does nothing.
+
+        Raises:
+            ExceptionGroup: Something could not be given back; everything was tried.
+        """
+        if not self._open:
+            return
+        self._open = False
+        MetricsManager.get_instance().forget("framework_leases_held")
+        failures: list[Exception] = []
+        with anyio.CancelScope(shield=True):
+            for lease in reversed(self.ledger.leases()):
+                if lease.resource is not None:
+                    try:
+                        await lease.resource.release()
+                    except Exception as error:  # noqa: BLE001 - every lease must be tried; all are reported together
+                        failures.append(error)
+            try:
+                await self.plugins.cleanup()
+            except ExceptionGroup as group:
+                failures += group.exceptions
+        if failures:
+            msg = "closing the framework"
+            raise ExceptionGroup(msg, failures)
+
+    def acquire(self, kind: str, *, owner: str = "", **parameters: Any) -> Acquisition:
+        """Acquire a resource: `async with fw.acquire("file.temp", size=4096) as file`, or `await fw.acquire(…)`.
+
+        Args:
+            kind: What to acquire, as listed by `framework resources kinds`.
+            owner: Who the lease belongs to.
+            parameters: What the kind takes; `name` and `size` (bytes) mean the same everywhere.
+
+        Raises:
+            UnknownKindError: No active plugin provides the kind.
+            InvalidRequestError: A parameter is unknown, missing or wrong.
+            ResourceError: It cannot be had, or the host is not open.
+        """
+        return Acquisition(lambda: self._acquire(kind, owner, parameters))
+
+    def kinds(self) -> tuple[KindRecord, ...]:
+        """Return every kind that can be acquired now."""
+        return self.plugins.contributions.kinds()
+
+    def leases(self) -> tuple[LeaseRecord, ...]:
+        """Return a snapshot of every lease, oldest first."""
+        return self.ledger.records()
+
+    def statistics(self) -> LedgerStatistics:
+        """Return the ledger's counts."""
+        return self.ledger.statistics()
+
+    def service(self, name: str) -> object:
+        """Return the service of that name.
+
+        Raises:
+            PluginError: No active plugin registered it.
+        """
+        services = self.plugins.contributions.services()
+        if name not in services:
+            raise PluginError(
+                f"No active plugin registered the service {name!r}; registered are {', '.join(services) or 'none'}.",
+                did_you_mean(name, services),
+            )
+        return services[name]
+
+    def strategies(self) -> dict[str, AllocationStrategy]:
+        """Return the allocation strategies by name."""
+        return self.plugins.contributions.strategies()
+
+    def request_cleanup(self, *, aggressive: bool = False, reason: str = "requested") -> CleanupReport:
+        """Ask every participant to give something back; the report says what was claimed and what was measured."""
+        return cleanup.request_cleanup(self.plugins.contributions.participants(), aggressive=aggressive, reason=reason)
+
+    def measurements(self) -> dict[str, dict[str, float]]:
+        """Return what each collector measures now; one that fails is logged and left out."""
+        measured: dict[str, dict[str, float]] = {}
+        for collector in self.plugins.contributions.collectors():
+            try:
+                measured[collector.name] = dict(collector.collect())
+            except Exception as error:  # noqa: BLE001 - one collector's failure must not hide the others
+                get_logger().error("collector_failed", collector=collector.name, error=str(error))
+        return measured
+
+    def state_directory(self, name: str) -> str:
+        """Return the private directory for what `name` must keep between runs, under `$XDG_STATE_HOME`."""
+        return directories.state_directory(name)
+
+    def cache_directory(self, name: str) -> str:
+        """Return the private directory for what `name` can make again, under `$XDG_CACHE_HOME`."""
+        return directories.cache_directory(name)
+
+    async def _acquire(self, kind: str, owner: str, parameters: dict[str, Any]) -> Resource:
+        if not self._open:
+            raise ResourceError(
+                f"{kind} was asked of a host that is not open.", "Use `async with Framework…` around it."
+            )
+        provider = self.plugins.contributions.provider(kind)
+        if provider is None:
+            raise self._unknown(kind)
+        if not (owner or self._owner):
+            return await provider.create(kind, **parameters)
+        token = lease_owner.set(owner or self._owner)
+        try:
+            return await provider.create(kind, **parameters)
+        finally:
+            lease_owner.reset(token)
+
+    def _unknown(self, kind: str) -> UnknownKindError:
+        for record in self.plugins.records():
+            if kind in record.provides and record.state is not PluginState.ACTIVE:
+                remedy = record.reason or f"Enable it: write `{record.name}: {{}}` under `plugins:`."
+                return UnknownKindError(
+                    f"No active plugin provides {kind!r}; plugin {record.name!r} would, but is {record.state.value}.",
+                    remedy,
+                    resource=kind,
+                    plugin=record.name,
+                )
+        offers = {item: record.name for record in self.plugins.records() for item in record.provides}
+        offers |= {one.kind: one.plugin for one in self.kinds()}
+        near = nearest(kind, offers)
+        return UnknownKindError(
+            f"No installed plugin provides {kind!r}; provided are {', '.join(sorted(offers)) or 'none'}.",
+            f"Did you mean {near!r}, which plugin {offers[near]!r} provides?" if near else "",
+            resource=kind,
+        )
+
+    def _export(self) -> None:
+        MetricsManager.get_instance().observe(
+            "framework_leases_held",
+            lambda: {(("kind", kind),): float(n) for kind, n in self.ledger.statistics().held_by_kind.items()},
+            unit="{lease}",
+        )

@@ -1,0 +1,176 @@
+"""Turns a dotted path or an entry point into a plugin object, whatever its module does while it is imported."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from types import ModuleType
+from typing import Any
+
+from framework.errors import FrameworkError, PluginError, PluginLoadError, PluginNotFoundError
+from framework.manifest import Manifest
+from framework.plugins.base import Plugin
+
+
+def load_module(path: str, location: str = "") -> ModuleType:
+    """Import a module by its dotted path, or from its file when it is not on the import path.
+
+    Raises:
+        PluginLoadError: Importing it failed, in whatever way; `__cause__` is the reason.
+    """
+    try:
+        return _import_file(path, location) if location else importlib.import_module(path)
+    except (Exception, SystemExit) as error:
+        raise PluginLoadError(
+            f"Importing {path!r} failed: {described(error)}.", "Repair or disable the plugin.", plugin=path
+        ) from error
+
+
+def plugin_class(module: ModuleType) -> type[Plugin]:
+    """Return the one plugin class that a module defines itself; what it imports does not count.
+
+    Raises:
+        PluginNotFoundError: It defines none.
+        PluginLoadError: It defines several, so that nobody can say which is meant.
+    """
+    classes = [
+        one
+        for one in vars(module).values()
+        if inspect.isclass(one)
+        and issubclass(one, Plugin)
+        and one.__module__ == module.__name__
+        and not inspect.isabstract(one)
+    ]
+    if not classes:
+        raise PluginNotFoundError(
+            f"No plugin class found in {module.__name__!r}; expected one subclass of framework.Plugin defined there.",
+            plugin=module.__name__,
+        )
+    if len(classes) > 1:
+        names = ", ".join(sorted(one.__qualname__ for one in classes))
+        raise PluginLoadError(
+            f"{module.__name__!r} defines several plugin classes: {names}; expected one.",
+            "Name the one that is meant in an entry point, module:Class.",
+            plugin=module.__name__,
+        )
+    return classes[0]
+
+
+def instantiate(found: object, manifest: Manifest) -> Plugin:
+    """Return a plugin object for what an entry point names: a module, a plugin class, or a plugin object.
+
+    Raises:
+        PluginLoadError: It is none of these, its constructor fails, or it declares itself twice or as another plugin.
+    """
+    if isinstance(found, ModuleType):
+        found = plugin_class(found)
+    if inspect.isclass(found) and issubclass(found, Plugin):
+        found = construct(found)
+    if not isinstance(found, Plugin):
+        raise PluginLoadError(
+            f"The entry point of {manifest.name!r} names {manifest.entry_point}, a {type(found).__name__}; expected a"
+            " subclass of framework.Plugin.",
+            plugin=manifest.name,
+        )
+    _declare(found, manifest)
+    return found
+
+
+def construct(cls: type[Plugin]) -> Plugin:
+    """Return an instance.
+
+    Raises:
+        PluginLoadError: The constructor fails or needs arguments.
+    """
+    try:
+        return cls()
+    except (Exception, SystemExit) as error:
+        raise PluginLoadError(
+            f"Constructing {cls.__module__}.{cls.__qualname__} failed: {described(error)}.",
+            "A plugin class is constructed without arguments.",
+            plugin=cls.__name__,
+        ) from error
+
+
+def load(manifest: Manifest) -> Plugin:
+    """Import and construct what a manifest's entry point names.
+
+    Raises:
+        PluginLoadError: Any of this failed.
+        PluginNotFoundError: The module defines no plugin class.
+    """
+    module, _, attribute = manifest.entry_point.partition(":")
+    found: Any = load_module(module.strip(), manifest.location)
+    for part in filter(None, attribute.strip().split(".")):
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
+            raise PluginLoadError(
+                f"The entry point of {manifest.name!r} names {manifest.entry_point}, but {module!r} has no {part!r}.",
+                "Correct the entry point, or disable the plugin.",
+                plugin=manifest.name,
+            ) from error
+    return instantiate(found, manifest)
+
+
+def load_object(path: str, plugin: str) -> Any:
+    """Import what `module:object` names in a manifest.
+
+    Raises:
+        PluginLoadError: It cannot be imported or is not there.
+    """
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(load_module(module), attribute)
+    except AttributeError as error:
+        raise PluginLoadError(
+            f"The manifest of {plugin!r} names {path!r}, which is not there; expected module:object.", plugin=plugin
+        ) from error
+
+
+def described(error: BaseException) -> str:
+    """Return an error in one sentence without a full stop, with its type where the text alone says too little."""
+    text = " ".join(str(error).split()).rstrip(".")
+    if isinstance(error, FrameworkError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _import_file(name: str, location: str) -> ModuleType:
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == location:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, location)
+    if spec is None or spec.loader is None:
+        msg = f"{location} is not a Python module"
+        raise ImportError(msg)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _declare(plugin: Plugin, manifest: Manifest) -> None:
+    declared = type(plugin)._metadata  # noqa: SLF001 - the decorator's half of the same declaration
+    if manifest.path and declared is not None:
+        raise PluginLoadError(
+            f"Plugin {manifest.name!r} declares itself twice: in {manifest.path} and by @plugin; allowed: one of them.",
+            "Remove the decorator or the file.",
+            plugin=manifest.name,
+        )
+    if manifest.path:
+        plugin._metadata = manifest.metadata()  # type: ignore[misc]  # noqa: SLF001 - set once, on the instance
+    try:
+        name = plugin.metadata.name
+    except PluginError as error:
+        raise PluginLoadError(str(error), plugin=manifest.name) from error
+    if name != manifest.name:
+        raise PluginLoadError(
+            f"The plugin installed as {manifest.name!r} calls itself {name!r}; the two must agree.",
+            plugin=manifest.name,
+        )

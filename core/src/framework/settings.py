@@ -1,0 +1,356 @@
+"""Configuration: a file, then the environment, then flags, into one tree that remembers where each value came from.
+
+    framework.yaml or framework.toml     the file named by --config or FRAMEWORK_CONFIG, else the one in this directory
+    FRAMEWORK__PLUGINS__FILE__ROOTS      environment; `__` separates the levels, the value is read as YAML
+    --set plugins.file.roots=[/data]     flags; `.` separates the levels, the value is read as YAML
+
+`plugins:` maps a plugin's name to its settings. Presence enables it, `enabled: false` disables it; without the section
+the first-party set is enabled. What a plugin's section may hold is its own settings model's business; everything else
+is checked here. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from framework.errors import SettingsError, did_you_mean
+
+CONFIG_VARIABLE = "FRAMEWORK_CONFIG"
+PREFIX = "FRAMEWORK__"
+FILE_NAMES = ("framework.yaml", "framework.yml", "framework.toml")
+SIZE_LIMIT = 16 << 20
+
+LEVELS = ("debug", "info", "warning", "error")
+STYLES = ("console", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting of the kernel: its meaning, default, and what is allowed."""
+
+    doc: str
+    default: Any
+    allowed: str
+    schema: Mapping[str, Any]
+
+
+KEYS: dict[str, Key] = {
+    "plugins": Key(
+        "Settings of each enabled plugin by name; `enabled: false` disables one.",
+        None,
+        "a mapping of plugin names to their settings",
+        {"type": "object"},
+    ),
+    "plugin_folders": Key(
+        "Folders whose modules named plugin_* are plugins too; relative to the file that says so.",
+        [],
+        "a list of paths",
+        {"type": "array", "items": {"type": "string"}},
+    ),
+    "logging.level": Key(
+        "Least severe event that the command line shows.", "warning", ", ".join(LEVELS), {"enum": list(LEVELS)}
+    ),
+    "logging.style": Key(
+        "How events are written: for people, or one JSON object a line.",
+        "console",
+        ", ".join(STYLES),
+        {"enum": list(STYLES)},
+    ),
+}
+
+_SECTIONS = {key.partition(".")[0] for key in KEYS if "." in key}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value with where it came from, and the values that it overrode, nearest first."""
+
+    value: Any
+    source: str
+    overridden: tuple[tuple[Any, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The merged configuration; every leaf knows its source."""
+
+    tree: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, Value] = field(default_factory=dict)
+    base: str = ""
+    """Directory of the configuration file, empty without one."""
+
+    @classmethod
+    def load(
+        cls,
+        source: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+        *,
+        flags: Iterable[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> Settings:
+        """Return the settings from a file or a mapping, the environment and flags of the form `key=value`.
+
+        Args:
+            source: A path, a mapping used as it is, or None to look for a file.
+            flags: `a.b=value` strings, the strongest layer.
+            environ: The environment; `os.environ` when none is given.
+
+        Raises:
+            SettingsError: Something cannot be read or is not allowed, naming the source, the key and what is.
+        """
+        environ = os.environ if environ is None else environ
+        builder = _Builder()
+        base = ""
+        if isinstance(source, Mapping):
+            builder.add(source, "mapping")
+        else:
+            path = os.fspath(source) if source is not None else _find(environ)
+            if path:
+                base = os.path.dirname(os.path.abspath(path))
+                builder.add(read_file(path), path)
+        for name in sorted(environ):
+            if name.startswith(PREFIX):
+                builder.set(name.removeprefix(PREFIX).lower().split("__"), environ[name], f"environment {name}")
+        for flag in flags:
+            key, equals, text = flag.partition("=")
+            if not equals or not key:
+                raise SettingsError(f"The flag --set {flag!r} is malformed; allowed: --set key.sub=value.")
+            builder.set(key.split("."), text, f"flag --set {key}")
+        _check(builder.tree, builder.origins)
+        return cls(builder.tree, builder.origins, base)
+
+    def get(self, key: str) -> Any:
+        """Return the value of a key of the kernel, or its default."""
+        node: Any = self.tree
+        for part in key.split("."):
+            if not isinstance(node, Mapping) or part not in node:
+                return KEYS[key].default
+            node = node[part]
+        return node
+
+    @property
+    def plugins(self) -> Mapping[str, Mapping[str, Any]] | None:
+        """The sections of the enabled and disabled plugins, or None when there is no such section."""
+        section = self.tree.get("plugins")
+        return None if section is None else {name: values or {} for name, values in section.items()}
+
+    @property
+    def plugin_folders(self) -> list[str]:
+        """The plugin folders as absolute paths."""
+        return [os.path.abspath(os.path.join(self.base, folder)) for folder in self.get("plugin_folders")]
+
+    def enabled(self, first_party: Iterable[str]) -> set[str]:
+        """Return the names of the plugins that are to be started, whether or not they are installed.
+
+        A section that comes only from the environment or from flags adjusts the first-party set, not replaces it.
+        """
+        named = self.plugins or {}
+        chosen = {name for name, values in named.items() if values.get("enabled", True)}
+        if any(not value.source.startswith(("environment ", "flag ")) for value in self._origins_of("plugins")):
+            return chosen
+        return (set(first_party) - named.keys()) | chosen
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Return what the configuration says to a plugin, without `enabled`."""
+        values = (self.plugins or {}).get(name, {})
+        return {key: value for key, value in values.items() if key != "enabled"}
+
+    def explain(self, key: str) -> Value:
+        """Return a value with its source and what it overrode.
+
+        Raises:
+            SettingsError: Nothing sets the key, and the kernel has no default for it.
+        """
+        if key in self.origins:
+            return self.origins[key]
+        if key in KEYS:
+            return Value(KEYS[key].default, "default")
+        raise SettingsError(
+            f"No layer sets {key!r}, and it is no key of the kernel.", did_you_mean(key, [*self.origins, *KEYS])
+        )
+
+    def _origins_of(self, section: str) -> list[Value]:
+        return [value for key, value in self.origins.items() if key == section or key.startswith(f"{section}.")]
+
+
+class _Builder:
+    """Merges layers, weakest first."""
+
+    def __init__(self) -> None:
+        self.tree: dict[str, Any] = {}
+        self.origins: dict[str, Value] = {}
+
+    def add(self, layer: Mapping[str, Any], source: str) -> None:
+        try:
+            self._merge(self.tree, layer, "", source)
+        except RecursionError as error:
+            raise SettingsError(f"{source} is nested too deeply, or contains itself.", "Write it out flat.") from error
+
+    def set(self, parts: list[str], text: str, source: str) -> None:
+        layer: Any = _scalar(text, source)
+        for part in reversed(parts):
+            if not part:
+                raise SettingsError(f"The {source} has an empty level; allowed: names separated by '__' or '.'.")
+            layer = {part: layer}
+        self.add(layer, source)
+
+    def _merge(self, node: dict[str, Any], layer: Mapping[str, Any], prefix: str, source: str) -> None:
+        for name, value in layer.items():
+            if not isinstance(name, str):
+                raise SettingsError(f"{source} has the key {name!r} under {prefix or 'the top'}; keys must be texts.")
+            key = f"{prefix}{name}"
+            if isinstance(value, Mapping) and value:
+                former = node.get(name)
+                child = node[name] = former if isinstance(former, dict) else {}
+                self._merge(child, value, f"{key}.", source)
+            else:
+                node[name] = value
+                former_value = self.origins.get(key)
+                overridden = (
+                    ((former_value.value, former_value.source), *former_value.overridden) if former_value else ()
+                )
+                self.origins[key] = Value(value, source, overridden)
+
+
+def read_file(path: str) -> Mapping[str, Any]:
+    """Return the content of a YAML or TOML file, which must be a mapping.
+
+    Raises:
+        SettingsError: It is missing, unreadable, not UTF-8, malformed, too large, or not a mapping.
+    """
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(SIZE_LIMIT + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(
+            f"The configuration {path!r} cannot be read: {reason}.",
+            "Correct --config, or leave it out for the defaults.",
+        ) from error
+    if len(raw) > SIZE_LIMIT:
+        raise SettingsError(f"The configuration {path!r} is larger than {SIZE_LIMIT} bytes.", "Name another file.")
+    try:
+        content = _parse(raw.decode(), path)
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"The configuration {path!r} is not UTF-8: byte {raw[error.start]:#04x} at offset {error.start}.",
+            "Save it as UTF-8.",
+        ) from error
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise SettingsError(
+            f"The configuration {path!r} holds a {type(content).__name__}; allowed: a mapping such as 'plugins: {{}}'."
+        )
+    return content
+
+
+def _parse(text: str, path: str) -> Any:
+    if path.endswith(".toml"):
+        import tomllib
+
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"The configuration {path!r} is not TOML: {error}.") from error
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"The configuration {path!r} is not YAML: {reason}.") from error
+
+
+def _scalar(text: str, source: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError(f"The value {text!r} of {source} is not YAML.", "Quote it.") from error
+
+
+def _find(environ: Mapping[str, str]) -> str:
+    named = environ.get(CONFIG_VARIABLE, "")
+    return named or next((name for name in FILE_NAMES if os.path.isfile(name)), "")
+
+
+def _check(tree: Mapping[str, Any], origins: Mapping[str, Value]) -> None:
+    tops = {key.partition(".")[0] for key in KEYS}
+    for name, value in tree.items():
+        if name not in tops:
+            raise _unknown(name, tops, origins)
+        if name in _SECTIONS:
+            if not isinstance(value, Mapping):
+                raise _wrong(name, value, "a mapping", origins)
+            allowed = {key.partition(".")[2] for key in KEYS if key.startswith(f"{name}.")}
+            for sub in value:
+                if sub not in allowed:
+                    raise _unknown(f"{name}.{sub}", {f"{name}.{one}" for one in allowed}, origins)
+                _check_choice(f"{name}.{sub}", value[sub], origins)
+    _check_plugins(tree.get("plugins"), "plugins" in tree, origins)
+    folders = tree.get("plugin_folders", [])
+    if not isinstance(folders, list) or not all(isinstance(one, str) and one for one in folders):
+        raise _wrong("plugin_folders", folders, KEYS["plugin_folders"].allowed, origins)
+
+
+def _check_choice(key: str, value: Any, origins: Mapping[str, Value]) -> None:
+    if value not in KEYS[key].schema["enum"]:
+        raise _wrong(key, value, KEYS[key].allowed, origins)
+
+
+def _check_plugins(section: Any, present: bool, origins: Mapping[str, Value]) -> None:
+    if not present:
+        return
+    if not isinstance(section, Mapping):
+        raise _wrong("plugins", section, KEYS["plugins"].allowed, origins)
+    for name, values in section.items():
+        if values is not None and not isinstance(values, Mapping):
+            raise _wrong(f"plugins.{name}", values, "a mapping of the plugin's settings, or nothing", origins)
+        if values and not isinstance(values.get("enabled", True), bool):
+            raise _wrong(f"plugins.{name}.enabled", values["enabled"], "true or false", origins)
+
+
+def _source(key: str, origins: Mapping[str, Value]) -> str:
+    found = [value.source for name, value in origins.items() if name == key or name.startswith(f"{key}.")]
+    return found[0] if found else "The configuration"
+
+
+def _unknown(key: str, known: Iterable[str], origins: Mapping[str, Value]) -> SettingsError:
+    allowed = sorted(known)
+    return SettingsError(
+        f"{_source(key, origins)} has the unknown key {key!r}; allowed: {', '.join(allowed)}.",
+        did_you_mean(key, allowed),
+    )
+
+
+def _wrong(key: str, value: Any, allowed: str, origins: Mapping[str, Value]) -> SettingsError:
+    shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+    return SettingsError(f"{_source(key, origins)} says {key} = {shown}; allowed: {allowed}.")
+
+
+def validated(section: Mapping[str, Any], model: Any, name: str) -> Any:
+    """Return a plugin's section as an instance of its settings model.
+
+    Raises:
+        SettingsError: Naming every key that is wrong, what was found and what is allowed.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(dict(section))
+    except ValidationError as error:
+        faults = [_spelled(fault, name, model) for fault in error.errors()]
+        raise SettingsError(" ".join(faults), plugin=name) from error
+
+
+def _spelled(fault: Any, name: str, model: Any) -> str:
+    key = ".".join(["plugins", name, *map(str, fault["loc"])])
+    if fault["type"] == "extra_forbidden":
+        fields = sorted(model.model_fields)
+        hint = did_you_mean(str(fault["loc"][-1]), fields)
+        return f"The configuration has the unknown key {key!r}; allowed: {', '.join(fields) or 'none'}. {hint}".rstrip()
+    return f"The configuration says {key} = {fault['input']!r}: {fault['msg']}."
