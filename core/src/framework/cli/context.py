@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from framework import discovery, inventory
 from framework.cli import output
-from framework.settings import Settings
 
 if TYPE_CHECKING:
+    from framework.discovery import Discovery
     from framework.host import Framework
+    from framework.inventory import Inventory
+    from framework.settings import Settings
 
 
 class Context:
@@ -31,16 +32,22 @@ class Context:
         Raises:
             SettingsError: It cannot be used.
         """
+        from framework.settings import Settings  # here and below: `--version` needs none of it
+
         return Settings.load(self.config, flags=self.flags)
 
     @functools.cached_property
-    def found(self) -> discovery.Discovery:
+    def found(self) -> Discovery:
         """Every plugin that is installed."""
+        from framework import discovery
+
         return discovery.discover(folders=self.settings.plugin_folders)
 
     @functools.cached_property
-    def inventory(self) -> inventory.Inventory:
+    def inventory(self) -> Inventory:
         """One row for each plugin, without importing any."""
+        from framework import inventory
+
         return inventory.take(self.found, self.settings)
 
     @property

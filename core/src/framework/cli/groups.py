@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
 from framework.cli import output
 from framework.cli.context import Context
 from framework.errors import FrameworkError, PluginError
-from framework.inventory import Inventory
-from framework.records import PluginRecord, PluginState
+
+if TYPE_CHECKING:
+    from framework.inventory import Inventory
+    from framework.records import PluginRecord
 
 NOUNS = {
     "plugins": "List and show what is installed.",
@@ -99,14 +102,15 @@ def _offers(ctx: click.Context) -> list[tuple[str, str]]:
 
 
 def _plugin_command(name: str, record: PluginRecord, inventory: Inventory) -> click.Command:
+    from framework.plugins import loading
+    from framework.records import PluginState
+
     if record.state is not PluginState.DISCOVERED:
         raise PluginError(
             f"The command {name!r} comes from plugin {record.name!r}, which is {record.state.value}.",
             record.reason or f"Write `{record.name}: {{}}` under `plugins:` to enable it.",
             plugin=record.name,
         )
-    from framework.plugins import loading
-
     plugin = loading.load(inventory.manifests[record.name])
     hook = getattr(plugin, "register_commands", None)
     commands: Iterable[click.Command] = hook() if hook is not None else ()

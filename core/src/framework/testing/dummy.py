@@ -1,0 +1,134 @@
+"""`DummyPlugin`: implements every hook, holds nothing real, and records what was done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from framework.hookspecs import hookimpl
+from framework.plugins import Plugin, plugin
+from framework.protocols import CommandContext
+from framework.records import PluginType, ResourceClass
+from framework.resources import Resource, ResourceProvider, creates
+
+
+class DummyResource(Resource):
+    """A resource made of nothing."""
+
+    def __init__(self, actions: list[str], title: str) -> None:
+        self._actions = actions
+        self._title = title
+
+    async def _close(self) -> None:
+        self._actions.append(f"release {self._title}")
+
+
+class DummyProvider(ResourceProvider):
+    """Creates resources of the kind `dummy.thing`."""
+
+    def __init__(self, actions: list[str]) -> None:
+        super().__init__()
+        self.actions = actions
+
+    @creates("dummy.thing")
+    async def create_thing(self, name: str, size: int = 0) -> DummyResource:
+        """A resource made of nothing."""
+        self.actions.append(f"create {name}")
+        return DummyResource(self.actions, name)
+
+
+class DummyParticipant:
+    """Claims to free a byte each time, and more when asked aggressively."""
+
+    name = "dummy"
+
+    def __init__(self, actions: list[str]) -> None:
+        self.actions = actions
+
+    def cleanup(self, *, aggressive: bool, reason: str) -> int:
+        """Record the request."""
+        self.actions.append(f"cleanup {reason}")
+        return 2 if aggressive else 1
+
+
+class DummyCollector:
+    """Measures how many actions were recorded."""
+
+    name = "dummy"
+
+    def __init__(self, actions: list[str]) -> None:
+        self.actions = actions
+
+    def collect(self) -> Mapping[str, float]:
+        """Return the number of actions."""
+        return {"dummy_actions": float(len(self.actions))}
+
+
+class DummyStrategy:
+    """Prefers the class with the lowest levels."""
+
+    name = "dummy_fit"
+
+    def rank(self, resource_class: ResourceClass) -> float:
+        """Return the sum of all levels."""
+        return float(sum(resource_class.capabilities.values()))
+
+
+@click.command("dummy")
+@click.pass_obj
+def dummy_command(context: CommandContext) -> None:
+    """Print one row."""
+    context.emit({"dummy": True})
+
+
+@plugin(
+    name="dummy",
+    version="1.0.0",
+    description="Implements every hook and holds nothing real.",
+    author="The framework authors",
+    plugin_type=PluginType.PROVIDER,
+)
+class DummyPlugin(Plugin):
+    """The reference plugin; `actions` lists what was done to it, in order."""
+
+    def __init__(self) -> None:
+        self.actions: list[str] = []
+
+    async def initialize(self) -> None:
+        """Record the call."""
+        self.actions.append("initialize")
+
+    async def cleanup(self) -> None:
+        """Record the call."""
+        self.actions.append("cleanup")
+
+    @hookimpl
+    def register_resource_providers(self) -> list[ResourceProvider]:
+        """Register the dummy provider."""
+        return [DummyProvider(self.actions)]
+
+    @hookimpl
+    def register_cleanup_participants(self) -> list[DummyParticipant]:
+        """Register the dummy participant."""
+        return [DummyParticipant(self.actions)]
+
+    @hookimpl
+    def register_metrics_collectors(self) -> list[DummyCollector]:
+        """Register the dummy collector."""
+        return [DummyCollector(self.actions)]
+
+    @hookimpl
+    def register_allocation_strategies(self) -> list[DummyStrategy]:
+        """Register the dummy strategy."""
+        return [DummyStrategy()]
+
+    @hookimpl
+    def register_services(self) -> dict[str, object]:
+        """Register the list of actions as a service."""
+        return {"dummy.actions": self.actions}
+
+    @hookimpl
+    def register_commands(self) -> list[click.Command]:
+        """Register the dummy command."""
+        return [dummy_command]
