@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from framework.errors import InvalidRequestError, ResourceError, ResourceUnavailableError
@@ -70,7 +70,6 @@ class Catalogue:
     """
 
     def __init__(self, path: str, *, shown_as: str = "") -> None:
-        self._path = path
         self._shown = shown_as or path
         self._lock = threading.Lock()
         self._closing = False
@@ -137,7 +136,7 @@ class Catalogue:
                 yield Problem(path, reason, detail, bool(folder))
 
     def finish(self, run: Run) -> None:
-        """Enter the run, check the whole database, and put it safely on disk; nothing can be added afterwards.
+        """Enter the run, check the whole database, and close it.
 
         Raises:
             ResourceUnavailableError: There is no space, or it cannot be written.
@@ -154,12 +153,12 @@ class Catalogue:
                 f"The catalogue {self._shown} was damaged while it was written: {verdict}.",
                 "Check the disk; what was there before is untouched.",
             )
-        _to_disk(self._path)
 
     def close(self) -> None:
         """Close the database, ending a query that runs in another thread; twice is harmless."""
         self._closing = True
-        self._database.interrupt()
+        with suppress(sqlite3.ProgrammingError):  # closed already
+            self._database.interrupt()
         with self._lock:
             self._database.close()
 
@@ -206,11 +205,3 @@ def _fitting(row: Row) -> Row:
 
 def _signed(number: int) -> int:
     return number - 2 * _MOST if number >= _MOST else number
-
-
-def _to_disk(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -115,15 +115,13 @@ def make_report(found: Findings) -> dict[str, Any]:
 
 
 def write_report(report: Mapping[str, Any], path: str) -> None:
-    """Write a report as JSON to a file, and put it safely on disk.
+    """Write a report as JSON to a file.
 
     Raises:
         OSError: It cannot be written.
     """
     with open(path, "w", encoding="ascii") as target:
         target.writelines(_json_lines(report))
-        target.flush()
-        os.fsync(target.fileno())
 
 
 def check_replaceable(path: str) -> None:

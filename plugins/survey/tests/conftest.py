@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from plugin_survey.report import Findings
+from plugin_survey.survey import Request, take_survey
+
+
+class PoolWorkers:
+    """The standard library's threads in the shape that a survey needs, so that no other plugin is."""
+
+    def __init__(self, pool: ThreadPoolExecutor, workers: int) -> None:
+        self.workers = workers
+        self._pool = pool
+
+    async def run(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        return await asyncio.wrap_future(self._pool.submit(function, *args))
+
+
+@pytest.fixture
+def threads() -> Iterator[PoolWorkers]:
+    with ThreadPoolExecutor(2) as pool:
+        yield PoolWorkers(pool, 2)
+
+
+@pytest.fixture
+def survey_of(threads: PoolWorkers, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Findings]:
+    """Take a survey of some roots and return what was found; the catalogue lies outside of them."""
+
+    def survey(*roots: str | bytes | os.PathLike[str], catalogue: str = "", **options: Any) -> Findings:
+        path = catalogue or str(tmp_path_factory.mktemp("catalogue") / "catalogue.sqlite")
+        with open(path, "xb"):
+            pass
+        request = Request(tuple(os.fsencode(root) for root in roots), **options)
+        return asyncio.run(take_survey(request, path, threads))
+
+    return survey
