@@ -1,0 +1,111 @@
+"""Hosts and ports: what a request may say, what a configuration allows, and what a name resolves to."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Collection
+
+import anyio
+from framework.errors import InvalidRequestError, PolicyError, ResourceUnavailableError
+
+HOST_LIMIT = 253
+"""Most characters in a host name, by the rules of DNS."""
+
+PORT_LIMIT = 65535
+
+SocketAddress = tuple[str, int]
+Address = tuple[socket.AddressFamily, SocketAddress]
+
+
+def check_host(subject: str, host: str) -> None:
+    """Refuse what cannot be a host name or an address.
+
+    Raises:
+        InvalidRequestError: It is empty, too long, or has spaces or control characters in it.
+    """
+    if 0 < len(host) <= HOST_LIMIT and host.isprintable() and " " not in host:
+        return
+    raise InvalidRequestError(
+        f"{subject} got the host {host[:60]!r}; allowed: a host name or address of 1 to {HOST_LIMIT} characters.",
+        "Pass a name such as 'localhost' or an address such as '127.0.0.1'.",
+    )
+
+
+def check_port(subject: str, port: int, *, least: int = 1) -> None:
+    """Refuse a port outside `least` to 65535.
+
+    Raises:
+        InvalidRequestError: It is outside.
+    """
+    if not least <= port <= PORT_LIMIT:
+        raise InvalidRequestError(
+            f"{subject} got port {port}; allowed: {least} to {PORT_LIMIT}.", "Choose another port."
+        )
+
+
+def check_timeout(subject: str, timeout: float) -> None:
+    """Refuse a time that is not a positive number of seconds.
+
+    Raises:
+        InvalidRequestError: It is zero, negative or not a number.
+    """
+    if math.isnan(timeout) or timeout <= 0:
+        raise InvalidRequestError(
+            f"{subject} got timeout={timeout}; allowed: more than 0 seconds.", "Leave it out to use the setting."
+        )
+
+
+def check_allowed(subject: str, host: str, allowed: Collection[str]) -> None:
+    """Refuse a host that the configuration does not list. Hosts are compared as spelt, before any look-up.
+
+    Raises:
+        PolicyError: There is a list and the host is not in it.
+    """
+    if allowed and _plain(host) not in {_plain(one) for one in allowed}:
+        raise PolicyError(
+            f"{subject} may not use the host {host!r}; network.allowed_hosts allows {', '.join(sorted(allowed))}.",
+            "Use one of these, or have the host added to the setting.",
+        )
+
+
+async def resolve(subject: str, host: str, port: int, kind: socket.SocketKind) -> list[Address]:
+    """Return the addresses of a host, best first.
+
+    Raises:
+        InvalidRequestError: The name is one that DNS cannot have.
+        ResourceUnavailableError: The name does not resolve.
+    """
+    try:
+        # a numeric address needs no look-up and so no thread
+        found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV)
+        return [(family, (str(where[0]), port)) for family, _, _, _, where in found]
+    except (socket.gaierror, UnicodeError):
+        pass
+    try:
+        looked_up = await anyio.getaddrinfo(host, port, type=kind)
+    except socket.gaierror as error:
+        raise ResourceUnavailableError(
+            f"{subject} cannot use {place(host, port)}: the name does not resolve ({error.strerror}).",
+            "Check its spelling and this machine's name service.",
+        ) from error
+    except UnicodeError as error:
+        raise InvalidRequestError(
+            f"{subject} got the host {host[:60]!r}, which no host can be called ({error}).", "Check its spelling."
+        ) from error
+    addresses = [(family, (where[0], port)) for family, _, _, _, where in looked_up]
+    return list(dict.fromkeys(addresses))  # a hosts file may name an address twice
+
+
+def place(host: str, port: int) -> str:
+    """Return host and port as people write them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def host_and_port(address: object) -> SocketAddress:
+    """Return host and port of a socket's own address; ("", 0) where it has none, as in a Unix socket pair."""
+    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else ("", 0)
+
+
+def _plain(host: str) -> str:
+    return host.rstrip(".").lower()
