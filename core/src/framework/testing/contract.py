@@ -138,7 +138,7 @@ class PluginContract:
             assert sorted(requests) == _of(self.name, host)
 
     async def test_each_kind_is_lent_and_given_back(self, host: Framework, requests: dict[str, Any]) -> None:
-        """A lease names kind, owner and time while held; after release nothing is held and releasing again is harmless."""
+        """A lease names kind, owner and time while held; after release nothing is, and releasing again is harmless."""
         async with host:
             for kind, parameters in requests.items():
                 resource = await host.acquire(kind, owner="contract", **parameters)
