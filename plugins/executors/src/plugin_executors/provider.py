@@ -10,10 +10,10 @@ from framework.errors import InvalidRequestError, ResourceLimitError
 
 from plugin_executors.cpus import task_limit, usable_cpus
 from plugin_executors.executor import PoolResource
+from plugin_executors.processes import ProcessExecutor
 from plugin_executors.threads import ThreadExecutor, ThreadPool
 
 if TYPE_CHECKING:
-    from plugin_executors.processes import ProcessExecutor
     from plugin_executors.settings import ExecutorsSettings
 
 THREADS_PER_CPU, LEAST_THREAD_LIMIT = 100, 1000
@@ -74,7 +74,7 @@ class ExecutorsProvider(ResourceProvider):
         count = cpus if wanted == "auto" else wanted
         _check("executor.process", count, max(LEAST_PROCESS_LIMIT, PROCESSES_PER_CPU * cpus), cpus)
         # multiprocessing costs some 20 ms to import, which nobody who uses only threads should pay
-        from plugin_executors.processes import ProcessExecutor, ProcessPool
+        from plugin_executors.process_pool import ProcessPool
 
         try:
             pool = ProcessPool(name, count)

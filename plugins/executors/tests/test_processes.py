@@ -1,0 +1,189 @@
+import asyncio
+import math
+import multiprocessing.resource_tracker
+import os
+import pickle
+import select
+import signal
+import threading
+from concurrent.futures import Executor
+from pathlib import Path
+
+import pytest
+from framework import ResourceStatus
+from framework.errors import InvalidRequestError, ResourceError
+from plugin_executors import ExecutorsProvider, ExecutorsSettings, ProcessExecutor
+
+pytestmark = pytest.mark.anyio
+
+
+def busy_code(fifo: str, then: str = "import signal; signal.pause()") -> str:
+    """Return code that opens a named pipe, so that its reader knows that it runs, and goes on."""
+    return f"open({fifo!r}, 'w').close(); {then}"
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> str:
+    path = str(tmp_path / "fifo")
+    os.mkfifo(path)
+    return path
+
+
+async def until_opened(fifo: str) -> None:
+    await asyncio.to_thread(lambda: open(fifo).close())
+
+
+def footprint() -> dict[str, object]:
+    """Return what this process has: threads, open files, children, and semaphores that are mapped."""
+    maps = Path("/proc/self/maps").read_text()
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return {
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "files": sorted(os.listdir("/proc/self/fd")),
+        "children": children,
+        "semaphores": [line for line in maps.splitlines() if "/sem." in line],
+    }
+
+
+async def test_it_runs_in_other_processes(provider: ExecutorsProvider) -> None:
+    executor = await provider.create_process_executor("pool", workers=1)
+    assert executor.workers == 1
+    assert await executor.run(os.getpid) not in {os.getpid(), 0}
+    assert executor.submit(divmod, 7, 2).result() == (3, 1)
+    assert list(executor.map(pow, [2, 3, 4], [3, 2, 1], chunksize=2)) == [8, 9, 4]
+    assert isinstance(executor.executor, Executor)
+    assert await asyncio.get_running_loop().run_in_executor(executor.executor, abs, -3) == 3
+    assert (executor.running, executor.pending) == (0, 0)
+
+
+async def test_what_a_task_raises_reaches_the_caller_with_its_traceback(provider: ExecutorsProvider) -> None:
+    executor = await provider.create_process_executor("pool", workers=1)
+    with pytest.raises(ValueError, match="math domain error") as caught:
+        await executor.run(math.sqrt, -1)
+    assert "worker.py" in str(caught.value.__cause__)
+    with pytest.raises(SystemExit):
+        await executor.run(exec, "raise SystemExit(3)")
+    assert await executor.run(abs, -1) == 1
+
+
+@pytest.mark.parametrize("arguments", [(lambda: None,), (print, threading.Lock())])
+async def test_what_cannot_be_pickled_is_refused_by_name(provider: ExecutorsProvider, arguments: tuple) -> None:  # type: ignore[type-arg]  # anything at all
+    executor = await provider.create_process_executor("pool", workers=1)
+    name = arguments[0].__qualname__
+    with pytest.raises(InvalidRequestError) as caught:
+        await executor.run(*arguments)
+    assert f"'pool' cannot send {name}()" in caught.value.problem
+    assert executor.executor.unfinished == 0
+
+
+class Unloadable:
+    """Pickles, and fails when it is loaded."""
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return (pickle.loads, (b"nonsense",))
+
+
+async def test_what_cannot_be_loaded_fails_alone(provider: ExecutorsProvider) -> None:
+    executor = await provider.create_process_executor("pool", workers=1)
+    worker = await executor.run(os.getpid)
+    with pytest.raises(InvalidRequestError, match="A worker process could not load a task: UnpicklingError"):
+        await executor.run(print, Unloadable())
+    assert await executor.run(os.getpid) == worker
+
+
+async def test_a_killed_worker_is_reported_with_its_signal(provider: ExecutorsProvider) -> None:
+    executor = await provider.create_process_executor("pool", workers=1)
+    worker = await executor.run(os.getpid)
+    with pytest.raises(ResourceError, match=f"'pool' is broken: a worker process died \\({worker} by SIGKILL\\)"):
+        await executor.run(signal.raise_signal, signal.SIGKILL)
+    with pytest.raises(ResourceError, match=r"SIGKILL.*Acquire an executor again"):
+        await executor.run(abs, -1)
+    await executor.release()
+    async with await provider.create_process_executor("pool", workers=1) as another:
+        assert await another.run(abs, -1) == 1
+
+
+async def test_workers_ignore_an_interrupt(provider: ExecutorsProvider) -> None:
+    executor = await provider.create_process_executor("pool", workers=1)
+    worker = await executor.run(os.getpid)
+    os.kill(worker, signal.SIGINT)
+    assert await executor.run(os.getpid) == worker
+    assert await executor.run(signal.pthread_sigmask, signal.SIG_BLOCK, ()) == set()
+
+
+async def test_release_leaves_no_thread_file_process_or_semaphore(provider: ExecutorsProvider) -> None:
+    multiprocessing.resource_tracker.ensure_running()  # the standard library's own, one a process, until it exits
+    before = footprint()
+    executor = await provider.create_process_executor("pool", workers=2)
+    assert await asyncio.gather(*(executor.run(abs, -n) for n in range(50))) == list(range(50))
+    assert footprint() != before
+    await executor.release()
+    await asyncio.to_thread(abs, 1)
+    after = footprint()
+    assert {**after, "threads": []} == {**before, "threads": []}
+    assert [name for name in after["threads"] if "asyncio" not in name] == before["threads"]  # type: ignore[attr-defined]  # a list
+
+
+async def test_release_without_a_task_leaves_nothing(provider: ExecutorsProvider) -> None:
+    multiprocessing.resource_tracker.ensure_running()
+    before = footprint()
+    await (await provider.create_process_executor("pool", workers=2)).release()
+    assert footprint() == before
+
+
+async def test_release_waits_for_what_runs_and_cancels_what_is_queued(fifo: str) -> None:
+    provider = ExecutorsProvider(ExecutorsSettings(stop_grace=20))
+    await provider.initialize()
+    executor = await provider.create_process_executor("pool", workers=1)
+    running = executor.submit(exec, busy_code(fifo, f"open({fifo!r}).close()"))
+    await until_opened(fifo)
+    queued = [executor.submit(abs, -n) for n in range(10)]
+    queued[-1].add_done_callback(lambda _: open(fifo, "w").close())
+    waiting = asyncio.create_task(executor.run(abs, -2))
+    await asyncio.sleep(0)
+    await executor.release()
+    assert running.result() is None
+    assert queued[-1].cancelled()
+    with pytest.raises(ResourceError, match=r"'pool' was released before it came to abs\(\)"):
+        await waiting
+    with pytest.raises(ResourceError, match="'pool' is released"):
+        await executor.run(abs, -1)
+
+
+async def stop(provider: ExecutorsProvider, executor: ProcessExecutor, fifo: str, code: str) -> None:
+    """Release an executor whose only worker never ends of itself, and see that it is gone."""
+    worker = await executor.run(os.getpid)
+    with os.fdopen(os.pidfd_open(worker)) as gone:
+        task = asyncio.create_task(executor.run(exec, code))
+        await until_opened(fifo)
+        await executor.release()
+        assert select.select([gone], [], [], 0)[0]
+    with pytest.raises(ResourceError, match=r"'pool' was released and stopped exec\(\) after 0\.1 s"):
+        await task
+    assert executor.status is ResourceStatus.RELEASED
+    assert provider.ledger.records() == ()
+
+
+async def test_release_terminates_a_task_that_does_not_end(provider: ExecutorsProvider, fifo: str) -> None:
+    executor = await provider.create_process_executor("pool", workers=1)
+    await stop(provider, executor, fifo, busy_code(fifo))
+
+
+async def test_release_kills_a_task_that_ignores_termination(provider: ExecutorsProvider, fifo: str) -> None:
+    executor = await provider.create_process_executor("pool", workers=1)
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    await stop(provider, executor, fifo, deaf + busy_code(fifo, "\nwhile True: signal.pause()"))
+
+
+async def test_large_arguments_and_results_arrive_whole(provider: ExecutorsProvider) -> None:
+    executor = await provider.create_process_executor("pool", workers=1)
+    data = os.urandom(3 << 20)
+    assert await executor.run(bytes, data) == data
+
+
+async def test_cleanup_releases_every_executor(provider: ExecutorsProvider) -> None:
+    executors = [await provider.create_process_executor(name, workers=1) for name in ("one", "two")]
+    workers = [await executor.run(os.getpid) for executor in executors]
+    await provider.cleanup()
+    assert [Path(f"/proc/{worker}").exists() for worker in workers] == [False, False]
+    assert provider.executors() == []
