@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from framework.errors import InvalidRequestError, ResourceLimitError, ResourceUnavailableError
 from plugin_file import FileProvider
 

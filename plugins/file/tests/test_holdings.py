@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from framework import MetricsCollector
 from framework.errors import ResourceLimitError, ResourceUnavailableError
 from plugin_file import FileProvider

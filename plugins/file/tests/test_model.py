@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from framework.errors import ResourceUnavailableError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from framework.errors import ResourceUnavailableError
 from plugin_file import FileProvider, LocalFile, TempFile
 
 names = st.sampled_from(["a", "b", "c"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pydantic
 import pytest
+
 from framework import PluginContextManager
 from plugin_file.plugin import FilePlugin
 from plugin_file.settings import FileSettings

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from framework.errors import InvalidRequestError, LeaseStateError, PolicyError, ResourceUnavailableError
 from plugin_file import FileProvider
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+
 from plugin_memory import MemoryProvider
 
 PRELUDE = """

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from framework.errors import InvalidRequestError, LeaseStateError, ResourceLimitError, ResourceUnavailableError
 from plugin_memory import MemoryProvider
 

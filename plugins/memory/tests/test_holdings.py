@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from framework import MetricsCollector
 from framework.errors import ResourceLimitError, ResourceUnavailableError
 from plugin_memory import MemoryProvider

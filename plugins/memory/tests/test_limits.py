@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from framework.errors import ResourceLimitError, ResourceUnavailableError
 from plugin_memory.limits import check_memory, check_shared_memory, control_group_limit, physical_memory
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pydantic
 import pytest
+
 from framework import PluginContextManager
 from plugin_memory.plugin import MemoryPlugin
 from plugin_memory.settings import MemorySettings

@@ -4,9 +4,8 @@ import asyncio
 import os
 
 import pytest
-from framework.errors import (
-    FrameworkError,
-)
+
+from framework.errors import FrameworkError, ResourceUnavailableError
 from plugin_memory import MemoryProvider, shm
 
 pytestmark = pytest.mark.anyio
@@ -123,6 +122,19 @@ async def test_a_segment_that_somebody_else_put_in_its_place_is_not_removed(
     await memory.release()
     with open(path, "rb") as stranger:
         assert stranger.read() == b"mine"
+    os.unlink(path)
+
+
+async def test_a_pipe_that_somebody_put_in_its_place_does_not_hang_the_release(
+    provider: MemoryProvider, unique: str
+) -> None:
+    memory = await provider.create_shared_memory(unique, 10)
+    path = f"/dev/shm/{memory.segment}"
+    os.unlink(path)
+    os.mkfifo(path)
+    await memory.release()
+    with pytest.raises(ResourceUnavailableError, match="not complete"):
+        await provider.attach_shared_memory(unique)
     os.unlink(path)
 
 

@@ -4,11 +4,12 @@ import asyncio
 import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from framework.errors import (
     ResourceUnavailableError,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from plugin_memory import MemoryProvider, SharedMemory, shm
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from framework import check_size
 from framework.errors import ResourceUnavailableError
-
 from plugin_file.places import Place, place
 from plugin_file.refusals import refusal
 

@@ -8,7 +8,6 @@ from typing import BinaryIO, cast
 
 from framework import Resource, get_logger
 from framework.errors import InvalidRequestError, LeaseStateError, ResourceError, ResourceUnavailableError
-
 from plugin_file.creation import NewFile, identify
 from plugin_file.refusals import refusal
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from framework.errors import InvalidRequestError, PolicyError
-
 from plugin_file.refusals import refusal
 
 # O_PATH needs no right to list the directory; where it is missing (macOS), that right is needed.

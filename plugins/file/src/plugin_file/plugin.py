@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 
 from framework import MetricsCollector, Plugin, ResourceProvider, hookimpl
-
 from plugin_file.provider import FileProvider
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
 from framework import Ledger, ResourceProvider, creates
 from framework.errors import InvalidRequestError
-
 from plugin_file.creation import create_file
 from plugin_file.holdings import Holdings
 from plugin_file.local import LocalFile
@@ -87,7 +85,7 @@ class FileProvider(ResourceProvider):
         if "/" in suffix:
             raise InvalidRequestError(f"{TEMP} got the suffix {suffix!r}; allowed: anything without '/'.")
         chosen, roots = self._directory(directory)
-        path = os.path.join(chosen, f"framework-{secrets.token_hex(8)}{suffix}")
+        path = os.path.join(chosen, f"framework-{os.urandom(8).hex()}{suffix}")
         with self.holdings.taking(TEMP, size):
             created = await create_file(TEMP, path, size, roots)
         return TempFile(created, partial(self.holdings.drop, TEMP, size), self.roots)

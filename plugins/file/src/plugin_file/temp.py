@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Sequence
 
 from framework.errors import LeaseStateError
-
 from plugin_file.creation import NewFile
 from plugin_file.local import LocalFile
 from plugin_file.places import Place, place

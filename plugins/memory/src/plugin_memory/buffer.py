@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 
 from framework.errors import ResourceUnavailableError
-
 from plugin_memory.mapping import MappedMemory
 
 

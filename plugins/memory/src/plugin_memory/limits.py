@@ -113,7 +113,7 @@ def _limit_v1(group: str) -> int | None:
     try:
         rows = dict(line.split(" ", 1) for line in _read(f"{group}/memory.stat").splitlines())
         limit = int(rows["hierarchical_memory_limit"])
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):
         return None
     return limit if limit < _UNLIMITED_V1 else None
 

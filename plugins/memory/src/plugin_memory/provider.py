@@ -6,7 +6,6 @@ from functools import partial
 from typing import ClassVar
 
 from framework import Ledger, ResourceProvider, creates
-
 from plugin_memory import shared
 from plugin_memory.buffer import Buffer, map_anonymous
 from plugin_memory.holdings import Holdings

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from framework.errors import PolicyError, ResourceError, ResourceLimitError, ResourceUnavailableError
-
 from plugin_memory import shm
 from plugin_memory.mapping import MappedMemory
 

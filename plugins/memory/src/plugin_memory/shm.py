@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import _posixshmem  # type: ignore[import-not-found]  # a C module that mypy has no stubs for
 import asyncio
-import base64
-import hashlib
 import os
 import re
 import stat
@@ -28,6 +26,8 @@ _MODE = 0o600
 # A segment grows while it is reserved. Until it is complete nobody may open it; macOS cannot change the mode later,
 # and needs not, because there a segment gets its size in one step.
 _UNFINISHED = _MODE if sys.platform == "darwin" else 0
+# In /dev/shm anybody can put a pipe where a segment was, and opening that must not wait for a writer.
+_AT_ONCE = 0 if sys.platform == "darwin" else os.O_NONBLOCK
 _CHUNK = 16 << 20  # bytes reserved at once: some 2 ms, for which the event loop stands still
 
 
@@ -38,6 +38,9 @@ def segment_name(name: str) -> str:
     """
     if len(PREFIX) + len(name) <= _LONGEST and re.fullmatch(r"[A-Za-z0-9._-]+", name):
         return PREFIX + name
+    import base64
+    import hashlib  # loads OpenSSL, which plain names need not wait for
+
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
     return DIGEST_PREFIX + base64.b32encode(digest).decode().lower()[:20]
 
@@ -86,7 +89,7 @@ def attach(segment: str) -> int:
     Raises:
         OSError: There is none, or it may not be opened.
     """
-    descriptor: int = _posixshmem.shm_open(f"/{segment}", os.O_RDWR, mode=0)
+    descriptor: int = _posixshmem.shm_open(f"/{segment}", os.O_RDWR | _AT_ONCE, mode=0)
     return descriptor
 
 
@@ -108,7 +111,7 @@ def identity(descriptor: int) -> tuple[int, int]:
 def is_still(segment: str, expected: tuple[int, int]) -> bool:
     """Return whether a name still stands for the segment of that identity."""
     try:
-        descriptor = _posixshmem.shm_open(f"/{segment}", os.O_RDONLY, mode=0)
+        descriptor = _posixshmem.shm_open(f"/{segment}", os.O_RDONLY | _AT_ONCE, mode=0)
     except OSError:  # gone, or another user's
         return False
     try:
