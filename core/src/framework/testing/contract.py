@@ -51,7 +51,7 @@ class PluginContract:
 
     @pytest.fixture
     def requests(self) -> dict[str, dict[str, Any]]:
-        """Parameters of one valid request for each kind, without `name`; override it."""
+        """Parameters of one valid request for each kind; override it."""
         return {}
 
     @pytest.fixture
@@ -186,7 +186,7 @@ class PluginContract:
                 with pytest.raises(InvalidRequestError, match="surely_unknown"):
                     await host.acquire(kind, **parameters, surely_unknown=1)
                 with pytest.raises(InvalidRequestError, match="a/b"):
-                    await host.acquire(kind, **parameters, name="a/b")
+                    await host.acquire(kind, **{**parameters, "name": "a/b"})
             assert host.leases() == ()
 
     async def test_cancelling_an_acquisition_leaves_nothing(self, host: Framework, requests: dict[str, Any]) -> None:

@@ -1,0 +1,18 @@
+"""The conformance suite, applied to this plugin."""
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from framework.testing import PluginContract
+
+
+class TestContract(PluginContract):
+    subject = "network"
+
+    @pytest.fixture
+    def requests(self) -> Iterator[dict[str, dict[str, Any]]]:
+        with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+            yield {"network.tcp": {"host": "127.0.0.1", "port": server.getsockname()[1]}, "network.socket": {}}

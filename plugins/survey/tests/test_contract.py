@@ -1,0 +1,7 @@
+"""The conformance suite, applied to this plugin."""
+
+from framework.testing import PluginContract
+
+
+class TestContract(PluginContract):
+    subject = "survey"
