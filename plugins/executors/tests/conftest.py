@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
 from plugin_executors import ExecutorsProvider, ExecutorsSettings
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from plugin_executors.cgroups import directories
 from plugin_executors.cpus import cpu_quota, task_limit, usable_cpus
 

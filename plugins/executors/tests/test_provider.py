@@ -7,11 +7,12 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+
 from framework import MetricsCollector
 from framework.errors import InvalidRequestError, ResourceLimitError
 from plugin_executors import ExecutorsProvider, ExecutorsSettings, usable_cpus
 from plugin_executors.plugin import ExecutorsPlugin
-from pydantic import ValidationError
 
 pytestmark = pytest.mark.anyio
 KINDS = ("executor.thread", "executor.process")

@@ -9,6 +9,7 @@ import weakref
 from concurrent.futures import Executor, wait
 
 import pytest
+
 from framework import ResourceStatus
 from framework.errors import ResourceError
 from plugin_executors import ExecutorsProvider, ThreadExecutor

@@ -8,7 +8,6 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from framework import Resource
 from framework.errors import ResourceError
-
 from plugin_executors.outcome import outcome
 
 P = ParamSpec("P")

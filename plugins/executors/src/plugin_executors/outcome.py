@@ -45,7 +45,7 @@ async def ends_within(future: Future[None], seconds: float | None) -> bool:
     return future.done()
 
 
-def in_daemon_thread(function: Callable[[], object], name: str) -> Future[None]:
+def in_daemon_thread(function: Callable[[], object], name: str) -> tuple[Future[None], threading.Thread]:
     """Call a function in a thread that cannot keep the interpreter from exiting."""
     future: Future[None] = Future()
 
@@ -57,8 +57,9 @@ def in_daemon_thread(function: Callable[[], object], name: str) -> Future[None]:
         else:
             future.set_result(None)
 
-    threading.Thread(target=call, name=name, daemon=True).start()
-    return future
+    thread = threading.Thread(target=call, name=name, daemon=True)
+    thread.start()
+    return future, thread
 
 
 def _settle(done: asyncio.Future[None]) -> None:

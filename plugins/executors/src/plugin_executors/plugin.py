@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 
 from framework import MetricsCollector, Plugin, ResourceProvider, hookimpl
-
 from plugin_executors.collector import ExecutorsCollector
 from plugin_executors.provider import ExecutorsProvider
 

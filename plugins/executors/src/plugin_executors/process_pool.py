@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -15,11 +16,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures.process import ProcessPoolExecutor
 from multiprocessing.context import SpawnContext, SpawnProcess
-import pickle
 from typing import Any, ParamSpec, TypeVar
 
 from framework.errors import InvalidRequestError, ResourceError, ResourceLimitError
-
 from plugin_executors.executor import released, title
 from plugin_executors.worker import call, guard
 

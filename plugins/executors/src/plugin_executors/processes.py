@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING, TypeVar
 
 from framework.errors import ResourceError
-
 from plugin_executors.executor import PoolResource, title
 from plugin_executors.outcome import ends_within, in_daemon_thread
 
@@ -28,7 +28,7 @@ class ProcessExecutor(PoolResource):
     """
 
     executor: ProcessPool
-    _ended: Future[None] | None = None
+    _stopper: tuple[Future[None], threading.Thread] | None = None
     _closing = False
 
     async def _result(self, future: Future[T], function: Callable[..., T]) -> T:
@@ -36,7 +36,7 @@ class ProcessExecutor(PoolResource):
             return await super()._result(future, function)
         except BrokenExecutor as error:
             if not self._closing:
-                await ends_within(self._stop(), _TERMINATED_S)  # only then is it known how the worker ended
+                await ends_within(self._stop()[0], _TERMINATED_S)  # only then is it known how the worker ended
                 raise self.executor.broken() from error
             raise ResourceError(
                 f"executor.process {self.name!r} was released and stopped {title(function)} after {self._grace:g} s.",
@@ -46,7 +46,7 @@ class ProcessExecutor(PoolResource):
 
     async def _close(self) -> None:
         self._closing = True
-        ended = self._stop()
+        ended, thread = self._stop()
         if not await ends_within(ended, self._grace):
             for worker in self.executor.workers_alive():
                 worker.terminate()
@@ -55,11 +55,12 @@ class ProcessExecutor(PoolResource):
                     worker.kill()
                 await ends_within(ended, None)
         ended.result()
+        thread.join(1)  # it has nothing left to do but to end
         self.executor.forget_workers()
 
-    def _stop(self) -> Future[None]:
-        if self._ended is None:
-            self._ended = in_daemon_thread(
+    def _stop(self) -> tuple[Future[None], threading.Thread]:
+        if self._stopper is None:
+            self._stopper = in_daemon_thread(
                 lambda: self.executor.shutdown(wait=True, cancel_futures=True), f"{self.executor.name}-stop"
             )
-        return self._ended
+        return self._stopper

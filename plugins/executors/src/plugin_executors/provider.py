@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from framework import Ledger, ResourceProvider, creates
 from framework.errors import InvalidRequestError, ResourceLimitError
-
 from plugin_executors.cpus import task_limit, usable_cpus
 from plugin_executors.executor import PoolResource
 from plugin_executors.processes import ProcessExecutor

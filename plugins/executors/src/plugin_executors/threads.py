@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 from framework.errors import ResourceError, ResourceLimitError
-
 from plugin_executors.executor import PoolResource, released
 from plugin_executors.outcome import ends_within
 
