@@ -1,0 +1,241 @@
+"""Writes the parts of the reference that the code knows best, before every build, into `reference/`.
+
+    reference/_generated/*.md    included by the pages beside it
+    reference/plugins/<x>.md     one page for each plugin directory of this repository
+
+Neither is committed, so neither can be stale. `tests/architecture/test_documentation.py` checks what comes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import inspect
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+from docs import _markdown as md
+
+import framework
+from framework import errors, hookspecs, settings
+from framework.cli import root
+from framework.cli.context import Context
+from framework.discovery import discover
+from framework.manifest import Manifest
+from framework.plugins.loading import load_object
+from framework.records import KindRecord, PluginState
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.connect("builder-inited", _before_reading)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _before_reading(app: Sphinx) -> None:
+    from sphinx.util.logging import getLogger
+
+    written = write(pages(getLogger(__name__).warning), os.path.join(str(app.srcdir), "reference"))
+    for stale in set(glob.glob(os.path.join(str(app.srcdir), "reference", "plugins", "*.md"))) - written:
+        if os.path.basename(stale) != "index.md":
+            os.remove(stale)
+
+
+def write(texts: dict[str, str], folder: str) -> set[str]:
+    """Write each page below a folder, touching only what changed; return the files."""
+    files = set()
+    for name, text in texts.items():
+        file = os.path.join(folder, name)
+        files.add(file)
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        if not os.path.isfile(file) or _read(file) != text:
+            with open(file, "w", encoding="utf-8") as stream:
+                stream.write(text)
+    return files
+
+
+def pages(warn: Any = print) -> dict[str, str]:
+    """Return the text of every generated page by its path below `reference/`."""
+    manifests = own_plugins()
+    kinds = asyncio.run(_kinds(manifests, warn))
+    texts = {
+        "_generated/hooks.md": hooks(),
+        "_generated/settings.md": kernel_settings(),
+        "_generated/cli.md": "\n".join(_commands(manifests)),
+        "_generated/errors.md": error_tree(),
+        "_generated/api.md": "\n\n".join(md.public_name(name, getattr(framework, name)) for name in framework.__all__),
+        "_generated/kinds.md": "\n".join(map(_kind, kinds)),
+    }
+    for name, one in manifests.items():
+        texts[f"plugins/{name}.md"] = plugin_page(one, [kind for kind in kinds if kind.plugin == name])
+    return texts
+
+
+def own_plugins() -> dict[str, Manifest]:
+    """Return the manifest of each plugin whose directory is in this repository."""
+    places = tuple(os.path.join(ROOT, kind, "") for kind in ("plugins", "contrib"))
+    found = discover().manifests.items()
+    return {name: one for name, one in sorted(found) if os.path.realpath(one.path).startswith(places)}
+
+
+def hooks() -> str:
+    """Return a section for each hook specification."""
+    parts = []
+    for name, item in vars(hookspecs).items():
+        if inspect.isfunction(item) and hasattr(item, f"{hookspecs.PROJECT}_spec"):
+            parts.append(f"## `{name}`\n\n```python\n{md.signature(name, item)}\n```\n\n{md.docstring(item)}\n")
+    return "\n".join(parts)
+
+
+def kernel_settings() -> str:
+    """Return the table of the kernel's own settings."""
+    rows = [
+        [md.code(key), one.doc, one.allowed, _default(one.default), md.code(environment_variable(key))]
+        for key, one in settings.KEYS.items()
+    ]
+    return md.table(["key", "meaning", "allowed", "default", "environment variable"], rows)
+
+
+def environment_variable(key: str) -> str:
+    """Return the name of the environment variable that sets a key."""
+    return settings.PREFIX + key.upper().replace(".", "__")
+
+
+def error_tree() -> str:
+    """Return the table of all errors, each after its parent."""
+    rows = [
+        [
+            md.code(cls.__name__),
+            md.code(cls.__mro__[1].__name__),
+            str(cls.exit_code),
+            md.docstring(cls).split("\n\n")[0],
+        ]
+        for cls in _descend(errors.FrameworkError)
+    ]
+    return md.table(["error", "is a", "exit code", "meaning"], rows)
+
+
+def plugin_page(one: Manifest, kinds: Iterable[KindRecord]) -> str:
+    """Return a plugin's README, followed by what its manifest, settings model and provider say."""
+    readme = os.path.join(os.path.dirname(one.path), "..", "..", "README.md")
+    parts = [_read(readme).rstrip(), "## Manifest", _facts(one)]
+    if one.settings:
+        parts += ["## Settings", plugin_settings(one)]
+    kinds = list(kinds)
+    if kinds:
+        parts += ["## Kinds", *(_kind(kind, level=3) for kind in kinds)]
+    return "\n\n".join(parts) + "\n"
+
+
+def plugin_settings(one: Manifest) -> str:
+    """Return the table of a plugin's settings."""
+    schema = load_object(one.settings, one.name).model_json_schema()
+    rows = [
+        [
+            md.code(f"plugins.{one.name}.{name}"),
+            field.get("description", ""),
+            ", ".join(_allowed(field)),
+            _default(field.get("default", [] if field.get("type") == "array" else None)),
+            md.code(environment_variable(f"plugins.{one.name}.{name}")),
+        ]
+        for name, field in schema.get("properties", {}).items()
+    ]
+    return md.table(["key", "meaning", "allowed", "default", "environment variable"], rows)
+
+
+def _facts(one: Manifest) -> str:
+    provides = [f"{what}: {', '.join(map(md.code, names))}" for what, names in one.provides.items() if names]
+    rows = [
+        ["name", md.code(one.name)],
+        ["type", one.type],
+        ["distribution", f"{md.code(one.distribution)} {one.version}"],
+        ["provides", "; ".join(provides) or "nothing"],
+        ["requires", ", ".join(map(md.code, one.requires)) or "nothing"],
+        *(["permission", f"{md.code(each.name)}: {each.reason}"] for each in one.permissions),
+    ]
+    return f"{one.description}\n\n" + md.table(["what", "value"], rows)
+
+
+async def _kinds(manifests: Iterable[str], warn: Any) -> tuple[KindRecord, ...]:
+    """Return every kind that the plugins really register, as `framework resources kinds` does."""
+    chosen = settings.Settings.load({"plugins": dict.fromkeys(manifests)}, environ={})
+    async with framework.Framework(chosen) as host:
+        for record in host.plugins.records():
+            if record.name in chosen.enabled(()) and record.state is not PluginState.ACTIVE:
+                warn(f"the reference lacks plugin {record.name!r}, which is {record.state.value}: {record.reason}")
+        return host.kinds()
+
+
+def _kind(one: KindRecord, level: int = 2) -> str:
+    rows = [
+        [md.code(each.name), md.code(each.type), "required" if each.required else md.code(each.default) or "made up"]
+        for each in one.parameters
+    ]
+    shown = md.table(["parameter", "type", "default"], rows)
+    return f"{'#' * level} `{one.kind}`\n\n{one.description} Provided by plugin `{one.plugin}`.\n\n{shown}\n"
+
+
+def _commands(manifests: Iterable[str]) -> Iterator[str]:
+    context = Context()
+    context.settings = settings.Settings.load({"plugins": dict.fromkeys(manifests)}, environ={})
+    with click.Context(root, info_name="framework", obj=context, **root.context_settings) as ctx:
+        yield from _command(root, ctx)
+
+
+def _command(command: click.Command, ctx: click.Context) -> Iterator[str]:
+    yield f"## `{ctx.command_path}`\n"
+    if command.help:
+        yield inspect.cleandoc(command.help).replace("\b\n", "") + "\n"
+    yield f"```text\n{ctx.command_path} {' '.join(command.collect_usage_pieces(ctx))}\n```\n"
+    for option in command.get_params(ctx):
+        record = option.get_help_record(ctx)
+        if record is not None:
+            yield f"- `{record[0]}`: {record[1]}".removesuffix(": ")
+    yield ""
+    if isinstance(command, click.Group):
+        for name in command.list_commands(ctx):
+            child = command.get_command(ctx, name)
+            if child is not None:
+                with click.Context(child, info_name=name, parent=ctx) as inner:
+                    yield from _command(child, inner)
+
+
+def _descend(cls: type[errors.FrameworkError]) -> Iterator[type[errors.FrameworkError]]:
+    yield cls
+    for child in cls.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield from _descend(child)
+
+
+def _allowed(field: dict[str, Any]) -> Iterator[str]:
+    """Return what a field of a JSON schema allows, in words."""
+    for choice in field.get("anyOf", [field]):
+        if "const" in choice or "enum" in choice:
+            yield " or ".join(md.code(str(one)) for one in choice.get("enum", [choice.get("const")]))
+        elif choice.get("type") == "array":
+            yield f"list of {choice.get('items', {}).get('type', 'anything')}"
+        else:
+            bounds = [f"{sign} {choice[key]}" for key, sign in BOUNDS.items() if key in choice]
+            yield " ".join([str(choice.get("type", "anything")), " and ".join(bounds)]).strip()
+
+
+BOUNDS = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most", "exclusiveMaximum": "less than"}
+
+
+def _default(value: Any) -> str:
+    import json
+
+    return md.code(json.dumps(value))
+
+
+def _read(file: str) -> str:
+    with open(file, encoding="utf-8") as stream:
+        return stream.read()

@@ -1,0 +1,105 @@
+"""Turns what Python knows of an object, its signature and its docstring, into Markdown."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+SECTIONS = {"Args:": "Arguments", "Raises:": "Raises", "Returns:": "Returns", "Yields:": "Yields"}
+_ITEM = re.compile(r"^ {4}(?P<name>\w+): (?P<text>.+)$")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; cells may hold anything, line breaks become blanks."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def code(text: str) -> str:
+    """Return text as code."""
+    return f"`{text}`" if text else ""
+
+
+def docstring(item: object) -> str:
+    """Return the docstring of an object in Markdown; its Google sections become lists."""
+    return "\n".join(_lines((inspect.getdoc(item) or "").splitlines())).strip()
+
+
+def signature(name: str, item: Any) -> str:
+    """Return `name(…)` as it is called, without `self`."""
+    try:
+        found = inspect.signature(item)
+    except ValueError:
+        return name
+    parameters = [one.replace(annotation=_quiet(one.annotation)) for one in found.parameters.values()]
+    parameters = [one for one in parameters if one.name not in {"self", "cls"}]
+    returned = found.return_annotation
+    arrow = "" if returned in {inspect.Signature.empty, None, "None"} else f" -> {_quiet(returned)}"
+    return f"{name}{found.replace(parameters=parameters, return_annotation=found.empty)}{arrow}"
+
+
+def public_name(name: str, item: Any) -> str:
+    """Return the section on one public name: what it is, how it is called, and its members."""
+    lines = [f"## `{name}`", ""]
+    if inspect.isclass(item) and issubclass(item, enum.Enum):
+        return "\n".join([*lines, docstring(item), "", *(f"- `{one.name}`: `{one.value!r}`" for one in item)])
+    if callable(item) and not getattr(item, "_is_protocol", False):
+        lines += ["```python", signature(name, item), "```", ""]
+    lines.append(docstring(item) if callable(item) else "A marker made by pluggy, used as a decorator.")
+    if inspect.isclass(item):
+        lines += ["", *_members(item)]
+    return "\n".join(lines)
+
+
+def _members(cls: type) -> Iterator[str]:
+    fields = {one.name for one in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
+    for name, raw in vars(cls).items():
+        if name.startswith("_") or name in fields:
+            continue
+        item = raw.__func__ if isinstance(raw, classmethod | staticmethod) else raw
+        if isinstance(item, property):
+            yield f"### `{cls.__name__}.{name}`\n\n{docstring(item)}\n"
+        elif inspect.isfunction(item):
+            prefix = "await " if inspect.iscoroutinefunction(item) else ""
+            call = signature(f"{cls.__name__}.{name}", item)
+            yield f"### `{cls.__name__}.{name}`\n\n```python\n{prefix}{call}\n```\n\n{docstring(item)}\n"
+
+
+def _lines(lines: Sequence[str]) -> Iterator[str]:
+    in_section = False
+    for line in lines:
+        if line in SECTIONS:
+            in_section = True
+            yield f"**{SECTIONS[line]}**"
+            yield ""
+        elif in_section and (item := _ITEM.match(line)):
+            yield f"- `{item['name']}`: {item['text']}"
+        elif in_section and line.startswith("    "):
+            yield f"  {line.strip()}"
+        else:
+            in_section = in_section and not line
+            yield line
+
+
+def _quiet(annotation: Any) -> Any:
+    """Return an annotation without the modules that a reader does not need."""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    return inspect.Parameter.empty if annotation is inspect.Parameter.empty else _Shown(text)
+
+
+class _Shown:
+    """An annotation that shows itself as plain text in a signature."""
+
+    def __init__(self, text: str) -> None:
+        self._text = re.sub(r"\b(typing|collections\.abc|framework(\.\w+)+)\.(?=[A-Z])", "", text)
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

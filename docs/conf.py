@@ -1,0 +1,26 @@
+"""How the documentation is built: `nox -s docs`. Nothing is fetched; what the code knows is generated from the code."""
+
+import os
+import sys
+import tomllib
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))  # for docs._generate
+
+with open(os.path.join(HERE, "..", "pyproject.toml"), "rb") as file:
+    _project = tomllib.load(file)["project"]
+
+project = "framework"
+author = _project["authors"][0]["name"]
+copyright = author
+version = release = _project["version"]
+
+extensions = ["myst_parser", "docs._generate"]
+exclude_patterns = ["_build", "reference/_generated", "changelog/[0-9]*.md"]
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+nitpicky = True
+
+html_theme = "furo"
+html_title = f"framework {release}"
+html_copy_source = False
