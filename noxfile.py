@@ -1,6 +1,7 @@
 """The one list of commands; `nox -l` shows it. Every session uses the environment that uv made from the workspace."""
 
 import filecmp
+import glob
 import os
 import shutil
 import tempfile
@@ -43,9 +44,10 @@ def lock(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types, strictly, in the sources and in the tests."""
-    session.run("mypy", "core/src", "tests", "noxfile.py", external=True)
-    for name in sorted(os.listdir("plugins")):
-        session.run("mypy", f"plugins/{name}", external=True)
+    sources = ["core/src", *sorted(glob.glob("plugins/*/src"))]
+    session.run(
+        "mypy", "core/src", "tests", "plugins", "noxfile.py", external=True, env={"MYPYPATH": ":".join(sources)}
+    )
 
 
 @nox.session
