@@ -22,6 +22,7 @@ The file's format is this table; unknown keys are refused with the nearest known
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -38,6 +39,7 @@ _LISTS = ("requires", "after")
 _TEXTS = ("name", "type", "settings", "description", "version", "author")
 _KEYS = ("schema", "api", "provides", "permissions", *_LISTS, *_TEXTS)
 _PROVIDES = ("kinds", "commands", "services", "strategies")
+_OBJECT = re.compile(r"[\w.]+:\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +96,29 @@ def read(path: str) -> dict[str, Any]:
     Raises:
         ManifestError: It cannot be read, is not UTF-8 or TOML, or does not follow the format.
     """
-    import tomllib  # 15 ms; a plugin-free `--version` must not pay it
-
-    raw = b""
     try:
         with open(path, "rb") as file:
             raw = file.read(SIZE_LIMIT + 1)
-        if len(raw) > SIZE_LIMIT:
-            raise _fault(
-                path, f"is larger than {SIZE_LIMIT} bytes", "A manifest holds a few lines; move data elsewhere."
-            )
-        content = tomllib.loads(raw.decode())
     except OSError as error:
         raise _fault(path, f"cannot be read: {error.strerror}") from error
+    return parse(raw, path)
+
+
+def parse(raw: bytes, path: str) -> dict[str, Any]:
+    """Return the checked content of a `plugin.toml` that was read from `path`.
+
+    Raises:
+        ManifestError: It is too large, is not UTF-8 or TOML, or does not follow the format.
+    """
+    import tomllib  # 15 ms; a plugin-free `--version` must not pay it
+
+    if len(raw) > SIZE_LIMIT:
+        raise _fault(path, f"is larger than {SIZE_LIMIT} bytes", "A manifest holds a few lines; move data elsewhere.")
+    try:
+        content = tomllib.loads(raw.decode())
     except UnicodeDecodeError as error:
         raise _fault(path, f"is not UTF-8: byte {raw[error.start]:#04x} at offset {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # more than TOMLDecodeError: giant numbers, endless brackets
         raise _fault(path, f"is not TOML: {error}") from error
     check(content, path)
     return content
@@ -141,14 +150,16 @@ def check(content: Mapping[str, Any], path: str) -> None:
             raise _fault(path, f"lacks the key {key!r}", "See the reference page on plugin.toml.")
     for key, current in (("schema", SCHEMA), ("api", PLUGIN_API)):
         if type(content[key]) is not int or content[key] != current:
-            what = f"says {key} = {content[key]!r}; this framework understands {current}"
+            what = f"says {key} = {_shown(content[key])}; this framework understands {current}"
             raise _fault(path, what, "Install versions of the plugin and of the framework that go together.")
     for key in _TEXTS:
         if key in content and (not isinstance(content[key], str) or not content[key].strip()):
-            raise _fault(path, f"says {key} = {content[key]!r}; allowed: a text that is not empty")
+            raise _fault(path, f"says {key} = {_shown(content[key])}; allowed: a text that is not empty")
     types = [one.value for one in PluginType]
     if content["type"] not in types:
-        raise _fault(path, f"says type = {content['type']!r}; allowed: {', '.join(types)}")
+        raise _fault(path, f"says type = {_shown(content['type'])}; allowed: {', '.join(types)}")
+    if not _OBJECT.fullmatch(content.get("settings", "module:object")):
+        raise _fault(path, f"says settings = {_shown(content['settings'])}; allowed: module:object")
     for key in _LISTS:
         _texts(content.get(key, []), key, path)
     _check_tables(content, path)
@@ -157,7 +168,7 @@ def check(content: Mapping[str, Any], path: str) -> None:
 def _check_tables(content: Mapping[str, Any], path: str) -> None:
     provides = content.get("provides", {})
     if not isinstance(provides, dict):
-        raise _fault(path, f"says provides = {provides!r}; allowed: a table of lists")
+        raise _fault(path, f"says provides = {_shown(provides)}; allowed: a table of lists")
     _known(provides, _PROVIDES, path)
     for key, values in provides.items():
         _texts(values, f"provides.{key}", path)
@@ -177,7 +188,12 @@ def _known(content: Mapping[str, Any], keys: Collection[str], path: str) -> None
 
 def _texts(values: object, key: str, path: str) -> None:
     if not isinstance(values, list) or not all(isinstance(value, str) and value.strip() for value in values):
-        raise _fault(path, f"says {key} = {values!r}; allowed: a list of texts")
+        raise _fault(path, f"says {key} = {_shown(values)}; allowed: a list of texts")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _fault(path: str, what: str, remedy: str = "Correct the file, or uninstall the package.") -> ManifestError:
