@@ -24,7 +24,8 @@ from framework.records import Allocation, LeaseRecord, LedgerStatistics, Resourc
 if TYPE_CHECKING:
     from framework.resources import Resource
 
-_ids = itertools.count(1)  # unique in the process, so that a name made from one is too
+_ids = itertools.count(1)
+_TOKEN = os.urandom(4).hex()  # a made-up name must not meet a leftover of a dead process with the same number
 
 
 class Lease:
@@ -35,7 +36,7 @@ class Lease:
     def __init__(self, kind: str, name: str, owner: str, size: int) -> None:
         self.id = next(_ids)
         self.kind = kind
-        self.name = name or f"{kind}-{os.getpid()}-{self.id}"
+        self.name = name or f"{kind}-{os.getpid()}-{_TOKEN}-{self.id}"
         self.owner = owner
         self.size = size
         self.acquired_at = time.time()
