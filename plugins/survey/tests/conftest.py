@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+
 from plugin_survey.report import Findings
 from plugin_survey.survey import Request, take_survey
 

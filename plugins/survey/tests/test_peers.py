@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from plugin_survey.report import Findings
 
 Groups = set[frozenset[tuple[int, int]]]
@@ -29,19 +30,19 @@ def lines_as_groups(output: bytes) -> Groups:
 
 
 def fdupes(root: Path, scratch: Path) -> Groups:
-    command = ["fdupes", "-r", "-q", "-n", root]
+    command = ["fdupes", "-r", "-q", "-n", str(root)]
     return lines_as_groups(subprocess.run(command, check=True, capture_output=True, cwd=scratch).stdout)
 
 
 def jdupes(root: Path, scratch: Path) -> Groups:
-    command = ["jdupes", "-r", "-q", root]
+    command = ["jdupes", "-r", "-q", str(root)]
     found = subprocess.run(command, check=True, capture_output=True, cwd=scratch).stdout
     return lines_as_groups(found) if b"No duplicates found" not in found else set()
 
 
 def rdfind(root: Path, scratch: Path) -> Groups:
     results = scratch / "results.txt"
-    command = ["rdfind", "-dryrun", "true", "-checksum", "sha256", "-outputname", results, root]
+    command = ["rdfind", "-dryrun", "true", "-checksum", "sha256", "-outputname", str(results), str(root)]
     subprocess.run(command, check=True, capture_output=True, cwd=scratch)
     groups: dict[bytes, set[tuple[int, int]]] = {}
     for line in results.read_bytes().splitlines():
@@ -79,8 +80,8 @@ def nasty_tree(tmp_path: Path) -> Path:
     (root / "a" / "large-3").write_bytes(large[:-1] + bytes([large[-1] ^ 1]))
     for index in range(4):
         (root / f"same-size-{index}").write_bytes(numbers.randbytes(100))
-    for name in (b"not-utf8-\xff\xfe", b"not-utf8-\xc3"):
-        with open(os.path.join(os.fsencode(root), name), "wb") as file:
+    for raw in (b"not-utf8-\xff\xfe", b"not-utf8-\xc3"):
+        with open(os.path.join(os.fsencode(root), raw), "wb") as file:
             file.write(b"content under a name that is no text")
     (root / "hard-1").write_bytes(b"linked" * 9)
     (root / "a" / "hard-2").hardlink_to(root / "hard-1")

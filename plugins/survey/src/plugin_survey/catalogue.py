@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from framework.errors import InvalidRequestError, ResourceError, ResourceUnavailableError
-
 from plugin_survey.fingerprint import Row
 from plugin_survey.problem import Problem
 

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
 import click
-from framework import CommandContext
 
+from framework import CommandContext
 from plugin_survey import progress
 from plugin_survey.places import Places, absolute_roots, check_targets, identities, places
 from plugin_survey.report import Findings, group_rows, make_report, summary_rows, write_report

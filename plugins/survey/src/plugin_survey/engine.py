@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from framework.errors import FrameworkError
-
 from plugin_survey.catalogue import Catalogue
 from plugin_survey.fingerprint import Batch, Identity, LargeFiles, fingerprint_batch
 from plugin_survey.problem import Problem
@@ -25,7 +24,7 @@ BATCH_SECONDS = 0.1
 SHORT_BATCH = 0.02
 """A batch that took less is made longer, because handing it over costs as much as a few files."""
 MOST_IN_BATCH = 1024
-MANY_FILES = 16_384
+MANY_FILES = 8192
 """From this many files on, starting worker processes costs less than it saves."""
 TICK = 0.1
 """Seconds between two looks at the progress."""

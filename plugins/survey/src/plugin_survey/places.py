@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-
 from plugin_survey import catalogue as catalogues
 from plugin_survey import report as reports
 from plugin_survey.fingerprint import Identity

@@ -29,7 +29,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from framework.errors import InvalidRequestError
-
 from plugin_survey.duplicates import DuplicateGroup
 from plugin_survey.problem import Problem
 from plugin_survey.walk import WalkCounts

@@ -81,9 +81,9 @@ class Walker:
     def _root_file(self, path: bytes) -> list[bytes]:
         try:
             path = os.path.realpath(path)
+            mode = os.stat(path).st_mode
             if _identity(os.stat(os.path.dirname(path))) in self._entered:
                 return []
-            mode = os.stat(path).st_mode
         except OSError as error:
             self._problems.append(problem_from(path, error))
             return []

@@ -1,0 +1,246 @@
+"""The command as people run it: real processes, with the plugins it requires."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugin_survey.engine import MANY_FILES
+
+pytestmark = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("plugin_executors", "plugin_file")),
+    reason="the command needs the plugins executors and file, which are not installed",
+)
+
+COMMAND = [sys.executable, "-c", "from framework.cli import main; main()", "survey"]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def environment(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    # only what the command requires: other plugins, whatever their state, must not matter
+    config = tmp_path_factory.mktemp("config") / "framework.yaml"
+    config.write_text("plugins: {survey: {}, executors: {}, file: {}}")
+    places = {"XDG_STATE_HOME": tmp_path / "state", "TMPDIR": tmp_path, "FRAMEWORK_CONFIG": config}
+    return {**os.environ, **{name: str(path) for name, path in places.items()}}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    root.mkdir()
+    for name in ("one", "two"):
+        (root / name).write_text("same")
+    (root / "other").write_text("different")
+    return root
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path) -> Run:
+    def run(*arguments: object, prefix: tuple[str, ...] = (), code: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [*prefix, *COMMAND, *map(str, arguments)]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.returncode == code, done.stderr
+        return done
+
+    return run
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+def test_json_on_standard_output_is_the_report_that_was_written(run: Run, tree: Path, tmp_path: Path) -> None:
+    done = run("tree", "-o", "json")
+    report = json.loads(done.stdout)
+    folder = next((tmp_path / "state" / "framework" / "survey").iterdir())
+    assert folder.name.startswith("tree-")
+    assert files_below(folder) == ["catalogue.sqlite", "report.json"]
+    assert json.loads((folder / "report.json").read_text()) == report
+    assert report["totals"]["files"] == 3
+    assert [one["path"] for one in report["duplicates"][0]["files"]] == [str(tree / "one"), str(tree / "two")]
+    assert f"catalogue: {folder}/catalogue.sqlite\nreport: {folder}/report.json\n" in done.stderr
+    assert files_below(tree) == ["one", "other", "two"]
+
+
+def test_the_table_has_the_summary_and_the_groups(run: Run, tree: Path) -> None:
+    output = run("tree").stdout
+    assert "duplicates  1 in 1 groups" in output
+    assert str(tree / "one") in output
+
+
+def test_quiet_says_nothing_on_standard_error(run: Run, tree: Path) -> None:
+    assert run("tree", "--quiet").stderr == ""
+
+
+def test_files_go_where_they_are_told_even_inside_the_tree(run: Run, tree: Path) -> None:
+    for _ in range(2):  # the second run replaces what the first one wrote, and does not survey it
+        report = json.loads(
+            run(tree, "--catalogue", tree / "c", "--report", tree / "r", "-o", "json").stdout,
+        )
+        assert report["totals"]["files"] == 3
+        assert files_below(tree) == ["c", "one", "other", "r", "two"]
+    with closing(sqlite3.connect(tree / "c")) as database:
+        assert database.execute("SELECT COUNT(*) FROM file").fetchone() == (3,)
+
+
+def test_a_path_that_does_not_exist_is_a_usage_error_and_leaves_nothing(run: Run, tree: Path, tmp_path: Path) -> None:
+    done = run("tree", "missing", code=2)
+    assert "'missing' cannot be surveyed: No such file or directory" in done.stderr
+    assert done.stdout == ""
+    assert os.listdir(tmp_path) == ["tree"]
+
+
+@pytest.mark.parametrize("option", ["--catalogue", "--report"])
+def test_a_foreign_file_is_not_overwritten(run: Run, tree: Path, option: str) -> None:
+    assert "not replaced" in run("tree", option, tree / "other", code=2).stderr
+    assert (tree / "other").read_text() == "different"
+
+
+def test_a_target_in_a_missing_folder_is_a_usage_error(run: Run, tree: Path) -> None:
+    assert "no folder" in run("tree", "--catalogue", "nowhere/c", code=2).stderr
+
+
+def test_a_target_folder_without_permission_is_refused_and_left_alone(run: Run, tree: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "read only"
+    folder.mkdir(mode=0o500)
+    done = run("tree", "--catalogue", folder / "c", prefix=without_root_rights(), code=3)
+    assert str(folder) in done.stderr
+    assert files_below(folder) == []
+    assert files_below(tmp_path / "state") == []
+
+
+def test_what_cannot_be_read_is_named_and_gives_exit_code_1(run: Run, tree: Path) -> None:
+    (tree / "one").chmod(0)
+    done = run("tree", "-o", "json", prefix=without_root_rights(), code=1)
+    report = json.loads(done.stdout)
+    assert report["problems"] == {
+        "denied": [{"path": str(tree / "one"), "detail": "Permission denied", "folder": False}]
+    }
+    assert report["totals"]["files"] == 2
+    assert "1 files or folders could not be read" in done.stderr
+
+
+def test_a_full_disk_leaves_the_former_catalogue_as_it_was(run: Run, tree: Path, tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", mount], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    try:
+        targets = ("--catalogue", mount / "c", "--report", mount / "r")
+        run("tree", *targets)
+        before = (mount / "c").read_bytes(), (mount / "r").read_bytes()
+        for index in range(5000):
+            (tree / f"file with a rather long name, to fill the catalogue soon {index}").touch()
+        assert "full" in run("tree", *targets, code=3).stderr
+        assert ((mount / "c").read_bytes(), (mount / "r").read_bytes()) == before
+        assert files_below(mount) == ["c", "r"]
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_many_files_are_read_by_processes_with_the_same_outcome(run: Run, tree: Path) -> None:
+    for index in range(20):
+        (tree / str(index)).mkdir()
+        for number in range(1000):
+            (tree / str(index) / str(number)).write_text(str(number))
+    report = json.loads(run("tree", "-o", "json", "--workers", 2).stdout)
+    assert report["totals"]["files"] == 20_003
+    assert report["totals"]["duplicate_groups"] == 1001
+    assert report["totals"]["duplicate_files"] == 19 * 1000 + 1
+
+
+def without_root_rights() -> tuple[str, ...]:
+    """Return what to put before a command so that permissions count for it, also when root runs the tests."""
+    if os.geteuid() != 0:
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("running as root, and setpriv (Debian package util-linux) is not installed")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
+def has_open(process: subprocess.Popen[Any], path: Path) -> bool:
+    folder = f"/proc/{process.pid}/fd"
+    try:
+        return any(os.readlink(f"{folder}/{one}") == str(path) for one in os.listdir(folder))
+    except FileNotFoundError:
+        return False
+
+
+def has_children(process: subprocess.Popen[Any]) -> bool:
+    return any(path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/children"))
+
+
+def living(group: int) -> list[int]:
+    """Return the processes of a group, without those that ended and only wait for somebody to read their exit code."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _parent, its_group, *_ = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(its_group) == group and state not in "ZX":
+            found.append(int(path.parent.name))
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (fulfilled := condition()) and time.monotonic() < deadline:
+        os.sched_yield()
+    return fulfilled
+
+
+def wait_for(process: subprocess.Popen[Any], condition: Callable[[], bool]) -> None:
+    assert wait_until(lambda: condition() or process.poll() is not None, seconds=30)
+    assert process.poll() is None, "it ended before it could be interrupted"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc to see what is being read")
+@pytest.mark.parametrize("moment", ["in a huge file", "as soon as there is a temporary file", "with worker processes"])
+def test_an_interrupt_ends_it_within_two_seconds_and_leaves_nothing(
+    tree: Path, tmp_path: Path, environment: dict[str, str], moment: str
+) -> None:
+    huge = tree / "huge"
+    with huge.open("wb") as file:
+        file.truncate(1 << 40)
+    for number in range(MANY_FILES if moment == "with worker processes" else 0):
+        (tree / str(number)).touch()
+    state = tmp_path / "state"
+    process = subprocess.Popen(
+        [*COMMAND, tree],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    if moment == "in a huge file":
+        wait_for(process, lambda: has_open(process, huge))
+    elif moment == "with worker processes":
+        wait_for(process, lambda: has_open(process, huge) and has_children(process))
+    else:
+        wait_for(process, lambda: state.exists() and bool(files_below(state)))
+    started = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the workers too
+    output, errors = process.communicate(timeout=30)
+    assert time.monotonic() - started < 2
+    assert process.returncode == 130, errors
+    assert output == ""
+    assert "Traceback" not in errors
+    assert list((state / "framework" / "survey").iterdir()) == []
+    assert wait_until(lambda: not living(process.pid)), "processes of its group are left"
