@@ -1,0 +1,297 @@
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import pytest
+
+from framework import LeaseRecord, Ledger, Resource, ResourceProvider, ResourceStatus, Usage, creates
+from framework.errors import (
+    InvalidRequestError,
+    LeaseStateError,
+    ResourceError,
+    ResourceUnavailableError,
+    UnknownKindError,
+)
+from framework.records import Allocation
+from framework.resources import current_owner, lease_owner
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Thing(Resource):
+    """Can be told to fail, and to wait, while it is given back."""
+
+    release_timeout = 0.05
+
+    def __init__(self, closed: list[str]) -> None:
+        self.closed = closed
+        self.failures = 0
+        self.gate: anyio.Event | None = None
+        self.closing = anyio.Event()
+
+    async def _close(self) -> None:
+        self.closing.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.failures:
+            self.failures -= 1
+            msg = f"{self.name} does not want to"
+            raise OSError(msg)
+        self.closed.append(self.name)
+
+
+class PatientThing(Thing):
+    """Has all the time of the test."""
+
+    release_timeout = 60
+
+
+class ThingProvider(ResourceProvider):
+    """Makes things."""
+
+    name = "things"
+
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        super().__init__(ledger)
+        self.closed: list[str] = []
+        self.started = anyio.Event()
+        self.go = anyio.Event()
+
+    @creates("thing.plain")
+    async def create_thing(self, name: str, size: int = 0) -> Thing:
+        """A thing."""
+        return Thing(self.closed)
+
+    @creates("thing.patient")
+    async def create_patient(self, name: str) -> PatientThing:
+        """A thing that takes its time."""
+        return PatientThing(self.closed)
+
+    @creates("thing.slow")
+    async def create_slow(self, name: str) -> Thing:
+        """A thing that is made when `go` is set."""
+        self.started.set()
+        await self.go.wait()
+        return Thing(self.closed)
+
+    @creates("thing.broken")
+    async def create_broken(self, name: str, error: Exception) -> Thing:
+        """A thing that cannot be made."""
+        raise error
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[ThingProvider]:
+    provider = ThingProvider()
+    await provider.initialize()
+    yield provider
+    await provider.cleanup()
+    assert provider.ledger.records() == ()
+
+
+def only_lease(provider: ResourceProvider) -> LeaseRecord:
+    (record,) = provider.ledger.records()
+    return record
+
+
+async def test_a_provider_works_alone(provider: ThingProvider) -> None:
+    thing = await provider.create_thing("one", size=7)
+    assert (thing.name, thing.kind, thing.size, thing.owner) == ("one", "thing.plain", 7, current_owner())
+    assert thing.is_allocated()
+    assert thing.status is ResourceStatus.AVAILABLE
+    assert thing.lease == only_lease(provider)
+    assert repr(thing) == "<Thing thing.plain 'one' available>"
+    await thing.release()
+    assert not thing.is_allocated()
+    assert repr(thing) == "<Thing thing.plain 'one' released>"
+    assert provider.closed == ["one"]
+
+
+async def test_leaving_the_context_releases(provider: ThingProvider) -> None:
+    with pytest.raises(KeyError):
+        async with await provider.create_thing("one"):
+            raise KeyError
+    assert provider.closed == ["one"]
+
+
+async def test_create_by_kind_makes_up_a_name(provider: ThingProvider) -> None:
+    thing = await provider.create("thing.plain", size=3)
+    assert thing.name.startswith("thing.plain-")
+    assert thing.size == 3
+
+
+async def test_an_unknown_kind_is_refused_with_a_suggestion(provider: ThingProvider) -> None:
+    with pytest.raises(UnknownKindError, match=r"things does not create 'thing\.plane'.*Did you mean 'thing\.plain'\?"):
+        await provider.create("thing.plane")
+
+
+@pytest.mark.parametrize("wrong", [{"size": -1}, {"size": "1"}, {"name": "a/b"}, {"colour": "red"}])
+async def test_a_wrong_request_opens_no_lease(provider: ThingProvider, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError):
+        await provider.create("thing.plain", **wrong)
+    assert (provider.ledger.statistics().failed, provider.ledger.records()) == (0, ())
+
+
+@pytest.mark.parametrize("error", [ResourceUnavailableError("No."), OSError("no"), ExceptionGroup("no", [OSError()])])
+async def test_a_creation_that_fails_leaves_nothing(provider: ThingProvider, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        await provider.create_broken("one", error)
+    assert caught.value is error
+    assert getattr(error, "resource", "one") == "one"
+    assert (provider.ledger.statistics().failed, provider.ledger.records()) == (1, ())
+
+
+async def test_a_creation_that_is_cancelled_leaves_nothing(provider: ThingProvider) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(provider.create_slow, "one")
+        await provider.started.wait()
+        assert only_lease(provider).allocation is Allocation.INTENT
+        group.cancel_scope.cancel()
+    assert (provider.ledger.statistics().failed, provider.ledger.records()) == (1, ())
+
+
+async def test_an_uninitialized_provider_creates_nothing() -> None:
+    provider = ThingProvider()
+    with pytest.raises(ResourceError, match="things is not initialized"):
+        await provider.create_thing("one")
+    await provider.initialize()
+    await provider.cleanup()
+    with pytest.raises(ResourceError, match="things is not initialized"):
+        await provider.create_thing("one")
+    await provider.initialize()
+    await (await provider.create_thing("one")).release()
+    assert provider.closed == ["one"]
+
+
+async def test_releasing_twice_is_counted_and_harmless(provider: ThingProvider) -> None:
+    thing = await provider.create_thing("one")
+    await thing.release()
+    await thing.release()
+    assert provider.closed == ["one"]
+    assert provider.ledger.statistics().repeated_releases == 1
+
+
+async def test_a_concurrent_release_waits_for_the_first(provider: ThingProvider) -> None:
+    thing = await provider.create_patient("one")
+    thing.gate = anyio.Event()
+    order: list[str] = []
+
+    async def release(who: str) -> None:
+        await thing.release()
+        order.append(f"{who} after {provider.closed}")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(release, "first")
+        await thing.closing.wait()
+        group.start_soon(release, "second")
+        await anyio.wait_all_tasks_blocked()
+        assert order == []
+        thing.gate.set()
+    assert sorted(order) == ["first after ['one']", "second after ['one']"]
+
+
+async def test_a_release_that_is_cancelled_is_finished_all_the_same(provider: ThingProvider) -> None:
+    thing = await provider.create_patient("one")
+    thing.gate = anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(thing.release)
+        await thing.closing.wait()
+        group.cancel_scope.cancel()
+        thing.gate.set()
+    assert provider.closed == ["one"]
+    assert thing.status is ResourceStatus.RELEASED
+
+
+async def test_a_release_that_fails_is_visible_and_can_be_tried_again(provider: ThingProvider) -> None:
+    thing = await provider.create_thing("one")
+    thing.failures = 2
+    for _ in range(2):
+        with pytest.raises(OSError, match="one does not want to"):
+            await thing.release()
+        assert only_lease(provider).allocation is Allocation.QUARANTINED
+        assert only_lease(provider).status is ResourceStatus.ERROR
+    await thing.release()
+    assert provider.closed == ["one"]
+
+
+async def test_a_release_that_takes_too_long_is_quarantined(provider: ThingProvider) -> None:
+    thing = await provider.create_thing("one")
+    thing.gate = anyio.Event()
+    with pytest.raises(ResourceError, match=r"Releasing thing\.plain 'one' took longer than 0\.05 s") as caught:
+        await thing.release()
+    assert caught.value.resource == "one"
+    assert only_lease(provider).allocation is Allocation.QUARANTINED
+    thing.gate.set()
+    await thing.release()
+    assert provider.closed == ["one"]
+
+
+async def test_cleanup_releases_newest_first(provider: ThingProvider) -> None:
+    for name in ("one", "two", "three"):
+        await provider.create_thing(name)
+    await (await provider.create_thing("gone")).release()
+    await provider.cleanup()
+    assert provider.closed == ["gone", "three", "two", "one"]
+
+
+async def test_cleanup_tries_everything_and_reports_every_failure() -> None:
+    provider = ThingProvider()
+    await provider.initialize()
+    things = [await provider.create_thing(name) for name in ("one", "two", "three")]
+    things[0].failures = things[2].failures = 1
+    with pytest.raises(ExceptionGroup, match="things could not release 2 of its resources") as caught:
+        await provider.cleanup()
+    assert [str(error) for error in caught.value.exceptions] == ["three does not want to", "one does not want to"]
+    assert provider.closed == ["two"]
+    await provider.cleanup()
+    assert provider.closed == ["two", "three", "one"]
+    assert provider.ledger.records() == ()
+
+
+async def test_usage_can_be_marked_only_while_it_is_held(provider: ThingProvider) -> None:
+    thing = await provider.create_thing("one")
+    thing.mark(Usage.BUSY)
+    assert thing.status is ResourceStatus.BUSY
+    await thing.release()
+    with pytest.raises(LeaseStateError, match=r"thing\.plain 'one' is released and cannot be marked available"):
+        thing.mark(Usage.AVAILABLE)
+
+
+async def test_leases_belong_to_the_owner_of_the_context(provider: ThingProvider) -> None:
+    token = lease_owner.set("survey")
+    try:
+        thing = await provider.create_thing("one")
+    finally:
+        lease_owner.reset(token)
+    assert thing.owner == "survey"
+    assert provider.ledger.statistics().held_by_owner == {"survey": 1}
+
+
+async def test_two_providers_can_share_a_ledger() -> None:
+    ledger = Ledger()
+    providers = [ThingProvider(ledger), ThingProvider(ledger)]
+    for provider in providers:
+        await provider.initialize()
+        await provider.create_thing("one")
+    assert ledger.statistics().held == 2
+    await providers[0].cleanup()
+    assert ledger.statistics().held == 1
+    await providers[1].cleanup()
+
+
+def test_kinds_are_described_and_inherited() -> None:
+    class MoreProvider(ThingProvider):
+        @creates("thing.extra")
+        async def create_extra(self, name: str) -> Thing:
+            """One more."""
+            return Thing(self.closed)
+
+    kinds = {record.kind: record for record in MoreProvider.kinds("mine")}
+    assert set(kinds) == {"thing.plain", "thing.patient", "thing.slow", "thing.broken", "thing.extra"}
+    assert (kinds["thing.extra"].plugin, kinds["thing.extra"].description) == ("mine", "One more.")
+    assert "thing.extra" not in {record.kind for record in ThingProvider.kinds()}
