@@ -210,6 +210,30 @@ def wait_for(process: subprocess.Popen[Any], condition: Callable[[], bool]) -> N
     assert process.poll() is None, "it ended before it could be interrupted"
 
 
+def kill_workers(process: subprocess.Popen[Any]) -> bool:
+    """Kill every worker process of a survey; return whether there was one."""
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+    children = [int(child) for path in tasks for child in path.read_text().split()]
+    # not the tracker that multiprocessing starts beside them
+    workers = [one for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    return bool(workers)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc to find the workers")
+def test_threads_do_the_work_of_processes_that_died(tree: Path, environment: dict[str, str]) -> None:
+    for number in range(3 * MANY_FILES):
+        (tree / str(number)).touch()
+    process = subprocess.Popen(
+        [*COMMAND, tree, "-o", "json"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    wait_for(process, lambda: kill_workers(process))
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert json.loads(output)["totals"]["files"] == 3 * MANY_FILES + 3
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc to see what is being read")
 @pytest.mark.parametrize("moment", ["in a huge file", "as soon as there is a temporary file", "with worker processes"])
 def test_an_interrupt_ends_it_within_two_seconds_and_leaves_nothing(

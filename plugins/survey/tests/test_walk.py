@@ -129,6 +129,29 @@ def test_a_portion_of_a_huge_folder_is_bounded(tmp_path: Path) -> None:
     assert sum(sizes) == walk.counts.files == PORTION + 10
 
 
+def test_a_pattern_may_end_in_a_slash(tmp_path: Path) -> None:
+    for path in ("a/skip/inside", "keep"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert names(walker(tmp_path, exclude=["skip/"])) == ["keep"]
+
+
+def test_the_state_of_the_system_is_surveyed_only_as_a_root(tmp_path: Path) -> None:
+    mount = tmp_path / "proc"
+    mount.mkdir()
+    (tmp_path / "file").touch()
+    done = subprocess.run(["mount", "-t", "proc", "none", mount], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    try:
+        walk = walker(tmp_path)
+        assert names(walk) == ["file"]
+        assert walk.counts.other_file_systems == 1
+        assert "version" in names(walker(mount, exclude=["[0-9]*", "self", "thread-self", "sys"]))
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
 def test_one_file_system_does_not_enter_a_mount(tmp_path: Path) -> None:
     (tmp_path / "here").touch()
     mount = tmp_path / "mount"

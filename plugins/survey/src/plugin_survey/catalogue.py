@@ -73,15 +73,11 @@ class Catalogue:
         self._lock = threading.Lock()
         self._closing = False
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        with self._guarded():
-            for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=-32768"):
-                self._database.execute(f"PRAGMA {pragma}")
-            self._database.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            self._database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            self._database.executescript(_TABLES)
-            # an interrupt is lost on a query that is about to start; this is not
-            self._database.set_progress_handler(lambda: self._closing, 100_000)
-            self._database.execute("BEGIN")
+        try:
+            self._begin()
+        except BaseException:
+            self._database.close()
+            raise
 
     def add(self, rows: Sequence[Row], problems: Sequence[Problem]) -> None:
         """Enter some files and problems.
@@ -106,6 +102,17 @@ class Catalogue:
             # there is no journal to roll back with
             self._database.execute("DELETE FROM file WHERE rowid > ?", (last,))
             raise
+
+    def _begin(self) -> None:
+        with self._guarded():
+            for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", "cache_size=-32768"):
+                self._database.execute(f"PRAGMA {pragma}")
+            self._database.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            self._database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            self._database.executescript(_TABLES)
+            # an interrupt is lost on a query that is about to start; this is not
+            self._database.set_progress_handler(lambda: self._closing, 100_000)
+            self._database.execute("BEGIN")
 
     def index(self) -> None:
         """Make the index by content, which `twins` reads; to be called once, after the last `add`."""

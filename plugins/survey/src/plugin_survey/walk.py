@@ -1,7 +1,8 @@
 """`Walker` finds every regular file below some roots, in portions, on byte paths.
 
 Symbolic links are counted and never followed, except a root that is one. A folder is entered once, however many roots
-or mounts lead to it. Sockets, pipes and devices are counted and never opened.
+or mounts lead to it. Sockets, pipes and devices are counted and never opened. File systems that hold the system's state
+and no files of anybody (`/proc`, `/sys`) are entered only as roots.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from plugin_survey.problem import VANISHED, Problem, problem_from
+from plugin_survey.mounts import pseudo_devices
+from plugin_survey.problem import Problem, problem_from
 
 PORTION = 4096
 """Most paths in one portion, which bounds the memory a folder of a million files costs."""
@@ -49,11 +52,13 @@ class Walker:
 
     def __init__(self, roots: Sequence[bytes], *, exclude: Sequence[str] = (), one_file_system: bool = False) -> None:
         self.counts = WalkCounts()
-        self._names = _matcher([pattern for pattern in exclude if "/" not in pattern])
-        self._paths = _matcher([pattern.strip("/") for pattern in exclude if "/" in pattern])
+        patterns = [pattern.rstrip("/") for pattern in exclude]
+        self._names = _matcher([pattern for pattern in patterns if "/" not in pattern])
+        self._paths = _matcher([pattern.lstrip("/") for pattern in patterns if "/" in pattern])
         self._one_file_system = one_file_system
         self._problems: list[Problem] = []
         self._entered: set[int] = set()
+        self._pseudo = pseudo_devices()
         self._device: int | None = None
         self._root = b""
         self._portions = self._walk(roots)
@@ -111,23 +116,26 @@ class Walker:
         yield found
 
     def _read(self, folder: bytes, waiting: list[bytes], flags: int) -> Iterator[list[bytes]]:
-        try:
+        with self._noting(folder, folder=True):
             descriptor = os.open(folder, _OPEN | flags)
-        except OSError as error:
-            self._problems.append(problem_from(folder, error, folder=True))
-            return
+            try:
+                if self._may_enter(os.fstat(descriptor)):
+                    yield from self._scan(descriptor, folder, waiting)
+            finally:
+                os.close(descriptor)
+
+    @contextmanager
+    def _noting(self, path: bytes, *, folder: bool = False) -> Iterator[None]:
+        """Note an error of the system as a problem with the path, and go on."""
         try:
-            if self._may_enter(os.fstat(descriptor)):
-                yield from self._scan(descriptor, folder, waiting)
+            yield
         except OSError as error:
-            self._problems.append(problem_from(folder, error, folder=True))
-        finally:
-            os.close(descriptor)
+            self._problems.append(problem_from(path, error, folder=folder))
 
     def _may_enter(self, found: os.stat_result) -> bool:
         if self._device is None:
             self._device = found.st_dev  # the root's
-        if self._one_file_system and found.st_dev != self._device:
+        if found.st_dev != self._device and (self._one_file_system or found.st_dev in self._pseudo):
             self.counts.other_file_systems += 1
             return False
         identity = _identity(found)
@@ -142,7 +150,7 @@ class Walker:
         excluding = self._names is not None or self._paths is not None
         files: list[bytes] = []
         # through the descriptor: a folder replaced by a link after it was listed is not followed
-        with os.scandir(descriptor) as entries:
+        with os.scandir(descriptor) as entries, self._noting(folder, folder=True):
             for entry in entries:
                 # a descriptor gives names as text, which os.fsencode turns back into the very bytes
                 path = prefix + os.fsencode(entry.name)
@@ -170,10 +178,8 @@ class Walker:
         if entry.is_symlink():
             self.counts.symlinks += 1
             return
-        try:
+        with self._noting(path):
             self._count_special(entry.stat(follow_symlinks=False).st_mode)
-        except FileNotFoundError as error:
-            self._problems.append(Problem(path, VANISHED, error.strerror or ""))
 
     def _count_special(self, mode: int) -> None:
         if stat.S_ISSOCK(mode):
