@@ -87,9 +87,10 @@ async def main(code):
     provider = ExecutorsProvider()
     await provider.initialize()
     executor = await provider.create_process_executor(workers=1)
-    worker = await executor.run(os.getpid)
+    if "early" not in sys.argv:
+        await executor.run(os.getpid)
     running = executor.submit(exec, code)
-    print(worker, flush=True)
+    print(*(worker.pid for worker in executor.executor.workers_alive()), flush=True)
     await asyncio.wrap_future(running)
 
 if __name__ == "__main__":
@@ -118,3 +119,30 @@ def test_workers_die_with_an_owner_that_is_killed(tmp_path: Path, task: str) -> 
             if not died:
                 os.kill(worker, signal.SIGKILL)
     assert died
+
+
+def test_a_worker_that_is_still_starting_dies_with_its_owner() -> None:
+    command = [sys.executable, "-c", OWNER, TASKS["ignores signals"], "early"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        with os.fdopen(os.pidfd_open(int(owner.stdout.readline()))) as gone:
+            owner.send_signal(signal.SIGKILL)
+            assert select.select([gone], [], [], 10)[0]
+
+
+def test_an_interrupt_of_the_whole_group_is_left_to_the_owner(tmp_path: Path) -> None:
+    """As a terminal does it: the worker goes on, the owner unwinds and takes it along."""
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    code = f"open({fifo!r}, 'w').close(); import time; time.sleep(0.5); open({fifo!r}, 'w').write('went on')"
+    command = [sys.executable, "-c", OWNER, code]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as owner:
+        assert owner.stdout is not None
+        with os.fdopen(os.pidfd_open(int(owner.stdout.readline()))) as gone:
+            open(fifo).close()
+            os.killpg(owner.pid, signal.SIGINT)
+            assert Path(fifo).read_text() == "went on"
+            assert select.select([gone], [], [], 10)[0]
+        assert owner.wait(10) == -signal.SIGINT

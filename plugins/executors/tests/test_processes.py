@@ -112,6 +112,14 @@ async def test_workers_ignore_an_interrupt(provider: ExecutorsProvider) -> None:
     assert await executor.run(signal.pthread_sigmask, signal.SIG_BLOCK, ()) == set()
 
 
+async def test_a_worker_that_is_still_starting_ignores_an_interrupt(provider: ExecutorsProvider) -> None:
+    executor = await provider.create_process_executor("pool", workers=1)
+    future = executor.submit(os.getpid)
+    (worker,) = executor.executor.workers_alive()
+    os.kill(worker.pid or 0, signal.SIGINT)
+    assert await asyncio.wrap_future(future) == worker.pid
+
+
 async def test_release_leaves_no_thread_file_process_or_semaphore(provider: ExecutorsProvider) -> None:
     multiprocessing.resource_tracker.ensure_running()  # the standard library's own, one a process, until it exits
     before = footprint()

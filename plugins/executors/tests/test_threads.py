@@ -87,6 +87,24 @@ async def test_an_idle_thread_keeps_nothing_alive(provider: ExecutorsProvider) -
     assert seen() is None
 
 
+async def test_an_exception_is_gone_when_it_was_handled(provider: ExecutorsProvider) -> None:
+    executor = await provider.create_thread_executor("pool", workers=1)
+    thing = Thing()
+    seen = weakref.ref(thing)
+    gc.collect()
+    gc.disable()  # only a cycle would wait for the collector
+    try:
+        try:
+            await executor.run(int, "no number")
+        except ValueError as error:
+            error.thing = thing  # type: ignore[attr-defined]  # to watch it by
+        del thing
+        await executor.run(time.monotonic)
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
 async def test_a_cancelled_caller_cancels_its_queued_task(provider: ExecutorsProvider) -> None:
     executor = await provider.create_thread_executor("pool", workers=1)
     ran: list[int] = []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from framework import Resource
 from framework.errors import ResourceError
-from plugin_executors.outcome import outcome
+from plugin_executors.outcome import Dropped, outcome
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,11 +84,11 @@ class PoolResource(Resource):
         return await self._result(self.submit(function, *args, **kwargs), function)
 
     async def _result(self, future: Future[T], function: Callable[..., T]) -> T:
+        waiting = outcome(future)
+        del future  # a raised exception refers to this frame, and the future to the exception
         try:
-            return await outcome(future)
-        except CancelledError as error:
-            if not future.cancelled():
-                raise  # the task itself raised it
+            return await waiting
+        except Dropped as error:
             raise ResourceError(
                 f"{self.kind} {self.name!r} was released before it came to {title(function)}.",
                 "Release an executor after the last result.",

@@ -7,32 +7,29 @@ import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+class Dropped(Exception):  # noqa: N818 - an event between two modules, which no user sees
+    """A task was cancelled before it started, by its executor and not by whoever waits for it."""
 
 
 async def outcome(future: Future[T]) -> T:
     """Wait for a task and return what it returned, or raise what it raised.
 
-    Unlike `asyncio.wrap_future`, a task that was cancelled by its executor raises `concurrent.futures.CancelledError`,
-    not the `asyncio.CancelledError` that would end a waiter nobody cancelled; and a task that raises `StopIteration`
-    raises RuntimeError here, where asyncio on Python 3.11 would wait for ever. Cancelling the waiter cancels a queued
-    task; one that runs goes on.
+    Unlike with `asyncio.wrap_future`, a task that its executor cancelled raises `Dropped`, not the CancelledError that
+    would end a waiter nobody cancelled; and a task that raises `StopIteration` raises RuntimeError here, where asyncio
+    on Python 3.11 would wait for ever. Cancelling the waiter cancels a queued task; one that runs goes on.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def wake(_finished: Future[T]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_settle, done)
-
-    future.add_done_callback(wake)
     try:
-        await done
+        await _done(future)
     except asyncio.CancelledError:
         future.cancel()
         raise
+    if future.cancelled():
+        raise Dropped
     try:
         return future.result()
     finally:
@@ -41,7 +38,7 @@ async def outcome(future: Future[T]) -> T:
 
 async def ends_within(future: Future[None], seconds: float | None) -> bool:
     """Return whether something ends in time; waiting does not disturb it."""
-    await asyncio.wait({asyncio.wrap_future(future)}, timeout=seconds)
+    await asyncio.wait({_done(future)}, timeout=seconds)
     return future.done()
 
 
@@ -60,6 +57,19 @@ def in_daemon_thread(function: Callable[[], object], name: str) -> tuple[Future[
     thread = threading.Thread(target=call, name=name, daemon=True)
     thread.start()
     return future, thread
+
+
+def _done(future: Future[Any]) -> asyncio.Future[None]:
+    """Return what is settled in this loop when a future is, however that ends."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def wake(_finished: Future[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, done)
+
+    future.add_done_callback(wake)
+    return done
 
 
 def _settle(done: asyncio.Future[None]) -> None:

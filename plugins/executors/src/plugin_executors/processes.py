@@ -32,8 +32,10 @@ class ProcessExecutor(PoolResource):
     _closing = False
 
     async def _result(self, future: Future[T], function: Callable[..., T]) -> T:
+        waiting = super()._result(future, function)
+        del future  # a raised exception refers to this frame, and the future to the exception
         try:
-            return await super()._result(future, function)
+            return await waiting
         except BrokenExecutor as error:
             if not self._closing:
                 await ends_within(self._stop()[0], _TERMINATED_S)  # only then is it known how the worker ended
