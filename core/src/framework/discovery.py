@@ -3,15 +3,16 @@
 A scanner of our own reads the metadata directories on the import path, because importing `importlib.metadata` alone
 costs five times an interpreter start. Where an entry of the path is not a plain directory (a zip file, say),
 `importlib_metadata` is asked. Whatever is found on disk, nothing here raises: what cannot be used becomes a fault that
-names its distribution. Precedence is that of `importlib_metadata`: the first distribution of a name wins.
+names its distribution. Precedence is that of `importlib_metadata`: the first distribution of a name that has metadata.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from framework import manifest
@@ -47,8 +48,10 @@ class Discovery:
     """Distributions by the plugin name that they claim."""
 
     def first_party(self) -> set[str]:
-        """Return the names of the plugins that the bundle distribution requires."""
-        return {name for name, one in self.manifests.items() if normalised(one.distribution) in self.bundle}
+        """Return the names of the plugins that the bundle distribution requires, broken ones too."""
+        whole = {name for name, one in self.manifests.items() if normalised(one.distribution) in self.bundle}
+        broken = {fault.name for fault in self.faults if normalised(fault.distribution) in self.bundle}
+        return whole | (broken - self.manifests.keys())  # else a stranger of that name would be enabled by the fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +85,19 @@ def discover(path: Sequence[str] | None = None, folders: Iterable[str] = ()) -> 
 
 def modules_in(folder: str) -> list[tuple[str, str]]:
     """Return name and file of each module or package in a folder whose name starts with `plugin_`, sorted."""
-    modules = []
-    for entry in os.scandir(folder):
+    modules = {}
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        name = entry.name.removesuffix(".py")
         package = os.path.join(entry.path, "__init__.py")
-        if entry.name.startswith(MODULE_PREFIX):
-            if entry.name.endswith(".py") and entry.is_file():
-                modules.append((entry.name.removesuffix(".py"), entry.path))
-            elif os.path.isfile(package):
-                modules.append((entry.name, package))
-    return sorted(modules)
+        if not name.startswith(MODULE_PREFIX) or name == MODULE_PREFIX or not name.isidentifier():
+            continue
+        if os.path.isfile(package):
+            modules[name] = package  # before a module of the same name, as the import system has it
+        elif entry.name.endswith(".py") and entry.is_file():
+            modules.setdefault(name, entry.path)
+    return sorted(modules.items())
 
 
 def normalised(name: str) -> str:
@@ -98,53 +105,74 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where one distribution's metadata can be read, by file name."""
+
+    stem: str
+    label: str
+    read: Callable[[str], bytes]
+
+    @property
+    def valid(self) -> bool:
+        return bool(self.read("METADATA") or self.read("PKG-INFO"))
+
+
 def _distributions(path: Sequence[str]) -> Iterator[Distribution]:
-    seen: set[str] = set()
+    rivals: dict[str, list[_Place]] = {}
     for entry in path:
-        place = entry or os.curdir
-        scan = _scan_directory(place) if os.path.isdir(place) else _ask_metadata(place)
-        for distribution in scan:
-            key = normalised(distribution.name)
-            if key not in seen:
-                seen.add(key)
-                yield distribution
+        folder = entry or os.curdir
+        for one in _scan_directory(folder) if os.path.isdir(folder) else _ask_metadata(folder):
+            rivals.setdefault(normalised(one.stem) or one.label, []).append(one)
+    for places in rivals.values():
+        # a name once is the rule, and then nothing needs to be opened to choose
+        chosen = places[0] if len(places) == 1 else next((one for one in places if one.valid), places[0])
+        entries = chosen.read("entry_points.txt")
+        if GROUP.encode() in entries or normalised(chosen.stem) == BUNDLE:
+            headers = (chosen.read("METADATA") or chosen.read("PKG-INFO")).decode("utf-8", "replace")
+            text = "\n".join(headers.splitlines()).partition("\n\n")[0]
+            yield Distribution(_header(text, "Name") or chosen.stem or chosen.label, text, entries)
 
 
-def _scan_directory(place: str) -> Iterator[Distribution]:
+def _scan_directory(place: str) -> Iterator[_Place]:
     try:
         names = os.listdir(place)
     except OSError:
         return  # the import system skips what it cannot list, and so do we
     for name in sorted(names):
-        if not name.endswith((".dist-info", ".egg-info")):
-            continue
-        folder = os.path.join(place, name)
-        entries = _content(os.path.join(folder, "entry_points.txt"))
-        stem = name.rpartition(".")[0].partition("-")[0]
-        if GROUP.encode() in entries or normalised(stem) == BUNDLE:
-            headers = _content(os.path.join(folder, "METADATA")) or _content(os.path.join(folder, "PKG-INFO"))
-            text = headers.decode("utf-8", "replace").partition("\n\n")[0]
-            yield Distribution(_header(text, "Name") or stem, text, entries)
+        if name.endswith((".dist-info", ".egg-info")):
+            folder = os.path.join(place, name)
+            stem = name.rpartition(".")[0].partition("-")[0]
+            yield _Place(stem, folder, functools.partial(_content, folder))
 
 
-def _ask_metadata(place: str) -> Iterator[Distribution]:
+def _ask_metadata(place: str) -> Iterator[_Place]:
     if not os.path.exists(place):
         return
     import importlib_metadata
 
     try:
-        for one in importlib_metadata.distributions(path=[place]):
-            entries = (one.read_text("entry_points.txt") or "").encode()
-            headers = (one.read_text("METADATA") or "").partition("\n\n")[0]
-            if GROUP.encode() in entries:
-                yield Distribution(_header(headers, "Name"), headers, entries)
+        found = list(importlib_metadata.distributions(path=[place]))
     except Exception:  # noqa: BLE001 - a broken archive on the path is no reason to stop, and names no plugin
         return
+    for one in found:
+        try:
+            name = one.name
+        except Exception:  # noqa: BLE001 - metadata that cannot be read has no name
+            name = ""
+        yield _Place(name, place, functools.partial(_archived, one.read_text))
 
 
-def _content(file: str) -> bytes:
+def _archived(read: Callable[[str], str | None], file: str) -> bytes:
     try:
-        with open(file, "rb") as stream:
+        return (read(file) or "").encode()
+    except Exception as error:  # noqa: BLE001 - handed on as it is, so that whoever decodes it reports it
+        return error.object if isinstance(error, UnicodeDecodeError) else b""
+
+
+def _content(folder: str, file: str) -> bytes:
+    try:
+        with open(os.path.join(folder, file), "rb") as stream:
             return stream.read()
     except OSError:
         return b""
@@ -190,9 +218,8 @@ def _examine(name: str, value: str, dist: Distribution, path: Sequence[str], fou
         reason = f"The entry point {name} = {value!r} of {dist.name} is malformed; allowed: module:object."
         found.faults.append(Fault(name, dist.name, reason))
         return None
-    top, *rest = match["module"].split(".")
-    package = _locate(top, path)
-    if package is None or not _has_module(package, rest):
+    package = _locate(match["module"], path)
+    if package is None:
         reason = f"The entry point {name} of {dist.name} names the module {match['module']!r}, which is not there."
         found.faults.append(Fault(name, dist.name, reason))
         return None
@@ -210,10 +237,14 @@ def _installed(dist: Distribution) -> dict[str, str]:
 
 def _manifest_of(name: str, value: str, package: str, installed: dict[str, str], found: Discovery) -> Manifest | None:
     file = os.path.join(package, manifest.FILE_NAME)
-    if not os.path.isfile(file):
-        return Manifest(name=name, entry_point=value, **installed)  # type: ignore[arg-type]  # only text fields
     try:
-        one = manifest.build(manifest.read(file), path=file, entry_point=value, **installed)
+        if os.path.lexists(file):
+            content = manifest.read(file)
+        elif (raw := _member(package, manifest.FILE_NAME)) is not None:
+            content = manifest.parse(raw, file)
+        else:
+            return Manifest(name=name, entry_point=value, **installed)  # type: ignore[arg-type]  # only text fields
+        one = manifest.build(content, path=file, entry_point=value, **installed)
     except FrameworkError as error:
         found.faults.append(Fault(name, installed["distribution"], str(error)))
         return None
@@ -226,34 +257,59 @@ def _manifest_of(name: str, value: str, package: str, installed: dict[str, str],
     return one
 
 
-def _locate(top: str, path: Sequence[str]) -> str | None:
-    """Return the folder of a top-level package, or the file of a module, without importing it."""
+def _locate(module: str, path: Sequence[str]) -> str | None:
+    """Return the folder of the outermost regular package around a module, or the module's file, importing nothing."""
+    top, _, rest = module.partition(".")
     for entry in path:
-        for candidate in (os.path.join(entry, top), os.path.join(entry, f"{top}.py")):
-            if os.path.isfile(candidate) or os.path.isfile(os.path.join(candidate, "__init__.py")):
-                return candidate
+        base = os.path.join(entry, top)
+        if os.path.isfile(os.path.join(base, "__init__.py")):
+            return base if _has_module(base, rest) else None
+        if os.path.isfile(f"{base}.py"):
+            return None if rest else f"{base}.py"
+        if rest and os.path.isdir(base) and (found := _locate(rest, [base])):
+            return found  # a portion of a namespace package
+    return _ask_finders(top, rest)
+
+
+def _ask_finders(top: str, rest: str) -> str | None:
+    """Ask the import system itself: archives, extension modules, and the finders of editable installs."""
     import importlib.util
 
     try:
-        spec = importlib.util.find_spec(top)  # asks the finders of editable installs; top-level, so nothing is imported
-    except (ImportError, ValueError):
+        spec = importlib.util.find_spec(top)  # of a top-level module, so nothing is imported
+    except Exception:  # noqa: BLE001 - finders are other people's code
         return None
     if spec is None:
         return None
-    return next(iter(spec.submodule_search_locations or ()), spec.origin)
+    places = list(spec.submodule_search_locations or ())
+    return next((one for one in places if _has_module(one, rest)), None if rest or places else spec.origin)
 
 
-def _has_module(package: str, rest: list[str]) -> bool:
+def _has_module(package: str, rest: str) -> bool:
     if not rest:
         return True
-    base = os.path.join(package, *rest)
+    base = os.path.join(package, *rest.split("."))
     folder, stem = os.path.split(base)
     if os.path.isdir(base):
         return True
     try:
         return any(name.partition(".")[0] == stem and name != stem for name in os.listdir(folder))
     except OSError:
-        return False
+        inside = os.path.relpath(base, package)
+        return any(_member(package, f"{inside}{end}") is not None for end in (".py", "/__init__.py"))
+
+
+def _member(package: str, file: str) -> bytes | None:
+    """Return a file of a package that lies in an archive on the path, or None when it is not there."""
+    if os.path.exists(package):
+        return None
+    import pkgutil
+
+    try:
+        content: bytes = pkgutil.get_importer(os.path.dirname(package)).get_data(os.path.join(package, file))  # type: ignore[union-attr]  # an importer without it is caught
+    except (OSError, AttributeError):
+        return None
+    return content
 
 
 def _in_folder(folder: str, found: Discovery) -> Iterator[Manifest]:
@@ -261,7 +317,7 @@ def _in_folder(folder: str, found: Discovery) -> Iterator[Manifest]:
         modules = modules_in(folder)
     except OSError as error:
         reason = f"The plugin folder {folder!r} cannot be read: {error.strerror}."
-        found.faults.append(Fault("?", "", reason))
+        found.faults.append(Fault("?", folder, reason))
         return
     for module, file in modules:
         name = module.removeprefix(MODULE_PREFIX)
