@@ -15,8 +15,7 @@ from plugin_survey.survey import Request, take_survey
 class PoolWorkers:
     """The standard library's threads in the shape that a survey needs, so that no other plugin is."""
 
-    def __init__(self, pool: ThreadPoolExecutor, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
 
     async def run(self, function: Callable[..., Any], /, *args: Any) -> Any:
@@ -26,7 +25,7 @@ class PoolWorkers:
 @pytest.fixture
 def threads() -> Iterator[PoolWorkers]:
     with ThreadPoolExecutor(2) as pool:
-        yield PoolWorkers(pool, 2)
+        yield PoolWorkers(pool)
 
 
 @pytest.fixture
@@ -38,6 +37,6 @@ def survey_of(threads: PoolWorkers, tmp_path_factory: pytest.TempPathFactory) ->
         with open(path, "xb"):
             pass
         request = Request(tuple(os.fsencode(root) for root in roots), **options)
-        return asyncio.run(take_survey(request, path, threads))
+        return asyncio.run(take_survey(request, path, threads, workers=2))
 
     return survey

@@ -96,12 +96,13 @@ async def _publish(
 
         database = await acquire("file.temp", directory=os.path.dirname(targets.catalogue))
         document = await acquire("file.temp", directory=os.path.dirname(targets.report))
-        # acquired last, so that its workers have ended before the files go
-        threads = await acquire("executor.thread", workers=workers)
+        # after the files, so that it has ended before they go; two more, for the walk and for counting ahead
+        threads = await acquire("executor.thread", workers=workers + 2)
         found = await take_survey(
             request,
             str(database.path),
             threads,
+            workers=workers,
             processes=lambda: acquire("executor.process", workers=workers),
             progress=shown,
             own=targets.identities() | identities(database.path, document.path),

@@ -33,10 +33,6 @@ TICK = 0.1
 class Workers(Protocol):
     """What the engine needs of an executor."""
 
-    @property
-    def workers(self) -> int:
-        """How many calls run at once."""
-
     async def run(self, function: Callable[..., Any], /, *args: Any) -> Any:
         """Call a function in a worker."""
 
@@ -47,7 +43,9 @@ class Engine:
     Args:
         make_walker: Returns a walker at its start; a second one is used to count ahead for the progress.
         catalogue: Where everything goes.
-        threads: Run the walk and the large files, and at first the small files too.
+        threads: Run the walk and the large files, and at first the small files too. Two more than `workers` keep the
+            walk, and the counting ahead, from waiting for files.
+        workers: How many files are read at once.
         processes: Acquires workers that do not share this interpreter's lock, for trees of many files; None where
             there are none.
         progress: What is told how far things are.
@@ -60,6 +58,7 @@ class Engine:
         catalogue: Catalogue,
         threads: Workers,
         *,
+        workers: int,
         processes: Callable[[], Awaitable[Workers]] | None,
         progress: Progress,
         own: frozenset[Identity] = frozenset(),
@@ -69,6 +68,7 @@ class Engine:
         self._make_walker = make_walker
         self._catalogue = catalogue
         self._threads = threads
+        self._workers = workers
         self._small: Workers = threads
         self._processes = processes
         self._progress = progress
@@ -96,8 +96,7 @@ class Engine:
                 if self._processes is not None:
                     helping.append(helpers.create_task(self._grow(self._processes)))
                 async with asyncio.TaskGroup() as group:
-                    # one more than workers, so that none idles while a result is entered
-                    for _ in range(self._threads.workers + 1):
+                    for _ in range(self._workers):
                         group.create_task(self._work())
                 for helper in helping:
                     helper.cancel()
@@ -207,7 +206,7 @@ class Engine:
             workers = await processes()
             # until they have started and imported, threads go on with the work
             await asyncio.gather(
-                *(workers.run(fingerprint_batch, [], frozenset(), BATCH_SECONDS) for _ in range(workers.workers))
+                *(workers.run(fingerprint_batch, [], frozenset(), BATCH_SECONDS) for _ in range(self._workers))
             )
         except FrameworkError:
             return  # they only make it faster

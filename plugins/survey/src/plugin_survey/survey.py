@@ -34,6 +34,7 @@ async def take_survey(
     catalogue_path: str,
     threads: Workers,
     *,
+    workers: int,
     processes: Callable[[], Awaitable[Workers]] | None = None,
     progress: Progress | None = None,
     own: frozenset[Identity] = frozenset(),
@@ -44,7 +45,8 @@ async def take_survey(
     Args:
         request: What to survey.
         catalogue_path: The empty file.
-        threads: An executor for everything that blocks.
+        threads: An executor for everything that blocks, best of two threads more than `workers`.
+        workers: How many files are read at once.
         processes: Acquires an executor of processes, asked for only when there are many files.
         progress: Shows how far it got; nothing does when none is given.
         own: Files to pass over in silence, because the survey itself writes them.
@@ -57,7 +59,9 @@ async def take_survey(
     catalogue = Catalogue(catalogue_path, shown_as=shown_as)
     try:
         with progress or Quiet() as shown:
-            engine = Engine(request.walker, catalogue, threads, processes=processes, progress=shown, own=own)
+            engine = Engine(
+                request.walker, catalogue, threads, workers=workers, processes=processes, progress=shown, own=own
+            )
             await engine.run()
         found = Findings(request.roots, ALGORITHM, request.min_size, started, counts=engine.walker.counts)
         await threads.run(_evaluate, catalogue, request, found, engine.durations)
