@@ -322,10 +322,9 @@ def test_a_plugin_in_an_archive_is_found_with_its_manifest(tmp_path: Path, site:
     (info / "entry_points.txt").write_text(f"[{GROUP}]\nzipped = plugin_zipped.plugin:Sample\n")
     (site / "odd-1.0.dist-info").mkdir()
     (site / "odd-1.0.dist-info" / "entry_points.txt").write_bytes(f"[{GROUP}]\n".encode() + b"\xff = x:y\n")
-    (site / "odd-1.0.dist-info" / "METADATA").write_text("Name: odd\n")
     archive = tmp_path / "bundle.zip"
     with zipfile.ZipFile(archive, "w") as bundle:
-        for file in sorted(site.rglob("*.*")):
+        for file in sorted(site.rglob("*")):
             if file.is_file():
                 bundle.write(file, file.relative_to(site))
     (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 broken")
@@ -341,7 +340,7 @@ def test_a_plugin_in_an_archive_is_found_with_its_manifest(tmp_path: Path, site:
     one, faults = printed.splitlines()
     path = archive / "plugin_zipped" / "plugin.toml"
     assert one == f"plugin-zipped 1.0 plugin_zipped.plugin:Sample ('zipped.a',) {path}"
-    assert "entry_points.txt of odd is not UTF-8" in faults
+    assert f"entry_points.txt of number 1 in {archive} is not UTF-8" in faults
 
 
 def test_the_first_distribution_on_the_path_wins(tmp_path: Path, install: Install) -> None:

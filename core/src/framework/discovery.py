@@ -155,12 +155,12 @@ def _ask_metadata(place: str) -> Iterator[_Place]:
         found = list(importlib_metadata.distributions(path=[place]))
     except Exception:  # noqa: BLE001 - a broken archive on the path is no reason to stop, and names no plugin
         return
-    for one in found:
+    for number, one in enumerate(found, 1):
         try:
-            name = one.name
+            name = one.name or ""
         except Exception:  # noqa: BLE001 - metadata that cannot be read has no name
             name = ""
-        yield _Place(name, place, functools.partial(_archived, one.read_text))
+        yield _Place(name, f"number {number} in {place}", functools.partial(_archived, one.read_text))
 
 
 def _archived(read: Callable[[str], str | None], file: str) -> bytes:
