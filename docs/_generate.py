@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import glob
 import inspect
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,6 +27,8 @@ from framework.discovery import discover
 from framework.manifest import Manifest
 from framework.plugins.loading import load_object
 from framework.records import KindRecord, PluginState
+from framework.telemetry import LOGGER_NAME
+from framework.testing import PluginContract
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -36,6 +39,7 @@ ROOT = os.path.dirname(HERE)
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
+    logging.getLogger(LOGGER_NAME).setLevel(logging.WARNING)
     app.connect("builder-inited", _before_reading)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -65,17 +69,18 @@ def write(texts: dict[str, str], folder: str) -> set[str]:
 def pages(warn: Any = print) -> dict[str, str]:
     """Return the text of every generated page by its path below `reference/`."""
     manifests = own_plugins()
-    kinds = asyncio.run(_kinds(manifests, warn))
+    kinds = asyncio.run(_registered(manifests, warn))
     texts = {
         "_generated/hooks.md": hooks(),
         "_generated/settings.md": kernel_settings(),
         "_generated/cli.md": "\n".join(_commands(manifests)),
         "_generated/errors.md": error_tree(),
         "_generated/api.md": "\n\n".join(md.public_name(name, getattr(framework, name)) for name in framework.__all__),
-        "_generated/kinds.md": "\n".join(map(_kind, kinds)),
+        "_generated/contract.md": contract(),
+        "_generated/kinds.md": "\n".join(text.removeprefix("#") for each in kinds.values() for text in each),
     }
     for name, one in manifests.items():
-        texts[f"plugins/{name}.md"] = plugin_page(one, [kind for kind in kinds if kind.plugin == name])
+        texts[f"plugins/{name}.md"] = plugin_page(one, kinds.get(name, []))
     return texts
 
 
@@ -123,15 +128,22 @@ def error_tree() -> str:
     return md.table(["error", "is a", "exit code", "meaning"], rows)
 
 
-def plugin_page(one: Manifest, kinds: Iterable[KindRecord]) -> str:
+def contract() -> str:
+    """Return what the conformance suite tests, one line for each test."""
+    tests = {name: item for name, item in vars(PluginContract).items() if name.startswith("test_")}
+    return "\n".join(
+        f"- **{name[5:].replace('_', ' ').capitalize()}.** {md.docstring(item)}" for name, item in tests.items()
+    )
+
+
+def plugin_page(one: Manifest, kinds: Sequence[str]) -> str:
     """Return a plugin's README, followed by what its manifest, settings model and provider say."""
     readme = os.path.join(os.path.dirname(one.path), "..", "..", "README.md")
     parts = [_read(readme).rstrip(), "## Manifest", _facts(one)]
     if one.settings:
         parts += ["## Settings", plugin_settings(one)]
-    kinds = list(kinds)
     if kinds:
-        parts += ["## Kinds", *(_kind(kind, level=3) for kind in kinds)]
+        parts += ["## Kinds", *kinds]
     return "\n\n".join(parts) + "\n"
 
 
@@ -164,23 +176,44 @@ def _facts(one: Manifest) -> str:
     return f"{one.description}\n\n" + md.table(["what", "value"], rows)
 
 
-async def _kinds(manifests: Iterable[str], warn: Any) -> tuple[KindRecord, ...]:
-    """Return every kind that the plugins really register, as `framework resources kinds` does."""
+async def _registered(manifests: Iterable[str], warn: Any) -> dict[str, list[str]]:
+    """Return the sections of each plugin's kinds, as it really registers them."""
     chosen = settings.Settings.load({"plugins": dict.fromkeys(manifests)}, environ={})
+    sections: dict[str, list[str]] = {}
     async with framework.Framework(chosen) as host:
         for record in host.plugins.records():
-            if record.name in chosen.enabled(()) and record.state is not PluginState.ACTIVE:
+            if record.state is not PluginState.ACTIVE and record.state is not PluginState.DISABLED:
                 warn(f"the reference lacks plugin {record.name!r}, which is {record.state.value}: {record.reason}")
-        return host.kinds()
+        for one in host.kinds():
+            factory = _factory(host.plugins.contributions.provider(one.kind), one.kind)
+            sections.setdefault(one.plugin, []).append(_kind(one, factory))
+    return sections
 
 
-def _kind(one: KindRecord, level: int = 2) -> str:
+def _factory(provider: object, kind: str) -> Any:
+    """Return the method that creates a kind."""
+    methods = (getattr(type(provider), name) for name in dir(type(provider)))
+    return next(one for one in methods if getattr(getattr(one, "request_signature", None), "kind", "") == kind)
+
+
+def _kind(one: KindRecord, factory: Any) -> str:
+    meanings = md.items(factory, "Args:")
     rows = [
-        [md.code(each.name), md.code(each.type), "required" if each.required else md.code(each.default) or "made up"]
+        [
+            md.code(each.name),
+            md.code(each.type),
+            "required" if each.required else md.code(each.default) or "made up",
+            meanings.get(each.name, ""),
+        ]
         for each in one.parameters
     ]
-    shown = md.table(["parameter", "type", "default"], rows)
-    return f"{'#' * level} `{one.kind}`\n\n{one.description} Provided by plugin `{one.plugin}`.\n\n{shown}\n"
+    raised = [f"- `{name}`: {text}" for name, text in md.items(factory, "Raises:").items()]
+    parts = [
+        f"### `{one.kind}`",
+        f"{one.description} Provided by plugin `{one.plugin}`, whose provider calls it `{factory.__name__}`.",
+        md.table(["parameter", "type", "default", "meaning"], rows),
+    ]
+    return "\n\n".join([*parts, *(["Refused with:", "\n".join(raised)] if raised else [])]) + "\n"
 
 
 def _commands(manifests: Iterable[str]) -> Iterator[str]:

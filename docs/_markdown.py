@@ -29,6 +29,21 @@ def docstring(item: object) -> str:
     return "\n".join(_lines((inspect.getdoc(item) or "").splitlines())).strip()
 
 
+def items(item: object, section: str) -> dict[str, str]:
+    """Return what a docstring's section, as in `Args:`, says of each name."""
+    found: dict[str, str] = {}
+    inside, last = False, ""
+    for line in (inspect.getdoc(item) or "").splitlines():
+        if not line.startswith(" ") and line:
+            inside = line == section
+        elif inside and (match := _ITEM.match(line)):
+            last = match["name"]
+            found[last] = match["text"]
+        elif inside and last and line:
+            found[last] += f" {line.strip()}"
+    return found
+
+
 def signature(name: str, item: Any) -> str:
     """Return `name(…)` as it is called, without `self`."""
     try:
