@@ -72,6 +72,7 @@ def test_a_root_may_be_a_file_or_a_link_to_one(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("folder/file")
     assert names(walker(tmp_path / "folder" / "file")) == ["file"]
     assert names(walker(tmp_path / "link")) == ["file"]
+    assert names(walker(tmp_path / "link", tmp_path / "folder" / "file")) == ["file"]
 
 
 def test_a_pattern_without_slash_is_compared_with_names_at_any_depth(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from plugin_survey.mounts import pseudo_devices
 from plugin_survey.problem import Problem, problem_from
 
 PORTION = 4096
-"""Most paths in one portion, which bounds the memory a folder of a million files costs."""
+"""A portion ends once it has so many paths, and has fewer than twice as many, even of a folder of a million files."""
 FOLDERS_A_PORTION = 64
 """Folders read before a portion ends, so that trees without files do not keep the caller waiting."""
 
@@ -80,12 +80,11 @@ class Walker:
             else:
                 files.append(root)
         # after the folders, so that a file inside one of them is not found twice
-        for path in files:
+        for path in dict.fromkeys(map(os.path.realpath, files)):
             yield self._root_file(path)
 
     def _root_file(self, path: bytes) -> list[bytes]:
         try:
-            path = os.path.realpath(path)
             mode = os.stat(path).st_mode
             if _identity(os.stat(os.path.dirname(path))) in self._entered:
                 return []
