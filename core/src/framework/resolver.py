@@ -47,14 +47,18 @@ def resolve(candidates: Iterable[Candidate], elsewhere: Mapping[str, str] | None
     """
     alive = {one.name: one for one in sorted(candidates, key=lambda one: one.name)}
     blocked: dict[str, str] = {}
-    edges: dict[str, dict[str, str]] = {}
+    lost = {name: f"but {why}" for name, why in (elsewhere or {}).items()}
     while True:
-        edges, failing = _bind(alive, blocked, elsewhere or {})
+        edges, failing = _bind(alive, lost)
         if not failing:
             failing = _cycles(edges)
         if not failing:
             break
         blocked |= failing
+        for name, reason in failing.items():
+            why = reason.rstrip(".")
+            lost |= dict.fromkeys(alive[name].provides, f"which plugin {name!r} provides, which is blocked: {why}")
+            lost[name] = f"which is blocked: {why}"
         alive = {name: one for name, one in alive.items() if name not in failing}
     needs = {name: tuple(sorted(set(bound.values()))) for name, bound in edges.items()}
     return Plan(_order(alive, needs), needs, dict(sorted(blocked.items())))
@@ -73,9 +77,7 @@ def parse(requirement: str) -> tuple[str, str]:
     return match["name"], (match["range"] or "").strip()
 
 
-def _bind(
-    alive: Mapping[str, Candidate], blocked: Mapping[str, str], elsewhere: Mapping[str, str]
-) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+def _bind(alive: Mapping[str, Candidate], lost: Mapping[str, str]) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """Bind each requirement to the plugin that meets it; return the bindings, and a reason for each without one."""
     providers: dict[str, list[Candidate]] = {}
     for one in alive.values():
@@ -86,19 +88,14 @@ def _bind(
     for one in alive.values():
         for requirement in one.requires:
             try:
-                edges[one.name][requirement] = _choose(requirement, providers, blocked, elsewhere)
+                edges[one.name][requirement] = _choose(requirement, providers, lost)
             except ValueError as error:
                 failing[one.name] = f"Plugin {one.name!r} {error}."
                 break
     return edges, failing
 
 
-def _choose(
-    requirement: str,
-    providers: Mapping[str, list[Candidate]],
-    blocked: Mapping[str, str],
-    elsewhere: Mapping[str, str],
-) -> str:
+def _choose(requirement: str, providers: Mapping[str, list[Candidate]], lost: Mapping[str, str]) -> str:
     name, versions = parse(requirement)
     offers = providers.get(name, [])
     fitting = [one for one in offers if not versions or _fits(one.version, versions)]
@@ -107,10 +104,8 @@ def _choose(
     if offers:
         found = ", ".join(f"{one.name} {one.version or '(no version)'}" for one in offers)
         msg = f"requires {requirement!r}, but found is {found}"
-    elif name in blocked:
-        msg = f"requires {name!r}, which is blocked: {blocked[name].rstrip('.')}"
-    elif name in elsewhere:
-        msg = f"requires {name!r}, but {elsewhere[name]}"
+    elif name in lost:
+        msg = f"requires {name!r}, {lost[name]}"
     else:
         hint = did_you_mean(name, providers).rstrip("?")
         msg = f"requires {name!r}, which no installed plugin is called or provides{f' ({hint}?)' if hint else ''}"
@@ -131,27 +126,66 @@ def _fits(version: str, versions: str) -> bool:
 
 
 def _cycles(edges: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Return the reasons of the members of one cycle of hard requirements, or nothing if there is none."""
+    """Return a reason for every member of a cycle of hard requirements."""
+    reasons: dict[str, str] = {}
+    graph = {name: set(bound.values()) for name, bound in edges.items()}
+    for name, members in _rings(graph).items():
+        ring = _shortest(name, {one: sorted(graph[one] & members) for one in members})
+        start = ring.index(min(ring))
+        path = " -> ".join([*ring[start:], *ring[: start + 1]])
+        reasons[name] = f"Plugin {name!r} is part of the cycle of requirements {path}."
+    return reasons
+
+
+def _rings(graph: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """Return, for each name that can reach itself, all names that it can reach and that can reach it."""
+    sorter = graphlib.TopologicalSorter(graph)
     try:
-        graphlib.TopologicalSorter({name: set(bound.values()) for name, bound in edges.items()}).prepare()
-    except graphlib.CycleError as error:
-        members = list(reversed(error.args[1][:-1]))
-        start = members.index(min(members))
-        ring = members[start:] + members[:start]
-        path = " -> ".join([*ring, ring[0]])
-        return {name: f"Plugin {name!r} is part of the cycle of requirements {path}." for name in ring}
-    return {}
+        sorter.prepare()
+    except graphlib.CycleError:
+        pass
+    else:
+        return {}
+    settled: set[str] = set()
+    while ready := sorter.get_ready():  # what cycles do not hold up
+        settled.update(ready)
+        sorter.done(*ready)
+    stuck = {name: set(others) - settled for name, others in graph.items() if name not in settled}
+    reach = {name: _reachable(name, stuck) for name in stuck}
+    return {name: {one for one in reach[name] if name in reach[one]} for name in stuck if name in reach[name]}
+
+
+def _reachable(start: str, graph: Mapping[str, Collection[str]]) -> set[str]:
+    found: set[str] = set()
+    todo = [start]
+    while todo:
+        new = set(graph[todo.pop()]) - found
+        found |= new
+        todo.extend(new)
+    return found
+
+
+def _shortest(start: str, graph: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the names on a shortest way from a name back to itself, the name first."""
+    ways = [[start]]
+    seen: set[str] = set()
+    for way in ways:  # which grows as it is walked: breadth first
+        for other in graph[way[-1]]:
+            if other == start:
+                return way
+            if other not in seen:
+                seen.add(other)
+                ways.append([*way, other])
+    return [start]
 
 
 def _order(alive: Mapping[str, Candidate], needs: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the order; a wish (`after`) that is part of a cycle does not count: wishes order where they can."""
     graph = {name: {*needs[name], *(other for other in one.after if other in alive)} for name, one in alive.items()}
-    while True:
-        sorter = graphlib.TopologicalSorter(graph)
-        try:
-            sorter.prepare()
-            break
-        except graphlib.CycleError as error:
-            _soften(graph, needs, error.args[1])
+    for name, members in _rings(graph).items():
+        graph[name] -= members - set(needs[name])
+    sorter = graphlib.TopologicalSorter(graph)
+    sorter.prepare()
     order: list[str] = []
     ready: list[str] = []
     while sorter.is_active():
@@ -159,9 +193,3 @@ def _order(alive: Mapping[str, Candidate], needs: Mapping[str, tuple[str, ...]])
         order.append(ready.pop(0))
         sorter.done(order[-1])
     return tuple(order)
-
-
-def _soften(graph: dict[str, set[str]], needs: Mapping[str, tuple[str, ...]], cycle: list[str]) -> None:
-    """Drop the wishes (`after`) in a cycle: they order only where they can."""
-    for name in cycle:
-        graph[name] = {other for other in graph[name] if other in needs[name] or other not in cycle}
