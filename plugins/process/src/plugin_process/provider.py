@@ -132,6 +132,11 @@ def _spawned(subject: str, launch: Launch) -> Child:
         return spawn(launch)
     except OSError as error:
         raise _refusal(subject, launch, error) from error
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"{subject} got a command, argument, variable or directory that no program can be given ({error}).",
+            "Leave out NUL characters and lone surrogates.",
+        ) from error
 
 
 def _refusal(subject: str, launch: Launch, error: OSError) -> ResourceError:

@@ -1,0 +1,45 @@
+"""Fixtures shared by the tests of this plugin."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import psutil
+import pytest
+
+from plugin_process import ProcessProvider, ProcessSettings
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[ProcessProvider]:
+    provider = ProcessProvider(ProcessSettings(stop_grace=0.2))
+    await provider.initialize()
+    yield provider
+    await provider.cleanup()
+
+
+@pytest.fixture
+def footprint() -> Callable[[], tuple[set[tuple[str, str]], set[int]]]:
+    """Reads what this process holds: its descriptors, and its children with those that nobody reaped."""
+
+    def read() -> tuple[set[tuple[str, str]], set[int]]:
+        descriptors = set()
+        for descriptor in os.listdir("/proc/self/fd"):
+            try:
+                descriptors.add((descriptor, os.readlink(f"/proc/self/fd/{descriptor}")))
+            except FileNotFoundError:  # the descriptor of the listing itself
+                continue
+        return descriptors, {child.pid for child in psutil.Process().children()}
+
+    return read
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(footprint: Callable[[], tuple[set[tuple[str, str]], set[int]]]) -> Iterator[None]:
+    before = footprint()[1]
+    yield
+    assert footprint()[1] == before
