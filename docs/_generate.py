@@ -76,6 +76,7 @@ def pages(warn: Any = print) -> dict[str, str]:
         "_generated/cli.md": "\n".join(_commands(manifests)),
         "_generated/errors.md": error_tree(),
         "_generated/api.md": "\n\n".join(md.public_name(name, getattr(framework, name)) for name in framework.__all__),
+        "_generated/unreleased.md": unreleased(),
         "_generated/contract.md": contract(),
         "_generated/kinds.md": "\n".join(text.removeprefix("#") for each in kinds.values() for text in each),
     }
@@ -134,6 +135,13 @@ def contract() -> str:
     return "\n".join(
         f"- **{name[5:].replace('_', ' ').capitalize()}.** {md.docstring(item)}" for name, item in tests.items()
     )
+
+
+def unreleased() -> str:
+    """Return the fragments of changes that no release has yet, by type."""
+    files = sorted(glob.glob(os.path.join(HERE, "changelog", "[0-9]*.md")))
+    parts = [f"**{os.path.basename(file).split('.')[1].capitalize()}.** {_read(file)}" for file in files]
+    return "\n\n".join(parts) or "Nothing."
 
 
 def plugin_page(one: Manifest, kinds: Sequence[str]) -> str:
