@@ -56,6 +56,10 @@ class CommandContext(Protocol):
     def interactive(self) -> bool:
         """True when messages go to a terminal, so that bars and colours are welcome."""
 
+    @property
+    def format(self) -> str:
+        """How the user wants results: `table`, `json`, `ndjson` or `yaml`."""
+
     def open(self) -> AbstractAsyncContextManager[Any]:
         """Return a host made from the command line's configuration, to be entered with `async with`."""
 

@@ -73,7 +73,9 @@ class Signature:
 
     @functools.cached_property
     def _types(self) -> dict[str, tuple[type, ...]]:
-        hints = typing.get_type_hints(self._method)
+        shape = types.SimpleNamespace(__annotations__=dict(self._method.__annotations__))
+        shape.__annotations__.pop("return", None)  # may name what only the type checker imports
+        hints = typing.get_type_hints(shape, globalns=getattr(self._method, "__globals__", {}))
         return {name: accepted for name in self._names if (accepted := _runtime_types(hints.get(name, Any)))}
 
     def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

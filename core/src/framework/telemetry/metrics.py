@@ -1,89 +1,24 @@
-"""Counting, timing and logging: `MetricsManager`, `PluginMonitor`, `get_logger`.
+"""Counting and timing: `MetricsManager` and `PluginMonitor`.
 
 Measurements are kept in cells of our own, because an OpenTelemetry `add` costs as much as some 80 dictionary
 increments. Counters reach OpenTelemetry through observable callbacks, which read the cells when an exporter asks;
 histograms, which OpenTelemetry cannot observe, are recorded directly and are therefore kept off hot paths. Without an
 SDK both do nothing.
-
-Log events are named `noun_verb` and go through structlog to the standard library's logger `framework`, so that an
-application decides where they go; `configure_logging` is for programs that have nothing of their own.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
-    from structlog.stdlib import BoundLogger
 
-LOGGER_NAME = "framework"
+METER_NAME = "framework"
 
 Labels = tuple[tuple[str, str], ...]
-
-
-def get_logger() -> BoundLogger:
-    """Return the framework's structured logger, bound to the standard library's logger `framework`."""
-    import structlog  # costs some 60 ms, which `plugins list` must not pay
-
-    logger: BoundLogger = structlog.wrap_logger(
-        logging.getLogger(LOGGER_NAME),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.contextvars.merge_contextvars,
-            structlog.stdlib.add_log_level,
-            _for_any_formatter,
-        ],
-        cache_logger_on_first_use=True,
-    )
-    return logger
-
-
-class Event(dict[str, Any]):
-    """What is logged: a mapping for structlog's formatters, one readable line for any other."""
-
-    def __str__(self) -> str:
-        rest = " ".join(f"{key}={value}" for key, value in self.items() if key not in {"event", "level"})
-        return f"{self.get('event')} {rest}".rstrip()
-
-
-def _for_any_formatter(logger: Any, name: str, event: Any) -> Any:
-    from structlog.stdlib import ProcessorFormatter
-
-    (wrapped,), options = ProcessorFormatter.wrap_for_formatter(logger, name, event)
-    return (Event(wrapped),), options
-
-
-def configure_logging(level: str = "warning", style: str = "console") -> None:
-    """Send the framework's events to standard error; a second call replaces what the first one set up.
-
-    Args:
-        level: Least severe level shown: `debug`, `info`, `warning` or `error`.
-        style: `console` for people, `json` for one JSON object a line.
-    """
-    import structlog
-
-    plain = structlog.dev.ConsoleRenderer(colors=False)
-    renderer: Any = structlog.processors.JSONRenderer() if style == "json" else plain
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    formatter = structlog.stdlib.ProcessorFormatter(
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, stamp, renderer],
-        foreign_pre_chain=[structlog.stdlib.add_log_level],
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
-    logger = logging.getLogger(LOGGER_NAME)
-    for former in list(logger.handlers):
-        if isinstance(former.formatter, structlog.stdlib.ProcessorFormatter):
-            logger.removeHandler(former)
-    logger.addHandler(handler)
-    logger.setLevel(level.upper())
-    logger.propagate = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +116,7 @@ class MetricsManager:
         if self._meter is None:
             from opentelemetry import metrics
 
-            self._meter = metrics.get_meter(LOGGER_NAME)
+            self._meter = metrics.get_meter(METER_NAME)
         return self._meter
 
     def _reader(
