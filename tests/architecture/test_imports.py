@@ -19,7 +19,7 @@ LAYERS = [
     {"plugins"},
     {"inventory"},
     {"discovery", "resolver", "settings"},
-    {"manifest"},
+    {"manifest", "documents"},
     {"cleanup"},
     {"hookspecs"},
     {"resources"},

@@ -12,17 +12,18 @@ is checked here. Unknown keys are errors.
 from __future__ import annotations
 
 import os
+import re
+import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from framework.errors import SettingsError, did_you_mean
+from framework import documents
+from framework.errors import PluginError, SettingsError, did_you_mean
 
 CONFIG_VARIABLE = "FRAMEWORK_CONFIG"
 PREFIX = "FRAMEWORK__"
 FILE_NAMES = ("framework.yaml", "framework.yml", "framework.toml")
-SIZE_LIMIT = 16 << 20
-
 LEVELS = ("debug", "info", "warning", "error")
 STYLES = ("console", "json")
 
@@ -61,6 +62,7 @@ KEYS: dict[str, Key] = {
     ),
 }
 
+_SECRET = re.compile(r"(?i)passw|secret|token|credential|api_?key")
 _SECTIONS = {key.partition(".")[0] for key in KEYS if "." in key}
 
 
@@ -81,6 +83,8 @@ class Settings:
     origins: Mapping[str, Value] = field(default_factory=dict)
     base: str = ""
     """Directory of the configuration file, empty without one."""
+    listed: bool = False
+    """Whether the file, or the mapping, has a section `plugins`, which then is the whole list of the enabled ones."""
 
     @classmethod
     def load(
@@ -105,11 +109,12 @@ class Settings:
         base = ""
         if isinstance(source, Mapping):
             builder.add(source, "mapping")
-        else:
-            path = os.fspath(source) if source is not None else _find(environ)
-            if path:
-                base = os.path.dirname(os.path.abspath(path))
-                builder.add(read_file(path), path)
+        elif path := _find(environ) if source is None else os.fspath(source):
+            builder.add(documents.read(path), path)
+            base = os.path.dirname(os.path.abspath(path))
+        elif source is not None:
+            raise SettingsError("The path of the configuration is empty.", "Name a file, or leave it out.")
+        listed = "plugins" in builder.tree
         for name in sorted(environ):
             if name.startswith(PREFIX):
                 builder.set(name.removeprefix(PREFIX).lower().split("__"), environ[name], f"environment {name}")
@@ -119,7 +124,7 @@ class Settings:
                 raise SettingsError(f"The flag --set {flag!r} is malformed; allowed: --set key.sub=value.")
             builder.set(key.split("."), text, f"flag --set {key}")
         _check(builder.tree, builder.origins)
-        return cls(builder.tree, builder.origins, base)
+        return cls(builder.tree, builder.origins, base, listed)
 
     def get(self, key: str) -> Any:
         """Return the value of a key of the kernel, or its default."""
@@ -148,9 +153,7 @@ class Settings:
         """
         named = self.plugins or {}
         chosen = {name for name, values in named.items() if values.get("enabled", True)}
-        if any(not value.source.startswith(("environment ", "flag ")) for value in self._origins_of("plugins")):
-            return chosen
-        return (set(first_party) - named.keys()) | chosen
+        return chosen if self.listed else (set(first_party) - named.keys()) | chosen
 
     def section(self, name: str) -> dict[str, Any]:
         """Return what the configuration says to a plugin, without `enabled`."""
@@ -165,14 +168,17 @@ class Settings:
         """
         if key in self.origins:
             return self.origins[key]
+        below = [value.source for name, value in self.origins.items() if name.startswith(f"{key}.")]
+        if below:
+            value: Any = self.tree
+            for part in key.split("."):
+                value = value[part]
+            return Value(value, ", ".join(dict.fromkeys(below)))
         if key in KEYS:
             return Value(KEYS[key].default, "default")
         raise SettingsError(
             f"No layer sets {key!r}, and it is no key of the kernel.", did_you_mean(key, [*self.origins, *KEYS])
         )
-
-    def _origins_of(self, section: str) -> list[Value]:
-        return [value for key, value in self.origins.items() if key == section or key.startswith(f"{section}.")]
 
 
 class _Builder:
@@ -183,13 +189,12 @@ class _Builder:
         self.origins: dict[str, Value] = {}
 
     def add(self, layer: Mapping[str, Any], source: str) -> None:
-        try:
-            self._merge(self.tree, layer, "", source)
-        except RecursionError as error:
-            raise SettingsError(f"{source} is nested too deeply, or contains itself.", "Write it out flat.") from error
+        documents.refuse_endless(layer, source)
+        self._merge(self.tree, layer, "", source)
 
     def set(self, parts: list[str], text: str, source: str) -> None:
-        layer: Any = _scalar(text, source)
+        # the text itself may be a secret, so no message shows it
+        layer: Any = documents.parse_yaml(text, f"The value of {source}", "Quote it.")
         for part in reversed(parts):
             if not part:
                 raise SettingsError(f"The {source} has an empty level; allowed: names separated by '__' or '.'.")
@@ -201,76 +206,26 @@ class _Builder:
             if not isinstance(name, str):
                 raise SettingsError(f"{source} has the key {name!r} under {prefix or 'the top'}; keys must be texts.")
             key = f"{prefix}{name}"
-            if isinstance(value, Mapping) and value:
-                former = node.get(name)
-                child = node[name] = former if isinstance(former, dict) else {}
-                self._merge(child, value, f"{key}.", source)
-            else:
+            former = node.get(name)
+            if not isinstance(value, Mapping):
                 node[name] = value
-                former_value = self.origins.get(key)
-                overridden = (
-                    ((former_value.value, former_value.source), *former_value.overridden) if former_value else ()
-                )
-                self.origins[key] = Value(value, source, overridden)
+                self.origins[key] = Value(value, source, self._forget(key, former))
+                continue
+            child = node[name] = former if isinstance(former, dict) else {}
+            if value or not child:
+                overridden = self._forget(key) if not child else ()
+                if not value:
+                    self.origins[key] = Value({}, source, overridden)
+            self._merge(child, value, f"{key}.", source)
 
-
-def read_file(path: str) -> Mapping[str, Any]:
-    """Return the content of a YAML or TOML file, which must be a mapping.
-
-    Raises:
-        SettingsError: It is missing, unreadable, not UTF-8, malformed, too large, or not a mapping.
-    """
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(SIZE_LIMIT + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SettingsError(
-            f"The configuration {path!r} cannot be read: {reason}.",
-            "Correct --config, or leave it out for the defaults.",
-        ) from error
-    if len(raw) > SIZE_LIMIT:
-        raise SettingsError(f"The configuration {path!r} is larger than {SIZE_LIMIT} bytes.", "Name another file.")
-    try:
-        content = _parse(raw.decode(), path)
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"The configuration {path!r} is not UTF-8: byte {raw[error.start]:#04x} at offset {error.start}.",
-            "Save it as UTF-8.",
-        ) from error
-    if content is None:
-        return {}
-    if not isinstance(content, Mapping):
-        raise SettingsError(
-            f"The configuration {path!r} holds a {type(content).__name__}; allowed: a mapping such as 'plugins: {{}}'."
-        )
-    return content
-
-
-def _parse(text: str, path: str) -> Any:
-    if path.endswith(".toml"):
-        import tomllib
-
-        try:
-            return tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise SettingsError(f"The configuration {path!r} is not TOML: {error}.") from error
-    import yaml
-
-    try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise SettingsError(f"The configuration {path!r} is not YAML: {reason}.") from error
-
-
-def _scalar(text: str, source: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SettingsError(f"The value {text!r} of {source} is not YAML.", "Quote it.") from error
+    def _forget(self, key: str, former: Any = None) -> tuple[tuple[Any, str], ...]:
+        """Drop what is known of a key and of all below it; return what a new value overrides."""
+        below = [name for name in self.origins if name.startswith(f"{key}.")]
+        sources = dict.fromkeys(self.origins.pop(name).source for name in below)
+        if sources:
+            return ((former, ", ".join(sources)),)
+        last = self.origins.pop(key, None)
+        return ((last.value, last.source), *last.overridden) if last else ()
 
 
 def _find(environ: Mapping[str, str]) -> str:
@@ -337,20 +292,45 @@ def validated(section: Mapping[str, Any], model: Any, name: str) -> Any:
 
     Raises:
         SettingsError: Naming every key that is wrong, what was found and what is allowed.
+        PluginError: The model itself is broken.
     """
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
 
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise PluginError(f"The settings of plugin {name!r} are {model!r}; expected a pydantic model.", plugin=name)
     try:
         return model.model_validate(dict(section))
     except ValidationError as error:
         faults = [_spelled(fault, name, model) for fault in error.errors()]
         raise SettingsError(" ".join(faults), plugin=name) from error
+    except Exception as error:
+        text = f"The settings model of plugin {name!r} failed: {type(error).__name__}: {error}."
+        raise PluginError(text, "Report this to the plugin's author.", plugin=name) from error
 
 
 def _spelled(fault: Any, name: str, model: Any) -> str:
     key = ".".join(["plugins", name, *map(str, fault["loc"])])
+    fields = _fields(model, fault["loc"][:-1])
     if fault["type"] == "extra_forbidden":
-        fields = sorted(model.model_fields)
         hint = did_you_mean(str(fault["loc"][-1]), fields)
-        return f"The configuration has the unknown key {key!r}; allowed: {', '.join(fields) or 'none'}. {hint}".rstrip()
-    return f"The configuration says {key} = {fault['input']!r}: {fault['msg']}."
+        allowed = ", ".join(sorted(fields)) or "none"
+        return f"The configuration has the unknown key {key!r}; allowed: {allowed}. {hint}".rstrip()
+    message = fault["msg"].rstrip(".")
+    if fault["type"] == "missing":
+        return f"The configuration lacks the key {key!r}: {message}."
+    field = fields.get(fault["loc"][-1]) if fault["loc"] else None
+    secret = "Secret" in repr(field) or _SECRET.search(key)
+    if secret or not isinstance(fault["input"], str | int | float | None):
+        return f"The configuration is wrong at {key}: {message}."  # what it says may be, or hold, a secret
+    return f"The configuration says {key} = {fault['input']!r}: {message}."
+
+
+def _fields(model: Any, way: Iterable[Any]) -> Mapping[str, Any]:
+    """Return the fields of the model at the end of a way of keys and indexes, or nothing where it is not clear."""
+    fields: Mapping[str, Any] = model.model_fields
+    for step in way:
+        if isinstance(step, str):
+            annotation = fields[step].annotation if step in fields else None
+            found = [one for one in (annotation, *typing.get_args(annotation)) if hasattr(one, "model_fields")]
+            fields = found[0].model_fields if len(found) == 1 else {}
+    return fields
