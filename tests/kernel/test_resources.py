@@ -46,9 +46,9 @@ class Thing(Resource):
 
 
 class PatientThing(Thing):
-    """Has all the time of the test."""
+    """Has all the time that a test needs."""
 
-    release_timeout = 60
+    release_timeout = 5
 
 
 class ThingProvider(ResourceProvider):

@@ -1,9 +1,11 @@
+import contextlib
 import json
 import logging
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -94,14 +96,26 @@ def test_sixteen_threads_lose_no_count() -> None:
     assert metrics.histograms()["size"][()] == HistogramSummary(8000, 500 * 120, 0, 15)
 
 
-def test_there_is_one_manager_a_process() -> None:
-    code = (
-        "from concurrent.futures import ThreadPoolExecutor; from threading import Barrier\n"
-        "from framework import MetricsManager; start = Barrier(16)\n"
-        "def get(_): start.wait(10); return MetricsManager.get_instance()\n"
-        "with ThreadPoolExecutor(16) as pool: print(len({id(one) for one in list(pool.map(get, range(16)))}))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"1\n"
+def test_sixteen_threads_get_the_same_manager() -> None:
+    made: list[MetricsManager] = []
+    meeting = Barrier(2)
+
+    class Manager(MetricsManager):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+            with contextlib.suppress(BrokenBarrierError):
+                meeting.wait(0.1)  # two that are made at once would meet here
+
+    start = Barrier(16)
+
+    def get(_: int) -> MetricsManager:
+        start.wait(10)
+        return Manager.get_instance()
+
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(get, range(16))) == set(made)
+    assert len(made) == 1
     assert MetricsManager.get_instance() is MetricsManager.get_instance()
 
 
@@ -181,9 +195,9 @@ def test_nothing_is_printed_on_standard_output_by_default() -> None:
 
 def test_json_logging_prints_one_object_a_line_to_standard_error() -> None:
     done = run(
-        "configure_logging('info', 'json'); configure_logging('info', 'json')\n"
+        "import logging; logging.basicConfig(); configure_logging('info', 'json'); configure_logging('info', 'json')\n"
         "log.debug('hidden'); log.info('lease_opened', name='one\\ntwo', size=3); log.error('disk_failed')\n"
-        "import logging; logging.getLogger('framework.other').warning('plain %s', 'text')"
+        "logging.getLogger('framework.other').warning('plain %s', 'text')"
     )
     assert done.stdout == ""
     events = [json.loads(line) for line in done.stderr.splitlines()]
