@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import stat
 
-import platformdirs
-
 from framework.errors import PolicyError, ResourceUnavailableError
 
 APPLICATION = "framework"
@@ -19,6 +17,8 @@ def state_directory(name: str) -> str:
         PolicyError: It belongs to somebody else.
         ResourceUnavailableError: It cannot be made.
     """
+    import platformdirs  # 20 ms that only those pay who keep something
+
     return _private(os.path.join(platformdirs.user_state_dir(APPLICATION, appauthor=False), name))
 
 
@@ -29,6 +29,8 @@ def cache_directory(name: str) -> str:
         PolicyError: It belongs to somebody else.
         ResourceUnavailableError: It cannot be made.
     """
+    import platformdirs
+
     return _private(os.path.join(platformdirs.user_cache_dir(APPLICATION, appauthor=False), name))
 
 
