@@ -27,7 +27,6 @@ from framework.discovery import discover
 from framework.manifest import Manifest
 from framework.plugins.loading import load_object
 from framework.records import KindRecord, PluginState
-from framework.telemetry import LOGGER_NAME
 from framework.testing import PluginContract
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ ROOT = os.path.dirname(HERE)
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
-    logging.getLogger(LOGGER_NAME).setLevel(logging.WARNING)
+    logging.getLogger("framework").setLevel(logging.WARNING)
     app.connect("builder-inited", _before_reading)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
