@@ -39,7 +39,10 @@ def take(found: Discovery, settings: Settings, registered: Iterable[PluginRecord
         records[name] = _fault(name, fault.distribution, fault.reason)
     for one in found.manifests.values():
         records[one.name] = _row(one, PluginState.DISCOVERED if one.name in enabled else PluginState.DISABLED)
-    records |= {record.name: record for record in registered}
+    said_no = {name for name, values in (settings.plugins or {}).items() if values.get("enabled") is False}
+    for record in registered:
+        off = record.name in said_no and record.state is PluginState.LOADED
+        records[record.name] = replace(record, state=PluginState.DISABLED) if off else record
     for name in sorted(enabled - records.keys()):
         hint = did_you_mean(name, found.manifests)
         records[name] = _fault(name, "", f"Plugin {name!r} is enabled, but not installed. {hint}".rstrip())
@@ -53,7 +56,7 @@ def _plan(records: dict[str, PluginRecord], manifests: dict[str, Manifest]) -> P
     candidates: list[Candidate] = []
     elsewhere: dict[str, str] = {}
     for record in records.values():
-        if record.state in {PluginState.DISCOVERED, PluginState.LOADED}:
+        if record.state in {PluginState.DISCOVERED, PluginState.LOADED, PluginState.ACTIVE}:
             after = manifests[record.name].after if record.name in manifests else ()
             candidates.append(Candidate(record.name, record.version, record.provides, record.requires, after))
         else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import pluggy
 
 from framework.errors import PluginError, PluginLoadError, did_you_mean
@@ -64,7 +65,8 @@ class Contributions:
                 provider.ledger = self.ledger
                 await provider.initialize()
         except BaseException:
-            await self._cleanup(one)
+            with anyio.CancelScope(shield=True):  # a cancelled start must give back what it already took
+                await self._cleanup(one)
             raise
         self._by_plugin[name] = one
         self._kinds |= one.kinds
@@ -116,11 +118,16 @@ class Contributions:
                 holder = (self._kinds | one.kinds).get(record.kind)
                 _refuse_double(name, "kind", record.kind, holder and holder[1].plugin)
                 one.kinds[record.kind] = provider, record
-        for other, former in self._by_plugin.items():
-            for service in one.services.keys() & former.services.keys():
-                _refuse_double(name, "service", service, other)
-            for strategy in {each.name for each in one.strategies} & {each.name for each in former.strategies}:
-                _refuse_double(name, "strategy", strategy, other)
+        families: list[tuple[str, Callable[[Contribution], list[str]]]] = [
+            ("service", lambda each: list(each.services)),
+            ("strategy", lambda each: [strategy.name for strategy in each.strategies]),
+            ("collector", lambda each: [collector.name for collector in each.collectors]),
+        ]
+        for family, names in families:
+            holders = {key: other for other, former in self._by_plugin.items() for key in names(former)}
+            for key in names(one):
+                _refuse_double(name, family, key, holders.get(key))
+                holders[key] = name
 
     @staticmethod
     async def _cleanup(one: Contribution) -> list[Exception]:
@@ -128,8 +135,8 @@ class Contributions:
         for provider in reversed(one.providers):
             try:
                 await provider.cleanup()
-            except Exception as error:  # noqa: BLE001 - the others must be cleaned up too; all are reported together
-                failures.append(error)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the others must be cleaned up too; all are reported
+                failures.append(error if isinstance(error, Exception) else PluginError("A provider called exit."))
         return failures
 
 
@@ -142,7 +149,8 @@ def verify(name: str, plugin: Plugin, hooks: pluggy.PluginManager) -> None:
     callers = hooks.get_hookcallers(plugin) or []
     known = sorted(one for one in vars(hooks.hook) if not one.startswith("_") and getattr(hooks.hook, one).has_spec())
     for caller in callers:
-        if not caller.has_spec():
+        optional = all(each.optionalhook for each in caller.get_hookimpls() if each.plugin is plugin)
+        if not caller.has_spec() and not optional:
             raise PluginLoadError(
                 f"Plugin {name!r} implements the unknown hook {caller.name!r}; known are {', '.join(known)}.",
                 did_you_mean(caller.name, known),
@@ -159,8 +167,9 @@ async def _results(hooks: pluggy.PluginManager, plugin: Plugin, hook: str, into:
                 result = await result
             if not isinstance(result, Mapping if into is dict else Iterable) or isinstance(result, str):
                 wanted = "a mapping" if into is dict else "a list"
-                msg = f"{hook} returned {result!r}, a {type(result).__name__}; expected {wanted}."
-                raise PluginError(msg, plugin=implementation.plugin_name)
+                name = implementation.plugin_name
+                msg = f"{hook} of plugin {name!r} returned {result!r}, a {type(result).__name__}; expected {wanted}."
+                raise PluginError(msg, plugin=name)
             return into(result)
     return into(())
 

@@ -37,11 +37,8 @@ def plugin_class(module: ModuleType) -> type[Plugin]:
     """
     classes = [
         one
-        for one in vars(module).values()
-        if inspect.isclass(one)
-        and issubclass(one, Plugin)
-        and one.__module__ == module.__name__
-        and not inspect.isabstract(one)
+        for one in dict.fromkeys(filter(inspect.isclass, vars(module).values()))  # an alias is no second class
+        if issubclass(one, Plugin) and one.__module__ == module.__name__ and not inspect.isabstract(one)
     ]
     if not classes:
         raise PluginNotFoundError(
@@ -115,6 +112,19 @@ def load(manifest: Manifest) -> Plugin:
     return instantiate(found, manifest)
 
 
+def settings_model(manifest: Manifest) -> Any:
+    """Import the settings model that a manifest names; None where it names none.
+
+    Raises:
+        PluginLoadError: It cannot be imported or is not there.
+    """
+    if not manifest.settings:
+        return None
+    if manifest.location:  # the model's package is not on the import path, so it must be there already
+        load_module(manifest.entry_point.partition(":")[0], manifest.location)
+    return load_object(manifest.settings, manifest.name)
+
+
 def load_object(path: str, plugin: str) -> Any:
     """Import what `module:object` names in a manifest.
 
@@ -139,8 +149,12 @@ def described(error: BaseException) -> str:
 
 
 def _import_file(name: str, location: str) -> ModuleType:
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == location:
-        return sys.modules[name]
+    if name in sys.modules:
+        other = getattr(sys.modules[name], "__file__", None)
+        if other == location:
+            return sys.modules[name]
+        msg = f"a module {name!r} is imported already, from {other}"
+        raise ImportError(msg)
     spec = importlib.util.spec_from_file_location(name, location)
     if spec is None or spec.loader is None:
         msg = f"{location} is not a Python module"

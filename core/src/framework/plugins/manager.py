@@ -74,8 +74,9 @@ class PluginManager:
             )
         try:
             self._hooks.register(plugin, name=metadata.name)
-        except pluggy.PluginValidationError as error:
-            self._hooks.unregister(plugin)  # pluggy leaves a half-made registration behind
+        except Exception as error:
+            if self._hooks.is_registered(plugin):
+                self._hooks.unregister(plugin)  # pluggy leaves a half-made registration behind
             reason = loading.described(error)
             raise PluginLoadError(
                 f"A hook of plugin {metadata.name!r} does not fit: {reason}.", plugin=metadata.name
@@ -148,7 +149,7 @@ class PluginManager:
         try:
             folder, prefix = _folder_of(label)
             paths = [f"{prefix}{name}" for name, _ in modules_in(folder)]
-        except (OSError, ImportError, ValueError) as error:
+        except (Exception, SystemExit) as error:  # finding a package inside another one imports the outer one
             self._metrics.counter("plugin_discoveries", 1, package=label, success="false")
             self._logger.error("plugin_discovery_failed", package=label, error=str(error))
             raise PluginError(
@@ -165,6 +166,8 @@ class PluginManager:
         for name, reason in plan.blocked.items():
             self._logger.warning("plugin_blocked", plugin=name, reason=reason)
         for name in plan.order:
+            if self._records[name].state is PluginState.ACTIVE:
+                continue  # `load_plugin` started it
             broken = [need for need in plan.needs[name] if self._records[need].state is not PluginState.ACTIVE]
             if broken:
                 need = self._records[broken[0]]
@@ -199,9 +202,8 @@ class PluginManager:
             ExceptionGroup: Some plugins failed to stop; each is logged, and all were tried.
         """
         failures: list[Exception] = []
-        for name in reversed(self._started):
-            failures += await self._stop(name)
-        self._started.clear()
+        while self._started:  # one by one, so that a cleanup that was interrupted can be taken up again
+            failures += await self._stop(self._started.pop())
         if failures:
             msg = "stopping plugins"
             raise ExceptionGroup(msg, failures)
@@ -229,12 +231,18 @@ class PluginManager:
         ).blocked
         if metadata.name in blocked:
             raise PluginDependencyError(blocked[metadata.name], "Load what it requires first.", plugin=metadata.name)
+        former = self._records.get(metadata.name)
         self.register_plugin(plugin)
         try:
             await plugin.initialize()
-        except (Exception, SystemExit) as error:
+            await self._register(metadata.name)
+        except BaseException as error:
             self._forget(metadata.name)
             del self._records[metadata.name]
+            if former is not None:
+                self._records[metadata.name] = former
+            if not isinstance(error, (Exception, SystemExit)):
+                raise
             raise PluginLoadError(
                 f"Initializing plugin {metadata.name!r} failed: {loading.described(error)}.", plugin=metadata.name
             ) from error
@@ -265,16 +273,23 @@ class PluginManager:
             phase = "initialize"
             await plugin.initialize()
             phase = "register"
-            await self.contributions.add(name, plugin, self._hooks)
+            await self._register(name)
         except BaseException as error:
-            if phase == "register":
-                with anyio.CancelScope(shield=True):
-                    await self._clean(name)
             self._forget(name)
             if not isinstance(error, (Exception, SystemExit)):
+                self._set(name, PluginState.STOPPED, phase=phase, reason="The start was cancelled.")
                 raise
             return phase, error
         return phase, None
+
+    async def _register(self, name: str) -> None:
+        """Register what an initialized plugin contributes; clean the plugin up when that fails."""
+        try:
+            await self.contributions.add(name, self._plugins[name], self._hooks)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._clean(name)
+            raise
 
     async def _stop(self, name: str) -> list[Exception]:
         """Take back what a plugin registered and clean it up; return what failed."""
@@ -304,8 +319,8 @@ class PluginManager:
 
     def _settings_of(self, name: str, settings: Settings) -> Any:
         section = settings.section(name)
-        model = self._manifests[name].settings if name in self._manifests else ""
-        return validated(section, loading.load_object(model, name), name) if model else section
+        model = loading.settings_model(self._manifests[name]) if name in self._manifests else None
+        return section if model is None else validated(section, model, name)
 
     def _fail(self, name: str, phase: str, error: BaseException) -> None:
         trace = "".join(traceback.format_exception(error))
