@@ -1,10 +1,12 @@
 """Real programs that own executors: how they are started, and how they die."""
 
+import contextlib
 import os
 import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -103,46 +105,54 @@ TASKS = {
 }
 
 
+@contextlib.contextmanager
+def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Callable[[], bool]]]:
+    """Start an owner; yield it, and what tells whether its worker is gone within ten seconds."""
+    command = [sys.executable, "-c", OWNER, *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as owner:
+        assert owner.stdout is not None
+        worker = os.pidfd_open(int(owner.stdout.readline()))
+        try:
+            yield owner, lambda: bool(select.select([worker], [], [], 10)[0])
+        finally:
+            owner.kill()
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(worker, signal.SIGKILL)
+            os.close(worker)
+
+
+@pytest.fixture
+def fifos(tmp_path: Path) -> list[str]:
+    """Named pipes; each is opened once by either side, which wait for each other there."""
+    paths = [str(tmp_path / name) for name in ("started", "go", "done")]
+    for path in paths:
+        os.mkfifo(path)
+    return paths
+
+
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_workers_die_with_an_owner_that_is_killed(tmp_path: Path, task: str) -> None:
-    fifo = str(tmp_path / "fifo")
-    os.mkfifo(fifo)
-    code = f"open({fifo!r}, 'w').close()\n{task}"
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, code], stdout=subprocess.PIPE, text=True)
-    assert owner.stdout is not None
-    with owner, owner.stdout:
-        worker = int(owner.stdout.readline())
-        with os.fdopen(os.pidfd_open(worker)) as gone:
-            open(fifo).close()  # the task runs
-            owner.send_signal(signal.SIGKILL)
-            died = bool(select.select([gone], [], [], 10)[0])
-            if not died:
-                os.kill(worker, signal.SIGKILL)
-    assert died
+def test_workers_die_with_an_owner_that_is_killed(fifos: list[str], task: str) -> None:
+    with started(f"open({fifos[0]!r}, 'w').close()\n{task}") as (owner, worker_is_gone):
+        open(fifos[0]).close()  # the task runs
+        owner.send_signal(signal.SIGKILL)
+        assert worker_is_gone()
 
 
 def test_a_worker_that_is_still_starting_dies_with_its_owner() -> None:
-    command = [sys.executable, "-c", OWNER, TASKS["ignores signals"], "early"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout is not None
-        with os.fdopen(os.pidfd_open(int(owner.stdout.readline()))) as gone:
-            owner.send_signal(signal.SIGKILL)
-            assert select.select([gone], [], [], 10)[0]
+    with started(TASKS["ignores signals"], "early") as (owner, worker_is_gone):
+        owner.send_signal(signal.SIGKILL)
+        assert worker_is_gone()
 
 
-def test_an_interrupt_of_the_whole_group_is_left_to_the_owner(tmp_path: Path) -> None:
+def test_an_interrupt_of_the_whole_group_is_left_to_the_owner(fifos: list[str]) -> None:
     """As a terminal does it: the worker goes on, the owner unwinds and takes it along."""
-    fifo = str(tmp_path / "fifo")
-    os.mkfifo(fifo)
-    code = f"open({fifo!r}, 'w').close(); import time; time.sleep(0.5); open({fifo!r}, 'w').write('went on')"
-    command = [sys.executable, "-c", OWNER, code]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as owner:
-        assert owner.stdout is not None
-        with os.fdopen(os.pidfd_open(int(owner.stdout.readline()))) as gone:
-            open(fifo).close()
-            os.killpg(owner.pid, signal.SIGINT)
-            assert Path(fifo).read_text() == "went on"
-            assert select.select([gone], [], [], 10)[0]
+    ready, go, done = fifos
+    code = f"open({ready!r}, 'w').close(); open({go!r}).close(); open({done!r}, 'w').write('went on')"
+    with started(code) as (owner, worker_is_gone):
+        open(ready).close()
+        os.killpg(owner.pid, signal.SIGINT)
+        open(go, "w").close()
+        assert Path(done).read_text() == "went on"
+        assert worker_is_gone()
         assert owner.wait(10) == -signal.SIGINT
