@@ -46,7 +46,7 @@ def types(session: nox.Session) -> None:
     """Check types, strictly, in the sources and in the tests."""
     sources = ["core/src", *sorted(glob.glob("plugins/*/src"))]
     session.run(
-        "mypy", "core/src", "tests", "plugins", "noxfile.py", external=True, env={"MYPYPATH": ":".join(sources)}
+        "mypy", "core/src", "tests", "plugins", "docs", "noxfile.py", external=True, env={"MYPYPATH": ":".join(sources)}
     )
 
 

@@ -1,7 +1,8 @@
 """Every hook that the kernel will ever call.
 
 Hooks serve registration only: the kernel calls each once when a plugin starts, never on the hot path. A result may be
-awaitable; the kernel awaits it. The four families come first, the housekeeping after.
+awaitable and is then awaited, except that of `register_commands`, which is called before there is a loop. The four
+families come first, the housekeeping after.
 """
 
 from __future__ import annotations
