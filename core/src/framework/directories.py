@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from framework.errors import PolicyError, ResourceUnavailableError
+from framework.errors import InvalidRequestError, PolicyError, ResourceUnavailableError
 
 APPLICATION = "framework"
 
@@ -14,27 +14,40 @@ def state_directory(name: str) -> str:
     """Return the directory for what a plugin must keep, under `$XDG_STATE_HOME`; made private on first use.
 
     Raises:
+        InvalidRequestError: The name is not that of one directory.
         PolicyError: It belongs to somebody else.
         ResourceUnavailableError: It cannot be made.
     """
     import platformdirs  # 20 ms that only those pay who keep something
 
-    return _private(os.path.join(platformdirs.user_state_dir(APPLICATION, appauthor=False), name))
+    return _private(platformdirs.user_state_dir(APPLICATION, appauthor=False), name)
 
 
 def cache_directory(name: str) -> str:
     """Return the directory for what a plugin can make again, under `$XDG_CACHE_HOME`; made private on first use.
 
     Raises:
+        InvalidRequestError: The name is not that of one directory.
         PolicyError: It belongs to somebody else.
         ResourceUnavailableError: It cannot be made.
     """
     import platformdirs
 
-    return _private(os.path.join(platformdirs.user_cache_dir(APPLICATION, appauthor=False), name))
+    return _private(platformdirs.user_cache_dir(APPLICATION, appauthor=False), name)
 
 
-def _private(path: str) -> str:
+def _private(parent: str, name: str) -> str:
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        raise InvalidRequestError(
+            f"A directory was asked for by the name {name!r}; allowed: one name without '/'.", "Use the plugin's name."
+        )
+    path = os.path.join(parent, name)
+    if not os.path.isabs(path):
+        raise ResourceUnavailableError(
+            f"The directory {path!r} would depend on where the program was started, since no home directory is known.",
+            "Set XDG_STATE_HOME and XDG_CACHE_HOME to absolute paths.",
+            resource=path,
+        )
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
         found = os.stat(path)

@@ -61,7 +61,7 @@ class Framework:
         self.ledger = Ledger()
         self.plugins = PluginManager(Contributions(self.ledger))
         self._owner = owner
-        self._open = False
+        self._entered = self._open = False
         for plugin in plugins:
             self.plugins.register_plugin(plugin)
 
@@ -82,10 +82,10 @@ class Framework:
         return cls(Settings.load(source, flags=flags), plugins=plugins, owner=owner)
 
     async def __aenter__(self) -> Self:
-        if self._open:
-            msg = "This Framework is open already; make another one."
+        if self._entered:
+            msg = f"This Framework {'is open' if self._open else 'was open'} already; make another one."
             raise FrameworkError(msg)
-        self._open = True
+        self._entered = self._open = True
         try:
             found = discovery.discover(folders=self.settings.plugin_folders)
             await self.plugins.start_all(found, self.settings)
@@ -201,13 +201,17 @@ class Framework:
         provider = self.plugins.contributions.provider(kind)
         if provider is None:
             raise self._unknown(kind)
-        if not (owner or self._owner):
-            return await provider.create(kind, **parameters)
-        token = lease_owner.set(owner or self._owner)
+        owner = owner or self._owner
+        token = lease_owner.set(owner) if owner else None
         try:
-            return await provider.create(kind, **parameters)
+            resource = await provider.create(kind, **parameters)
         finally:
-            lease_owner.reset(token)
+            if token is not None:
+                lease_owner.reset(token)
+        if not self._open:  # closed meanwhile, when there was nothing to release yet
+            await resource.release()
+            raise ResourceError(f"The host was closed while {kind} was being created.", resource=kind)
+        return resource
 
     def _unknown(self, kind: str) -> UnknownKindError:
         for record in self.plugins.records():
