@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 from framework.errors import InvalidRequestError, PolicyError, ResourceUnavailableError
 
@@ -20,7 +21,7 @@ def state_directory(name: str) -> str:
     """
     import platformdirs  # 20 ms that only those pay who keep something
 
-    return _private(platformdirs.user_state_dir(APPLICATION, appauthor=False), name)
+    return _private(platformdirs.user_state_dir, name)
 
 
 def cache_directory(name: str) -> str:
@@ -33,21 +34,22 @@ def cache_directory(name: str) -> str:
     """
     import platformdirs
 
-    return _private(platformdirs.user_cache_dir(APPLICATION, appauthor=False), name)
+    return _private(platformdirs.user_cache_dir, name)
 
 
-def _private(parent: str, name: str) -> str:
+def _private(parent: Callable[..., str], name: str) -> str:
     if name in {"", ".", ".."} or "/" in name or "\0" in name:
         raise InvalidRequestError(
             f"A directory was asked for by the name {name!r}; allowed: one name without '/'.", "Use the plugin's name."
         )
-    path = os.path.join(parent, name)
-    if not os.path.isabs(path):
+    try:
+        path = os.path.join(parent(APPLICATION, appauthor=False), name)
+    except RuntimeError as error:
         raise ResourceUnavailableError(
-            f"The directory {path!r} would depend on where the program was started, since no home directory is known.",
+            f"No directory can be made for {name!r}: {error}.",
             "Set XDG_STATE_HOME and XDG_CACHE_HOME to absolute paths.",
-            resource=path,
-        )
+            resource=name,
+        ) from error
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
         found = os.stat(path)
