@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from framework.records import PluginRecord
 
 NOUNS = {
-    "plugins": "List and show what is installed.",
+    "plugins": "List, show and manage what is installed.",
     "resources": "Show what can be acquired.",
     "config": "Show, check and explain the configuration.",
     "completion": "Print the shell's completion script.",
@@ -60,6 +61,34 @@ class NounGroup(click.Group):
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command, with the option `-o`."""
         super().add_command(with_output(cmd), name)
+
+
+class VerbGroup(NounGroup):
+    """A noun whose verbs are modules of a package, each with a `command`; only the one that is used is imported.
+
+    A module's name is the verb's, with `_` appended where Python has a builtin of that name.
+    """
+
+    def __init__(self, package: str, path: Iterable[str], **options: Any) -> None:
+        super().__init__(**options)
+        self._package = package
+        self._modules = {
+            one.name.rstrip("_").replace("_", "-"): one.name
+            for one in pkgutil.iter_modules(list(path))
+            if not one.name.startswith("_")
+        }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs, sorted."""
+        return sorted(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a verb's command, importing its module."""
+        if cmd_name not in self._modules:
+            return None
+        module = importlib.import_module(f"{self._package}.{self._modules[cmd_name]}")
+        command: click.Command = module.command
+        return with_output(command)
 
 
 class RootGroup(NounGroup):
