@@ -1,0 +1,86 @@
+"""One row for each plugin, whatever is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from framework import inventory
+from framework.discovery import Discovery, Fault
+from framework.inventory import Inventory
+from framework.manifest import Manifest
+from framework.records import PluginRecord, PluginState
+from framework.settings import Settings
+
+
+def found(*manifests: Manifest, faults: tuple[Fault, ...] = (), bundle: tuple[str, ...] = ()) -> Discovery:
+    return Discovery({one.name: one for one in manifests}, list(faults), frozenset(bundle))
+
+
+def take(discovery: Discovery, config: Mapping[str, Any] | None, *registered: PluginRecord) -> Inventory:
+    source = {} if config is None else {"plugins": config}
+    return inventory.take(discovery, Settings.load(source, environ={}), registered)
+
+
+def states(taken: Inventory) -> dict[str, str]:
+    return {name: record.state.value for name, record in taken.records.items()}
+
+
+def installed(name: str, **rest: Any) -> Manifest:
+    return Manifest(name, f"plugin_{name}:X", "provider", distribution=f"plugin-{name}", **rest)
+
+
+def test_a_row_says_everything_that_the_manifest_knows() -> None:
+    one = installed("one", version="2", description="d", provides={"kinds": ("k",)}, requires=("two",))
+    taken = take(found(one, installed("two")), {"one": None, "two": None})
+    assert taken.records["one"] == PluginRecord(
+        "one", "2", "provider", PluginState.DISCOVERED, ("k",), ("two",), "plugin-one", "d"
+    )
+    assert taken.plan.order == ("two", "one")
+
+
+def test_without_configuration_the_first_party_set_is_enabled() -> None:
+    taken = take(found(installed("one"), installed("stranger"), bundle=("plugin-one",)), None)
+    assert states(taken) == {"one": "discovered", "stranger": "disabled"}
+
+
+def test_a_plugin_that_is_enabled_but_absent_is_a_row_with_the_nearest_name() -> None:
+    taken = take(found(installed("memory")), {"memroy": None})
+    assert states(taken) == {"memory": "disabled", "memroy": "failed"}
+    assert taken.records["memroy"].reason == ("Plugin 'memroy' is enabled, but not installed. Did you mean 'memory'?")
+
+
+def test_a_requirement_that_others_could_meet_says_why_they_do_not() -> None:
+    user = installed("user", requires=("off.kind",))
+    other = installed("other", requires=("bad",))
+    off = installed("off", provides={"kinds": ("off.kind",)})
+    fault = Fault("bad", "plugin-bad", "It is torn.")
+    taken = take(found(user, other, off, faults=(fault,)), dict.fromkeys(("user", "other", "bad")))
+    assert states(taken) == {"user": "blocked", "other": "blocked", "off": "disabled", "bad": "failed"}
+    assert "but plugin 'off', which provides it, is disabled" in taken.records["user"].reason
+    assert "requires 'bad', but that plugin is broken: It is torn" in taken.records["other"].reason
+    assert taken.records["user"].phase == "requirements"
+
+
+def test_faults_of_unknown_plugins_keep_a_row_for_each_distribution() -> None:
+    faults = (Fault("?", "dist-a", "A is torn."), Fault("?", "dist-b", "B is torn."))
+    rows = take(found(faults=faults), {}).records
+    assert [(one.name, one.distribution, one.reason, one.phase) for one in rows.values()] == [
+        ("? dist-a", "dist-a", "A is torn.", "discovery"),
+        ("? dist-b", "dist-b", "B is torn.", "discovery"),
+    ]
+
+
+def test_what_the_application_registered_wins_unless_the_configuration_says_no() -> None:
+    mine = PluginRecord("one", "9", "monitor", PluginState.LOADED)
+    taken = take(found(installed("one")), {}, mine)
+    assert taken.records["one"] == mine
+    assert taken.plan.order == ("one",)
+    assert states(take(found(installed("one")), {"one": {"enabled": False}}, mine)) == {"one": "disabled"}
+
+
+def test_what_is_active_already_meets_requirements() -> None:
+    active = PluginRecord("base", "1", "storage", PluginState.ACTIVE, provides=("base.kind",))
+    taken = take(found(installed("user", requires=("base.kind",))), {"user": None}, active)
+    assert states(taken) == {"user": "discovered", "base": "active"}
+    assert taken.plan.needs["user"] == ("base",)
