@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+
 from plugin_network import NetworkProvider
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import anyio
 import pytest
+
 from framework.errors import (
     InvalidRequestError,
     PolicyError,
@@ -222,7 +223,10 @@ async def test_release_wakes_who_receives_and_who_sends(provider: NetworkProvide
                 await task
 
 
-async def test_a_new_socket_with_the_same_number_is_not_disturbed(provider: NetworkProvider) -> None:
+async def test_a_new_connection_with_the_same_number_is_not_disturbed(provider: NetworkProvider) -> None:
+    async def answer() -> None:
+        await (await home.accept()).send(b"still here")
+
     home = await provider.create_socket("home")
     connection = await provider.create_tcp_connection("old", *home.address)
     await home.accept()
@@ -231,13 +235,15 @@ async def test_a_new_socket_with_the_same_number_is_not_disturbed(provider: Netw
 
     await connection.release()
     successor = await provider.create_tcp_connection("new", *home.address)
-    answer = asyncio.create_task(successor.receive())
-    with pytest.raises(ResourceError):
-        await waiting
-    stream = await home.accept()
-    await stream.send(b"still here")
+    answering = asyncio.create_task(answer())
+    # awaited at once, so that it waits before the other one has noticed that it was woken
+    async with asyncio.timeout(5):
+        received = await successor.receive()
 
-    assert await answer == b"still here"
+    assert received == b"still here"
+    await answering
+    with pytest.raises(ResourceError, match="was closed"):
+        await waiting
 
 
 async def test_a_peer_that_resets_turns_the_status_to_error(provider: NetworkProvider) -> None:
@@ -335,6 +341,7 @@ async def test_running_out_of_descriptors_is_said_and_leaves_nothing(
     provider: NetworkProvider, open_descriptors: Descriptors
 ) -> None:
     home = await provider.create_socket("home")
+    client = socket.socket()
     before = open_descriptors()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     probe = os.dup(0)  # the lowest free number; everything below it is taken
@@ -345,8 +352,14 @@ async def test_running_out_of_descriptors_is_said_and_leaves_nothing(
             await provider.create_tcp_connection("c", *home.address)
         with pytest.raises(ResourceLimitError, match="Too many open files"):
             await provider.create_socket("s")
+        client.connect(home.address)
+        with pytest.raises(ResourceLimitError, match="Too many open files"):
+            await home.accept()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     assert open_descriptors() == before
     assert provider.open_sockets == 1
+    async with await home.accept() as stream:  # it stayed in the queue
+        assert stream.peer == client.getsockname()
+    client.close()

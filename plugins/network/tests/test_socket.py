@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import anyio
 import pytest
+
 from framework.errors import (
     InvalidRequestError,
     PolicyError,
@@ -116,6 +117,24 @@ async def test_release_wakes_who_waits(
             await one
     with pytest.raises(ResourceError, match="was closed"):
         _ = home.socket
+
+
+async def test_a_new_listener_with_the_same_number_is_not_disturbed(provider: NetworkProvider) -> None:
+    old = await provider.create_socket("old")
+    waiting = asyncio.create_task(old.accept())
+    await anyio.wait_all_tasks_blocked()
+
+    await old.release()
+    new = await provider.create_socket("new")
+    with socket.socket() as client:
+        asyncio.get_running_loop().call_later(0, client.connect, new.address)
+        # awaited at once, so that it waits before the other one has noticed that it was woken
+        async with asyncio.timeout(5):
+            stream = await new.accept()
+        assert stream.peer == client.getsockname()
+
+    with pytest.raises(ResourceError, match="was closed"):
+        await waiting
 
 
 async def test_cancelling_accept_loses_no_connection(provider: NetworkProvider) -> None:

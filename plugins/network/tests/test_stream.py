@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import anyio
 import pytest
-from framework.errors import InvalidRequestError, ResourceLimitError, ResourceUnavailableError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from framework.errors import InvalidRequestError, ResourceLimitError, ResourceUnavailableError
 from plugin_network import Stream
 
 pytestmark = pytest.mark.anyio

@@ -1,7 +1,9 @@
 """What is kept of a child's output."""
 
 import asyncio
+import os
 import signal
+import sys
 
 import pytest
 from hypothesis import given
@@ -75,6 +77,20 @@ async def test_what_is_written_before_the_end_is_complete_even_while_others_hold
     )
 
     assert (await process.output()).stdout == bytes(60000)
+
+
+async def test_lines_end_with_the_child_even_while_others_hold_the_pipe(provider: ProcessProvider) -> None:
+    process = await provider.create_local_process("p", "sh", args=["-c", "echo one; exec sleep 100 & exit 0"])
+
+    assert [line async for line in process.lines()] == [b"one\n"]
+
+
+async def test_what_still_is_in_a_large_pipe_at_the_end_is_taken(provider: ProcessProvider) -> None:
+    script = "import fcntl, os; fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20); os.write(1, bytes(500_000))"
+    process = await provider.create_local_process("p", sys.executable, args=["-c", script])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # the event loop stands still until the child has ended
+
+    assert (await process.output()).stdout == bytes(500_000)
 
 
 @given(st.lists(st.binary(max_size=20)), st.integers(1, 30))

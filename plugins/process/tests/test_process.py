@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from framework.errors import (
     InvalidRequestError,
+    ResourceError,
     ResourceLimitError,
     ResourceUnavailableError,
 )
@@ -243,6 +245,39 @@ async def test_a_child_that_somebody_else_reaped_can_still_be_released(
     assert footprint() == before
 
 
+async def test_a_stranger_that_got_the_number_of_a_lost_child_is_left_alone(provider: ProcessProvider) -> None:
+    process = await shell(provider, "exit 3")
+    os.waitpid(process.pid, 0)
+    await process.wait()
+    stranger = with_number(process.pid)
+    try:
+        assert os.getsid(stranger.pid) == process.pid  # it leads a session of its own, as the child did
+
+        process.terminate()
+        process.send_signal(signal.SIGKILL)
+        await process.release()
+
+        # whoever was sent a deadly signal would not answer
+        assert stranger.communicate(b"alive")[0] == b"alive"
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def with_number(number: int) -> subprocess.Popen[bytes]:
+    """Return a process that has a number which was free; others may take it first, so it is tried again."""
+    for _ in range(50):
+        try:
+            Path("/proc/sys/kernel/ns_last_pid").write_text(str(number - 1))
+        except OSError as error:
+            pytest.skip(f"needs the right to choose the number of the next process ({error})")
+        started = subprocess.Popen("cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        if started.pid == number:
+            return started
+        started.communicate()
+    pytest.skip(f"the number {number} could not be had again in 50 tries")
+
+
 async def test_release_during_wait_wakes_it_with_the_code(provider: ProcessProvider) -> None:
     process = await shell(provider, "echo 1; exec sleep 100")
     await numbers(process, 1)
@@ -350,6 +385,27 @@ async def test_running_out_of_descriptors_leaves_nothing_at_any_point(
         assert footprint() == before
     assert 0 < len(refused) < 12
     assert all("Too many open files" in problem for problem in refused)
+
+
+async def test_a_release_without_a_descriptor_to_look_with_can_be_repeated(provider: ProcessProvider) -> None:
+    process = await shell(provider, "sleep 100 & echo $!; exec sleep 100")
+    (grandchild,) = await numbers(process, 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(ResourceError, match="Too many open files"):
+            await process.release()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert process.lease.allocation.value == "quarantined"
+
+    await process.release()
+
+    assert not alive(grandchild)
+    assert not alive(process.pid)
+    assert provider.ledger.records() == ()
 
 
 def test_it_works_on_an_event_loop_outside_the_main_thread() -> None:

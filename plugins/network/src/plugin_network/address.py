@@ -7,6 +7,7 @@ import socket
 from collections.abc import Collection
 
 import anyio
+
 from framework.errors import InvalidRequestError, PolicyError, ResourceUnavailableError
 
 HOST_LIMIT = 253

@@ -9,8 +9,8 @@ import socket
 from collections.abc import Iterable
 
 import anyio
-from framework.errors import InvalidRequestError, ResourceError, ResourceLimitError, ResourceUnavailableError
 
+from framework.errors import InvalidRequestError, ResourceError, ResourceLimitError, ResourceUnavailableError
 from plugin_network.address import Address, place, resolve
 
 HEAD_START = 0.25

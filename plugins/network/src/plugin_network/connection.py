@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from framework import Resource, Usage
 from framework.errors import ResourceError
-
 from plugin_network.stream import Stream
 
 

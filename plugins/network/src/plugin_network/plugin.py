@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from framework import Plugin, ResourceProvider, hookimpl
-
 from plugin_network.provider import NetworkProvider
 
 

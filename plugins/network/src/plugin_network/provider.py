@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from framework import Ledger, ResourceProvider, check_size, creates
 from framework.errors import InvalidRequestError
-
 from plugin_network.address import check_allowed, check_host, check_port, check_timeout
 from plugin_network.binding import PROTOCOLS, bind
 from plugin_network.connecting import connect

@@ -11,9 +11,9 @@ from typing import Self, TypeVar
 
 import anyio
 import anyio.lowlevel
+
 from framework import Resource
 from framework.errors import InvalidRequestError, ResourceError, ResourceLimitError, ResourceUnavailableError
-
 from plugin_network.address import SocketAddress, check_allowed, check_host, check_port, host_and_port, place, resolve
 from plugin_network.connecting import refusal
 from plugin_network.settings import NetworkSettings

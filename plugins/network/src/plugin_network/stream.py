@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
-from framework.errors import InvalidRequestError, ResourceError, ResourceLimitError, ResourceUnavailableError
 
+from framework.errors import InvalidRequestError, ResourceError, ResourceLimitError, ResourceUnavailableError
 from plugin_network.address import SocketAddress, host_and_port, place
 
 READ_LIMIT = 256 * 1024

@@ -39,10 +39,13 @@ class Child:
 
     def code(self) -> int | None:
         """Return the code that the child ended with, negative for a signal; None while it runs."""
+        if not self._ours:
+            return UNKNOWN_CODE
         try:
-            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+            # by descriptor: the number would be a stranger's as soon as somebody else has reaped the child
+            ended = os.waitid(os.P_PIDFD, self.descriptor, os.WEXITED | os.WNOWAIT | os.WNOHANG)
         except ChildProcessError:
-            self._ours = False  # reaped by somebody else: its number may be anyone's by now
+            self._ours = False
             return UNKNOWN_CODE
         if ended is None:
             return None
@@ -60,8 +63,7 @@ class Child:
 
     def signal_session(self, number: int) -> None:
         """Send a signal to the child and all that it started, wherever in its session they are."""
-        self.code()
-        if not self._ours:
+        if not self._is_ours():
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)  # at once for the whole group, so that none escapes by forking
@@ -77,9 +79,11 @@ class Child:
         return next((found for member in self._members() if (found := self._open(member)) is not None), None)
 
     def reap(self) -> None:
-        """Give the child's number back; it must have ended. Reaping again does nothing."""
+        """Give the child's number back, waiting for its end if need be. Reaping again does nothing."""
         if self.descriptor >= 0:
-            self._popen.wait()
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PIDFD, self.descriptor, os.WEXITED)
+            self._popen.returncode = UNKNOWN_CODE  # without one it would wait by number once it is deleted
             os.close(self.descriptor)
             self.descriptor = -1
             self._ours = False
@@ -92,9 +96,14 @@ class Child:
         self.stdout.close()
         self.stderr.close()
 
+    def _is_ours(self) -> bool:
+        """Return whether the child's number is still the child's, because nobody has reaped it."""
+        self.code()
+        return self._ours
+
     def _members(self, *, outside_group: bool = False) -> list[int]:
         """Return the numbers that the members of the session have, but for the child itself; some may have ended."""
-        if not self._ours or self._is_newest():
+        if not self._is_ours() or self._is_newest():
             return []
         numbers = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
         found = [one for one in numbers if self._is_member(one) and one != self.pid]

@@ -128,14 +128,20 @@ class LocalProcess(Resource):
             self.terminate()
 
     async def _close(self) -> None:
-        if not self._is_alone():
-            self.request_stop()
-            if not await self._is_gone_by(self._stop_by or 0) and not await self._is_killed():
-                raise ResourceError(
-                    f"{self._subject} ({self.command!r}, pid {self.pid}) still runs {KILL_WAIT:g} s after SIGKILL.",
-                    "It is stuck in the system or belongs to another user; call release() again to retry.",
-                )
+        try:
+            gone = self._is_alone() or await self._is_stopped()
+        except OSError as error:  # no descriptor left to look with
+            raise self._remains(f"cannot be seen to have ended: {error.strerror or error}") from error
+        if not gone:
+            raise self._remains(f"still runs, or has left something running, {KILL_WAIT:g} s after SIGKILL")
         self._forget_child()
+
+    def _remains(self, why: str) -> ResourceError:
+        return ResourceError(
+            f"{self._subject} ({self.command!r}, pid {self.pid}) {why}.",
+            "It stays in the ledger as quarantined; call release() again to retry.",
+            resource=self.name,
+        )
 
     def _is_alone(self) -> bool:
         """Return whether the child has ended and left nobody behind."""
@@ -146,7 +152,10 @@ class LocalProcess(Resource):
             os.close(survivor)
         return survivor is None
 
-    async def _is_killed(self) -> bool:
+    async def _is_stopped(self) -> bool:
+        self.request_stop()
+        if await self._is_gone_by(self._stop_by or 0):
+            return True
         self._child.signal_session(signal.SIGKILL)
         return await self._is_gone_by(self._loop.time() + KILL_WAIT, number=signal.SIGKILL)
 

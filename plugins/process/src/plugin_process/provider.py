@@ -123,10 +123,11 @@ class ProcessProvider(ResourceProvider):
 
 
 def _spawned(subject: str, launch: Launch) -> Child:
-    if not hasattr(os, "pidfd_open"):
+    if not hasattr(os, "pidfd_open") or not os.path.exists("/proc/loadavg"):
         raise ResourceUnavailableError(
-            f"{subject} cannot be started: this system has no pidfds, without which it could not be stopped safely.",
-            "Use Linux 5.4 or later.",
+            f"{subject} cannot be started: this system has no pidfds or no /proc, without which it cannot be stopped"
+            " safely.",
+            "Use Linux 5.4 or later with /proc mounted.",
         )
     try:
         return spawn(launch)
