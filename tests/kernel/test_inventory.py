@@ -62,8 +62,8 @@ def test_a_requirement_that_others_could_meet_says_why_they_do_not() -> None:
     assert taken.records["user"].phase == "requirements"
 
 
-def test_faults_of_unknown_plugins_keep_a_row_for_each_distribution() -> None:
-    faults = (Fault("?", "dist-a", "A is torn."), Fault("?", "dist-b", "B is torn."))
+def test_a_fault_whose_plugin_is_not_known_is_a_row_too() -> None:
+    faults = (Fault("? dist-a", "dist-a", "A is torn."), Fault("? dist-b", "dist-b", "B is torn."))
     rows = take(found(faults=faults), {}).records
     assert [(one.name, one.distribution, one.reason, one.phase) for one in rows.values()] == [
         ("? dist-a", "dist-a", "A is torn.", "discovery"),

@@ -29,7 +29,7 @@ _ENTRY = re.compile(r"^(?P<module>[\w.]+)\s*(?::\s*(?P<attribute>[\w.]+))?\s*$")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something installed that cannot be used: the plugin's name as far as it is known, and why."""
+    """Something installed that cannot be used: the plugin's name, or `? source` where it is not known, and why."""
 
     name: str
     distribution: str
@@ -191,11 +191,17 @@ def _requirements(headers: str) -> Iterator[str]:
             yield normalised(re.split(r"[\s;<>=!~\[(]", value.strip(), maxsplit=1)[0])
 
 
+def _nameless(source: str) -> str:
+    """Return the name of the row for a fault whose plugin is not known: one row for each source."""
+    return f"? {source}"
+
+
 def _entries(distribution: Distribution, found: Discovery) -> Iterator[tuple[str, str]]:
     try:
         lines = distribution.entry_points.decode().splitlines()
     except UnicodeDecodeError:
-        found.faults.append(Fault("?", distribution.name, f"entry_points.txt of {distribution.name} is not UTF-8."))
+        reason = f"entry_points.txt of {distribution.name} is not UTF-8."
+        found.faults.append(Fault(_nameless(distribution.name), distribution.name, reason))
         return
     section = ""
     for line in (line.strip() for line in lines):
@@ -209,7 +215,7 @@ def _entries(distribution: Distribution, found: Discovery) -> Iterator[tuple[str
                 reason = (
                     f"entry_points.txt of {distribution.name} has the line {line!r}; allowed: name = module:object."
                 )
-                found.faults.append(Fault(name or "?", distribution.name, reason))
+                found.faults.append(Fault(name or _nameless(distribution.name), distribution.name, reason))
 
 
 def _examine(name: str, value: str, dist: Distribution, path: Sequence[str], found: Discovery) -> Manifest | None:
@@ -317,7 +323,7 @@ def _in_folder(folder: str, found: Discovery) -> Iterator[Manifest]:
         modules = modules_in(folder)
     except OSError as error:
         reason = f"The plugin folder {folder!r} cannot be read: {error.strerror}."
-        found.faults.append(Fault("?", folder, reason))
+        found.faults.append(Fault(_nameless(folder), folder, reason))
         return
     for module, file in modules:
         name = module.removeprefix(MODULE_PREFIX)

@@ -32,11 +32,7 @@ def take(found: Discovery, settings: Settings, registered: Iterable[PluginRecord
         registered: Rows of the plugin objects that the application registered itself; they win over installed ones.
     """
     enabled = settings.enabled(found.first_party())
-    records: dict[str, PluginRecord] = {}
-    for fault in found.faults:
-        # a fault whose plugin is not known keeps a row of its own, one for each distribution
-        name = fault.name if fault.name != "?" else f"? {fault.distribution}"
-        records[name] = _fault(name, fault.distribution, fault.reason)
+    records = {fault.name: _fault(fault.name, fault.distribution, fault.reason) for fault in found.faults}
     for one in found.manifests.values():
         records[one.name] = _row(one, PluginState.DISCOVERED if one.name in enabled else PluginState.DISABLED)
     said_no = {name for name, values in (settings.plugins or {}).items() if values.get("enabled") is False}
