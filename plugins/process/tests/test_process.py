@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from framework.errors import (
     InvalidRequestError,
-    ResourceError,
     ResourceLimitError,
     ResourceUnavailableError,
 )
@@ -388,23 +387,23 @@ async def test_running_out_of_descriptors_leaves_nothing_at_any_point(
 
 
 async def test_a_release_without_a_descriptor_to_look_with_can_be_repeated(provider: ProcessProvider) -> None:
-    process = await shell(provider, "sleep 100 & echo $!; exec sleep 100")
-    (grandchild,) = await numbers(process, 1)
+    held = [await shell(provider, "sleep 100 & echo $!; exec sleep 100") for _ in range(2)]
+    grandchildren = [(await numbers(process, 1))[0] for process in held]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
     try:
-        with pytest.raises(ResourceError, match="Too many open files"):
-            await process.release()
+        with pytest.raises(ExceptionGroup) as caught:
+            await provider.cleanup()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert process.lease.allocation.value == "quarantined"
+    assert all("Too many open files" in str(error) for error in caught.value.exceptions)
+    assert [process.lease.allocation.value for process in held] == ["quarantined"] * 2
 
-    await process.release()
+    await provider.cleanup()
 
-    assert not alive(grandchild)
-    assert not alive(process.pid)
+    assert not any(alive(one) for one in [*grandchildren, *(process.pid for process in held)])
     assert provider.ledger.records() == ()
 
 

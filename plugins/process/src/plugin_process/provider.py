@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -45,7 +46,8 @@ class ProcessProvider(ResourceProvider):
         """
         for resource in list(self._lent.values()):
             if isinstance(resource, LocalProcess | ThreadResource):
-                resource.request_stop()
+                with contextlib.suppress(OSError):  # no descriptor left to look with: its release says so
+                    resource.request_stop()
         await super().cleanup()
 
     def running(self) -> tuple[int, int]:
