@@ -204,7 +204,7 @@ async def test_what_is_created_while_the_host_closes_is_given_back() -> None:
         provider.gate.set()
     assert provider.log == ["closed late"]
     assert fw.leases() == ()
-    assert "closed while box.slow was being created" in str(errors[0])
+    assert "closed while it created box.slow" in str(errors[0])
 
 
 async def test_an_unknown_kind_is_answered_with_the_nearest_and_its_plugin() -> None:

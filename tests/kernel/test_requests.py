@@ -85,11 +85,14 @@ def test_a_name_may_be_left_out() -> None:
         ({"arguments": ("a",)}, "allowed: list or None"),
         ({"done": 3}, "got done=3, a int; allowed: Callable or None"),
         ({"command": ["y" * 100]}, "...,"),
-        ({"name": ""}, "got the name ''; allowed: 1 to 200 printable characters without '/'"),
+        ({"name": ""}, "got the name ''; allowed: 1 to 200 bytes of printable characters without '/'"),
         ({"name": "a/b"}, "got the name 'a/b'"),
         ({"name": "a\n"}, r"got the name 'a\n'"),
         ({"name": "\x00"}, r"got the name '\x00'"),
         ({"name": "x" * (NAME_LIMIT + 1)}, "got the name 'xxx"),
+        ({"name": "€" * NAME_LIMIT}, "got the name '€€€"),
+        ({"name": ".."}, "neither '.' nor '..'"),
+        ({"mode": "z"}, "got mode='z'; allowed: 'r', 'w'"),
         ({"name": None}, "got name=None, a NoneType; allowed: str"),
         ({"name": 7}, "got name=7, a int"),
     ],
@@ -98,6 +101,16 @@ def test_what_is_wrong_is_refused_with_what_was_found_and_allowed(changes: dict[
     with pytest.raises(InvalidRequestError, match=re.escape(says)) as caught:
         signature.arguments((), GOOD | changes)
     assert caught.value.resource == "thing.made"
+
+
+def test_a_parameter_may_allow_anything() -> None:
+    class Loose:
+        async def make(self, target: Any, rest=None) -> "NeverDefined":  # type: ignore[no-untyped-def,name-defined]  # noqa: F821 - as strangers write
+            """Make."""
+
+    loose = Signature("thing.loose", Loose.make)
+
+    assert loose.arguments((), {"target": 1, "rest": "x"}) == {"target": 1, "rest": "x"}
 
 
 def test_what_is_missing_is_named() -> None:
@@ -140,7 +153,8 @@ def test_any_request_is_accepted_as_it_is_or_refused(request: dict[str, Any]) ->
 
 @given(st.text())
 def test_a_name_is_refused_exactly_when_it_could_not_be_shown(name: str) -> None:
-    if 1 <= len(name) <= NAME_LIMIT and name.isprintable() and "/" not in name:
+    fits = 1 <= len(name.encode("utf-8", "replace")) <= NAME_LIMIT
+    if fits and name.isprintable() and "/" not in name and name not in {".", ".."}:
         check_name("kind", name)
     else:
         with pytest.raises(InvalidRequestError):

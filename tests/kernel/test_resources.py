@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from framework import LeaseRecord, Ledger, Resource, ResourceProvider, ResourceStatus, Usage, creates
@@ -229,6 +230,84 @@ async def test_a_release_that_takes_too_long_is_quarantined(provider: ThingProvi
     thing.gate.set()
     await thing.release()
     assert provider.closed == ["one"]
+
+
+async def test_a_concurrent_release_shares_the_failure_of_the_first(provider: ThingProvider) -> None:
+    thing = await provider.create_patient("one")
+    thing.gate, thing.failures = anyio.Event(), 1
+    outcomes: list[str] = []
+
+    async def release() -> None:
+        try:
+            await thing.release()
+        except OSError as error:
+            outcomes.append(str(error))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(release)
+        await thing.closing.wait()
+        tasks.start_soon(release)
+        await anyio.wait_all_tasks_blocked()
+        thing.gate.set()
+
+    assert outcomes == ["one does not want to"] * 2
+
+
+async def test_a_release_from_another_thread_waits_for_the_first(provider: ThingProvider) -> None:
+    thing = await provider.create_patient("one")
+    thing.gate = anyio.Event()
+    states: list[bool] = []
+
+    def release_elsewhere() -> None:
+        anyio.run(thing.release)
+        states.append(thing.is_allocated())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(thing.release)
+        await thing.closing.wait()
+        tasks.start_soon(anyio.to_thread.run_sync, release_elsewhere)
+        while not thing._lease.watchers:
+            await anyio.sleep(0)
+        assert states == []
+        thing.gate.set()
+
+    assert states == [False]
+
+
+async def test_a_time_limit_of_the_resource_itself_is_not_taken_for_ours(provider: ThingProvider) -> None:
+    class Peerless(Thing):
+        async def _close(self) -> None:
+            msg = "the peer did not answer"
+            raise TimeoutError(msg)
+
+    class PeerlessProvider(ResourceProvider):
+        @creates("thing.peerless")
+        async def create_peerless(self, name: str) -> Peerless:
+            """A thing whose peer is gone."""
+            return Peerless([])
+
+    peerless = PeerlessProvider()
+    await peerless.initialize()
+    thing = await peerless.create_peerless("one")
+
+    with pytest.raises(TimeoutError, match="the peer did not answer"):
+        await thing.release()
+
+
+async def test_what_is_created_while_the_provider_closes_is_released(provider: ThingProvider) -> None:
+    async with anyio.create_task_group() as tasks:
+
+        async def create() -> None:
+            with pytest.raises(ResourceError, match="closed while it created"):
+                await provider.create_slow("late")
+
+        tasks.start_soon(create)
+        await provider.started.wait()
+        await provider.cleanup()
+        provider.go.set()
+
+    assert provider.ledger.records() == ()
+    assert provider.closed == ["late"]
 
 
 async def test_cleanup_releases_newest_first(provider: ThingProvider) -> None:

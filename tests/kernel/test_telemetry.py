@@ -155,6 +155,14 @@ def test_gauges_are_read_when_exported_until_forgotten(exported: tuple[MetricsMa
     assert points(reader)["level"][()].value == 8
 
 
+def test_a_gauge_may_read_the_manager_itself(exported: tuple[MetricsManager, InMemoryMetricReader]) -> None:
+    metrics, reader = exported
+    metrics.counter("sides")
+    metrics.observe("counters", lambda: {(): float(len(metrics.counters()))})
+
+    assert points(reader)["counters"][()].value == 1
+
+
 async def test_operations_of_plugins_are_counted_and_timed_whether_they_succeed_or_not() -> None:
     metrics = MetricsManager()
     monitor = PluginMonitor(metrics)

@@ -204,14 +204,10 @@ class Framework:
         owner = owner or self._owner
         token = lease_owner.set(owner) if owner else None
         try:
-            resource = await provider.create(kind, **parameters)
+            return await provider.create(kind, **parameters)
         finally:
             if token is not None:
                 lease_owner.reset(token)
-        if not self._open:  # closed meanwhile, when there was nothing to release yet
-            await resource.release()
-            raise ResourceError(f"The host was closed while {kind} was being created.", resource=kind)
-        return resource
 
     def _unknown(self, kind: str) -> UnknownKindError:
         for record in self.plugins.records():

@@ -11,6 +11,7 @@ The ledger is a plain thread-safe object without awaits. A lease has two axes. *
 
 from __future__ import annotations
 
+import concurrent.futures
 import itertools
 import os
 import threading
@@ -31,7 +32,7 @@ _TOKEN = os.urandom(4).hex()  # a made-up name must not meet a leftover of a dea
 class Lease:
     """The ledger's entry for one resource. Only the ledger changes its allocation."""
 
-    __slots__ = ("acquired_at", "allocation", "id", "kind", "name", "owner", "resource", "size", "usage")
+    __slots__ = ("acquired_at", "allocation", "id", "kind", "name", "owner", "resource", "size", "usage", "watchers")
 
     def __init__(self, kind: str, name: str, owner: str, size: int) -> None:
         self.id = next(_ids)
@@ -43,6 +44,7 @@ class Lease:
         self.allocation = Allocation.INTENT
         self.usage = Usage.AVAILABLE
         self.resource: Resource | None = None
+        self.watchers: list[concurrent.futures.Future[BaseException | None]] = []
 
     @property
     def status(self) -> ResourceStatus:
@@ -106,16 +108,27 @@ class Ledger:
             self._move(lease, Allocation.RELEASING, {Allocation.HELD, Allocation.QUARANTINED})
             return True
 
-    def settle(self, lease: Lease, *, released: bool) -> None:
-        """Record how giving back ended: released, or quarantined because it failed."""
+    def watch(self, lease: Lease) -> concurrent.futures.Future[BaseException | None] | None:
+        """Return a future for the outcome of the release under way: None or its error; None if there is none."""
         with self._lock:
-            if not released:
+            if lease.allocation is not Allocation.RELEASING:
+                return None
+            lease.watchers.append(concurrent.futures.Future())
+            return lease.watchers[-1]
+
+    def settle(self, lease: Lease, *, released: bool, error: BaseException | None = None) -> None:
+        """Record how giving back ended: released, or quarantined because of an error; tell those who watch."""
+        with self._lock:
+            if released:
+                self._move(lease, Allocation.RELEASED, {Allocation.RELEASING})
+                del self._leases[lease.id]
+                lease.resource = None
+                self._released += 1
+            else:
                 self._move(lease, Allocation.QUARANTINED, {Allocation.RELEASING})
-                return
-            self._move(lease, Allocation.RELEASED, {Allocation.RELEASING})
-            del self._leases[lease.id]
-            lease.resource = None
-            self._released += 1
+            watchers, lease.watchers = lease.watchers, []
+        for watcher in watchers:
+            watcher.set_result(error)
 
     def use(self, lease: Lease, usage: Usage) -> None:
         """Record what a held resource is doing.

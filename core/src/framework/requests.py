@@ -14,19 +14,21 @@ from framework.errors import InvalidRequestError, ResourceLimitError, did_you_me
 from framework.records import Parameter
 
 NAME_LIMIT = 200
-"""Most characters in a resource's name; what every file system and /dev/shm can hold with a prefix."""
+"""Most bytes in a resource's name, as UTF-8; what every file system and /dev/shm can hold with a prefix."""
 
 
 def check_name(kind: str, name: object) -> None:
     """Refuse a name that could not be a file name, or could not be shown.
 
     Raises:
-        InvalidRequestError: It is not a printable string of 1 to 200 characters without `/`.
+        InvalidRequestError: It is not a printable string of 1 to 200 bytes without `/`, or it is `.` or `..`.
     """
-    if isinstance(name, str) and 0 < len(name) <= NAME_LIMIT and name.isprintable() and "/" not in name:
+    shows = isinstance(name, str) and name.isprintable() and "/" not in name and name not in {".", ".."}
+    if shows and 0 < len(str(name).encode("utf-8", "replace")) <= NAME_LIMIT:
         return
     raise InvalidRequestError(
-        f"{kind} got the name {_shown(name)}; allowed: 1 to {NAME_LIMIT} printable characters without '/'.",
+        f"{kind} got the name {_shown(name)}; allowed: 1 to {NAME_LIMIT} bytes of printable characters without"
+        " '/', and neither '.' nor '..'.",
         "Choose another name, or leave it out to have one made up.",
         resource=kind,
     )
@@ -72,11 +74,13 @@ class Signature:
         return name in self._known
 
     @functools.cached_property
-    def _types(self) -> dict[str, tuple[type, ...]]:
+    def _rules(self) -> dict[str, tuple[tuple[type, ...], tuple[object, ...]]]:
+        """Classes and values that are allowed by parameter; a parameter that allows anything is not in it."""
         shape = types.SimpleNamespace(__annotations__=dict(self._method.__annotations__))
         shape.__annotations__.pop("return", None)  # may name what only the type checker imports
         hints = typing.get_type_hints(shape, globalns=getattr(self._method, "__globals__", {}))
-        return {name: accepted for name in self._names if (accepted := _runtime_types(hints.get(name, Any)))}
+        rules = {name: (_runtime_types(hint), _choices(hint)) for name, hint in hints.items()}
+        return {name: rule for name, rule in rules.items() if rule[0]}
 
     def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments by name.
@@ -102,12 +106,16 @@ class Signature:
         return given
 
     def _check(self, name: str, value: object) -> None:
-        accepted = self._types.get(name)
+        accepted, choices = self._rules.get(name, ((), ()))
         # bool is an int to isinstance, but size=True is a mistake
         if accepted and (not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted)):
             raise InvalidRequestError(
                 f"{self.kind} got {name}={_shown(value)}, a {type(value).__name__}; allowed: {_spelled(accepted)}.",
                 resource=self.kind,
+            )
+        if choices and value not in choices:
+            raise InvalidRequestError(
+                f"{self.kind} got {name}={_shown(value)}; allowed: {', '.join(map(repr, choices))}.", resource=self.kind
             )
         if name == "size" and isinstance(value, int):
             check_size(self.kind, value)
@@ -125,6 +133,8 @@ class Signature:
 
 def _runtime_types(hint: Any) -> tuple[type, ...]:
     """Return the classes that `isinstance` can test an annotation by; none where anything goes."""
+    if hint is Any:
+        return ()
     origin = typing.get_origin(hint)
     if origin in {types.UnionType, typing.Union}:
         parts = [_runtime_types(part) for part in typing.get_args(hint)]
@@ -137,6 +147,18 @@ def _runtime_types(hint: Any) -> tuple[type, ...]:
     if known is collections.abc.Callable:
         return (collections.abc.Callable,)
     return (known,) if isinstance(known, type) else ()
+
+
+def _choices(hint: Any) -> tuple[object, ...]:
+    """Return the values that an annotation spells out, or none."""
+    if typing.get_origin(hint) is typing.Literal:
+        return typing.get_args(hint)
+    if typing.get_origin(hint) in {types.UnionType, typing.Union}:
+        parts = [(part, _choices(part)) for part in typing.get_args(hint)]
+        values = tuple(value for _, chosen in parts for value in chosen)
+        if values and all(chosen or part is types.NoneType for part, chosen in parts):
+            return (*values, None)
+    return ()
 
 
 def _spelled(accepted: tuple[type, ...]) -> str:

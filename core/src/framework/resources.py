@@ -7,6 +7,7 @@ A provider works alone (`initialize`, `create_…`, `cleanup`) and in a host, wh
 from __future__ import annotations
 
 import abc
+import asyncio
 import functools
 import os
 import sys
@@ -52,7 +53,6 @@ class Resource(abc.ABC):
     _lease: Lease
     _ledger: Ledger
     _forget: Callable[[int], object]
-    _released: anyio.Event | None = None
 
     @abc.abstractmethod
     async def _close(self) -> None:
@@ -101,33 +101,40 @@ class Resource(abc.ABC):
         self._ledger.use(self._lease, usage)
 
     async def release(self) -> None:
-        """Give it back. A second call waits for the first one and changes nothing.
+        """Give it back. Of several calls, in whichever threads, one does so; the others wait and share its outcome.
 
         Raises:
             ResourceError: Giving it back failed or took too long; the lease is then quarantined, stays visible, and
                 `release` may be called again.
         """
         if not self._ledger.claim(self._lease):
-            if self._released is not None:
-                await self._released.wait()
+            await self._share_outcome()
             return
-        self._released = anyio.Event()
-        done = False
+        failure: BaseException | None = None
         try:
-            with anyio.fail_after(self.release_timeout, shield=True):
+            with anyio.move_on_after(self.release_timeout, shield=True) as budget:
                 await self._close()
-            done = True
-        except TimeoutError as error:
-            raise ResourceError(
-                f"Releasing {self.kind} {self.name!r} took longer than {self.release_timeout:g} s.",
-                "It stays in the ledger as quarantined; call release() again to retry.",
-                resource=self.name,
-            ) from error
+            if budget.cancelled_caught:
+                raise ResourceError(
+                    f"Releasing {self.kind} {self.name!r} took longer than {self.release_timeout:g} s.",
+                    "It stays in the ledger as quarantined; call release() again to retry.",
+                    resource=self.name,
+                )
+        except BaseException as error:
+            failure = error
+            raise
         finally:
-            self._ledger.settle(self._lease, released=done)
-            if done:
+            self._ledger.settle(self._lease, released=failure is None, error=failure)
+            if failure is None:
                 self._forget(self._lease.id)
-            self._released.set()
+
+    async def _share_outcome(self) -> None:
+        watched = self._ledger.watch(self._lease)
+        if watched is not None:
+            # shielded: a waiter that is cancelled must not cancel what the others wait for
+            failure = await asyncio.shield(asyncio.wrap_future(watched))
+            if failure is not None:
+                raise failure
 
     async def __aenter__(self) -> Self:
         return self
@@ -265,6 +272,12 @@ class ResourceProvider:
         resource._forget = functools.partial(self._lent.pop, lease.id)  # noqa: SLF001
         self._lent[lease.id] = resource
         self.ledger.hold(lease, resource)
+        if not self._ready:
+            await resource.release()
+            raise ResourceError(
+                f"{self._title()} was closed while it created {lease.kind} {lease.name!r}, which is released again.",
+                resource=lease.name,
+            )
         return resource
 
     def _title(self) -> str:

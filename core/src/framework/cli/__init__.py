@@ -6,6 +6,7 @@ out of memory, 6 plugin fault, 7 refused by policy, 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from framework import __version__
-from framework.cli.context import Context
-from framework.cli.groups import RootGroup
+from framework.cli.groups import RootGroup, context_of
 from framework.errors import FrameworkError
 
 INTERRUPTED = 130
@@ -32,18 +32,22 @@ FAILED = 1
     "--set", "flags", metavar="KEY=VALUE", multiple=True, help="Override one setting, as plugins.file.roots=[/x]."
 )
 @click.pass_context
-def root(ctx: click.Context, config: str | None, flags: tuple[str, ...]) -> None:
+def root(ctx: click.Context, /, **_options: object) -> None:
     """Remember how the command line wants to be configured; nothing is read before a command needs it."""
-    ctx.obj = Context(config, flags)
+    context_of(ctx)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to stop
     code = run(arguments)
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = _reader_left()
+        if sys.stdout is not None:  # None when it was closed before we were started
+            sys.stdout.flush()
+    except OSError as error:
+        code = _no_output(error)
     sys.exit(code)
 
 
@@ -57,8 +61,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except BrokenPipeError:
-        return _reader_left()
+    except BrokenPipeError as error:
+        return _no_output(error)
     except (FrameworkError, ExceptionGroup) as error:
         errors = list(_leaves(error))
         if not all(isinstance(one, FrameworkError) for one in errors):
@@ -77,7 +81,9 @@ def _leaves(error: Exception) -> Iterator[Exception]:
         yield error
 
 
-def _reader_left() -> int:
-    """Let the interpreter flush into nowhere at exit: who reads our output has gone, as `head` does."""
+def _no_output(error: OSError) -> int:
+    """Let the interpreter flush into nowhere at exit; say why, unless the reader has just gone, as `head` does."""
+    if not isinstance(error, BrokenPipeError):
+        click.echo(f"framework: error: The output cannot be written: {error.strerror}. Send it elsewhere.", err=True)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILED

@@ -51,7 +51,7 @@ def check(context: Context) -> None:
     faults: list[Exception] = []
     for name in sorted(context.settings.enabled(context.found.first_party())):
         record = inventory.records[name]
-        if record.state is PluginState.FAILED:
+        if record.state in {PluginState.FAILED, PluginState.BLOCKED}:
             faults.append(SettingsError(record.reason, plugin=name))
         elif name in inventory.manifests:
             try:
@@ -81,7 +81,14 @@ def schema(context: Context) -> None:
             node = section["properties"]
         node[leaf] = {**one.schema, "description": one.doc} | ({} if one.default is None else {"default": one.default})
     sections = {name: _section(one, context) for name, one in sorted(context.found.manifests.items())}
-    tree["properties"]["plugins"]["properties"] = {name: one for name, one in sections.items() if one is not None}
+    shared: dict[str, Any] = {}
+    allowed: dict[str, Any] = {}
+    for name, section in sections.items():
+        if section is not None:
+            shared |= {f"{name}.{model}": definition for model, definition in section.pop("$defs", {}).items()}
+            allowed[name] = {"anyOf": [section, {"type": "null"}]}
+    tree["properties"]["plugins"]["properties"] = allowed
+    tree |= {"$defs": shared} if shared else {}
     context.emit({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "framework", **tree})
 
 
@@ -90,18 +97,20 @@ def _section(manifest: Manifest, context: Context) -> dict[str, Any] | None:
         return None  # only what the configuration enables is ever imported
     try:
         model = _model(manifest)
-    except FrameworkError as error:
+        # references count from the top of the whole schema, where the definitions of every plugin are put
+        template = f"#/$defs/{manifest.name}.{{model}}"
+        found: dict[str, Any] = {"type": "object"} if model is None else model.model_json_schema(ref_template=template)
+    except Exception as error:  # noqa: BLE001 - the model is the plugin's, and the other sections are wanted
         context.message(f"framework: the schema lacks plugin {manifest.name!r}: {error}")
         return None
-    found: dict[str, Any] = model.model_json_schema() if model is not None else {"type": "object"}
     found.setdefault("properties", {})["enabled"] = {"type": "boolean", "default": True}
-    return {"anyOf": [found, {"type": "null"}]}
+    return found
 
 
 def _model(manifest: Manifest) -> Any:
     from framework.plugins import loading
 
-    return loading.load_object(manifest.settings, manifest.name) if manifest.settings else None
+    return loading.settings_model(manifest)
 
 
 def _row(key: str, found: Value) -> dict[str, Any]:

@@ -65,7 +65,9 @@ class Context:
 
     def emit(self, data: object, *, columns: tuple[str, ...] = ()) -> None:
         """Print data in the format that the user chose."""
-        click.echo(output.render(data, self.format, columns))
+        text = output.render(data, self.format, columns)
+        if text or self.format != output.NDJSON:  # no rows are no lines
+            click.echo(text)
 
     def message(self, text: str) -> None:
         """Print a line for people to standard error."""

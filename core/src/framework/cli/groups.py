@@ -32,8 +32,11 @@ def _choose(ctx: click.Context, _option: click.Parameter, value: str) -> str:
 
 
 def with_output(command: click.Command) -> click.Command:
-    """Return the command with the option `-o`, which says how `Context.emit` prints."""
-    if not isinstance(command, click.Group) and not any("-o" in one.opts for one in command.params):
+    """Return the command, or the group with all below it, with the option `-o`: how `Context.emit` prints."""
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            with_output(one)
+    elif not any("-o" in one.opts for one in command.params):
         option = click.Option(
             ["-o", "--output"],
             type=click.Choice(output.FORMATS),
@@ -108,11 +111,9 @@ class RootGroup(NounGroup):
             command: click.Command = importlib.import_module(f"framework.cli.{cmd_name}").command
             return command
         inventory = context_of(ctx).inventory
-        for record in inventory.records.values():
-            manifest = inventory.manifests.get(record.name)
-            if manifest is not None and cmd_name in manifest.provides.get("commands", ()):
-                return _plugin_command(cmd_name, record, inventory)
-        return None
+        offers = [one for one in inventory.manifests.values() if cmd_name in one.provides.get("commands", ())]
+        offers.sort(key=lambda one: (one.name not in inventory.plan.order, one.name))  # first who can run
+        return _plugin_command(cmd_name, inventory.records[offers[0].name], inventory) if offers else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands; what plugins provide is described by their manifests."""
@@ -142,7 +143,14 @@ def _plugin_command(name: str, record: PluginRecord, inventory: Inventory) -> cl
         )
     plugin = loading.load(inventory.manifests[record.name])
     hook = getattr(plugin, "register_commands", None)
-    commands: Iterable[click.Command] = hook() if hook is not None else ()
+    try:
+        commands = [] if hook is None else [one for one in hook() if isinstance(one, click.Command)]
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"The command {name!r} of plugin {record.name!r} cannot be had: {loading.described(error)}.",
+            "Report this to the plugin's author.",
+            plugin=record.name,
+        ) from error
     for command in commands:
         if command.name == name:
             return with_output(command)

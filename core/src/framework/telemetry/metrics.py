@@ -73,7 +73,7 @@ class MetricsManager:
                 cells[key] = cells.get(key, 0) + value
                 return
             self._counters[name] = {key: value}
-        self._get_meter().create_observable_counter(name, callbacks=[self._reader(lambda: self._counters[name])])
+        self._get_meter().create_observable_counter(name, callbacks=[_reader(lambda: self.counters()[name])])
 
     def histogram(self, name: str, value: float, **labels: str) -> None:
         """Record one value in the histogram of that name and those labels."""
@@ -93,7 +93,7 @@ class MetricsManager:
             known = name in self._observed
             self._observed[name] = read
         if not known:
-            callback = self._reader(lambda: self._observed.get(name, dict)())
+            callback = _reader(lambda: self._observed.get(name, dict)())
             self._get_meter().create_observable_gauge(name, callbacks=[callback], unit=unit)
 
     def forget(self, name: str) -> None:
@@ -118,18 +118,6 @@ class MetricsManager:
 
             self._meter = metrics.get_meter(METER_NAME)
         return self._meter
-
-    def _reader(
-        self, cells: Callable[[], Mapping[Labels, float]]
-    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        def read(_options: CallbackOptions) -> Iterable[Observation]:
-            from opentelemetry.metrics import Observation
-
-            with self._lock:
-                current = dict(cells())
-            return [Observation(value, dict(labels)) for labels, value in current.items()]
-
-        return read
 
 
 class PluginMonitor:
@@ -158,3 +146,13 @@ class PluginMonitor:
 
 def _labels(labels: dict[str, str]) -> Labels:
     return tuple(sorted(labels.items()))
+
+
+def _reader(cells: Callable[[], Mapping[Labels, float]]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    # the cells are read without our lock, so that a reader may itself use the manager
+    def read(_options: CallbackOptions) -> Iterable[Observation]:
+        from opentelemetry.metrics import Observation
+
+        return [Observation(value, dict(labels)) for labels, value in cells().items()]
+
+    return read

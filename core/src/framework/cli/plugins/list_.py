@@ -24,7 +24,8 @@ def command(ctx: click.Context, *, start: bool) -> None:
     records = _started(context) if start else tuple(context.inventory.records.values())
     records = tuple(sorted(records, key=lambda one: one.name))
     context.emit([shown(one) for one in records], columns=COLUMNS)
-    if any(one.state in BROKEN for one in records):
+    enabled = context.settings.enabled(context.found.first_party())
+    if any(one.state in BROKEN and one.name in enabled for one in records):
         ctx.exit(PLUGIN_FAULT)
 
 
