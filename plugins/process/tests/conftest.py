@@ -16,6 +16,16 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def provider() -> AsyncIterator[ProcessProvider]:
+    """Gives so long a grace period that what obeys is not killed, however busy the machine is."""
+    provider = ProcessProvider(ProcessSettings(stop_grace=15))
+    await provider.initialize()
+    yield provider
+    await provider.cleanup()
+
+
+@pytest.fixture
+async def impatient() -> AsyncIterator[ProcessProvider]:
+    """A provider for what does not obey."""
     provider = ProcessProvider(ProcessSettings(stop_grace=0.2))
     await provider.initialize()
     yield provider

@@ -128,10 +128,10 @@ async def test_release_ends_a_child_that_obeys_with_sigterm(provider: ProcessPro
 
 
 async def test_release_kills_a_child_that_ignores_sigterm_after_the_grace_period(
-    provider: ProcessProvider, footprint: Footprint
+    impatient: ProcessProvider, footprint: Footprint
 ) -> None:
     before = footprint()
-    process = await shell(provider, "trap '' TERM; echo 1; while :; do sleep 100; done")
+    process = await shell(impatient, "trap '' TERM; echo 1; while :; do sleep 100; done")
     await numbers(process, 1)
     began = asyncio.get_running_loop().time()
 
@@ -152,11 +152,11 @@ async def test_a_stopped_child_can_be_released_gently(provider: ProcessProvider)
     assert process.returncode == -signal.SIGTERM
 
 
-async def test_release_stops_grandchildren_too(provider: ProcessProvider) -> None:
+async def test_release_stops_grandchildren_too(impatient: ProcessProvider) -> None:
     own_group = "import os, time; os.setpgid(0, 0); print(os.getpid(), flush=True); time.sleep(100)"
     # one in the group that obeys, one that ignores, and one in a group of its own, as job control makes them
     script = 'sleep 100 & echo $!; (trap \'\' TERM; sleep 100) & echo $!; "$0" -c "$1" & wait'
-    process = await provider.create_local_process("p", "sh", args=["-c", script, sys.executable, own_group])
+    process = await impatient.create_local_process("p", "sh", args=["-c", script, sys.executable, own_group])
     found = await numbers(process, 3)
     assert os.getpgid(found[0]) == process.pid
     assert os.getpgid(found[2]) != process.pid
@@ -290,12 +290,12 @@ async def test_release_during_wait_wakes_it_with_the_code(provider: ProcessProvi
     assert (await reading).stdout == b"1\n"
 
 
-async def test_cancelling_whoever_holds_it_leaves_nothing(provider: ProcessProvider, footprint: Footprint) -> None:
+async def test_cancelling_whoever_holds_it_leaves_nothing(impatient: ProcessProvider, footprint: Footprint) -> None:
     before = footprint()
     started = asyncio.Event()
 
     async def hold() -> None:
-        async with await shell(provider, "trap '' TERM; echo 1; sleep 100; sleep 100") as process:
+        async with await shell(impatient, "trap '' TERM; echo 1; sleep 100; sleep 100") as process:
             await numbers(process, 1)
             started.set()
             await process.wait()
@@ -346,7 +346,7 @@ async def test_cleanup_stops_all_within_one_grace_period(footprint: Footprint) -
 
     await provider.cleanup()
 
-    assert asyncio.get_running_loop().time() - began < 2 * 0.5
+    assert asyncio.get_running_loop().time() - began < 4 * 0.5  # one after the other would take 8
     assert not any(alive(one) for one in found)
     assert footprint() == before
     assert provider.ledger.statistics().held == 0
@@ -386,8 +386,9 @@ async def test_running_out_of_descriptors_leaves_nothing_at_any_point(
     assert all("Too many open files" in problem for problem in refused)
 
 
-async def test_a_release_without_a_descriptor_to_look_with_can_be_repeated(provider: ProcessProvider) -> None:
-    held = [await shell(provider, "sleep 100 & echo $!; exec sleep 100") for _ in range(2)]
+async def test_a_release_without_a_descriptor_to_look_with_can_be_repeated(impatient: ProcessProvider) -> None:
+    # they ignore SIGTERM, because those that end free the descriptors of their pipes
+    held = [await shell(impatient, "trap '' TERM; sleep 100 & echo $!; exec sleep 100") for _ in range(2)]
     grandchildren = [(await numbers(process, 1))[0] for process in held]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)
@@ -395,16 +396,16 @@ async def test_a_release_without_a_descriptor_to_look_with_can_be_repeated(provi
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
     try:
         with pytest.raises(ExceptionGroup) as caught:
-            await provider.cleanup()
+            await impatient.cleanup()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert all("Too many open files" in str(error) for error in caught.value.exceptions)
-    assert [process.lease.allocation.value for process in held] == ["quarantined"] * 2
+    assert held[1].lease.allocation.value == "quarantined"  # the newest is released first
 
-    await provider.cleanup()
+    await impatient.cleanup()
 
     assert not any(alive(one) for one in [*grandchildren, *(process.pid for process in held)])
-    assert provider.ledger.records() == ()
+    assert impatient.ledger.records() == ()
 
 
 def test_it_works_on_an_event_loop_outside_the_main_thread() -> None:

@@ -67,20 +67,20 @@ async def test_release_asks_the_function_to_stop_and_waits_for_it(provider: Proc
     assert "worker" not in {one.name for one in threading.enumerate()}
 
 
-async def test_a_function_that_does_not_stop_is_quarantined_by_name_until_it_does(provider: ProcessProvider) -> None:
+async def test_a_function_that_does_not_stop_is_quarantined_by_name_until_it_does(impatient: ProcessProvider) -> None:
     finish = threading.Event()
-    thread = await provider.create_thread("stubborn", finish.wait)
+    thread = await impatient.create_thread("stubborn", finish.wait)
 
     with pytest.raises(ResourceError, match=r"still runs 0\.2 s .* in the thread 'stubborn'"):
         await thread.release()
     assert thread.lease.allocation.value == "quarantined"
     assert thread.status.value == "error"
-    assert [record.name for record in provider.ledger.records()] == ["stubborn"]
+    assert [record.name for record in impatient.ledger.records()] == ["stubborn"]
 
     finish.set()
     await thread.wait()
     await thread.release()
-    assert provider.ledger.records() == ()
+    assert impatient.ledger.records() == ()
 
 
 async def test_cleanup_asks_all_before_it_waits_for_one() -> None:
