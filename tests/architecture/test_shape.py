@@ -15,8 +15,8 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 FILE_LIMIT = 400
 FUNCTION_LIMIT = 60
 NAME_LIMIT = 25
-KERNEL_LIMIT = 5000
-"""Lines of the kernel in all. The design aims at about 3,000 without the command line and the test kit."""
+KERNEL_LIMIT = 4000
+"""Lines of the kernel without the command line and the test kit; the design aims at about 3,000."""
 
 
 def _sources(*folders: str) -> Iterator[str]:
@@ -63,7 +63,9 @@ def test_no_function_is_too_long() -> None:
 
 
 def test_the_kernel_stays_small() -> None:
-    assert sum(map(_lines, _sources("core/src"))) <= KERNEL_LIMIT
+    outer = tuple(os.path.join(ROOT, "core", "src", "framework", name) for name in ("cli", "testing"))
+
+    assert sum(_lines(file) for file in _sources("core/src") if not file.startswith(outer)) <= KERNEL_LIMIT
 
 
 def test_the_public_names_are_few_sorted_and_resolve() -> None:

@@ -101,6 +101,8 @@ def test_sixteen_threads_get_the_same_manager() -> None:
     meeting = Barrier(2)
 
     class Manager(MetricsManager):
+        _instance = None  # not the one that another test may have made
+
         def __init__(self) -> None:
             super().__init__()
             made.append(self)

@@ -170,7 +170,7 @@ async def test_grandchildren_get_the_grace_period_after_their_parent_ended(
     provider: ProcessProvider, tmp_path: Path
 ) -> None:
     saved = tmp_path / "saved"
-    script = f"trap 'sleep 0.05; echo done > {saved}; exit 0' TERM; echo 1; while :; do sleep 100 & wait $!; done"
+    script = f"trap 'sleep 0.05; echo done > {saved}; exit 0' TERM; sleep 100 & echo 1; wait"
     process = await provider.create_local_process("p", "sh", args=["-c", 'sh -c "$0" & wait', script])
     await numbers(process, 1)
 

@@ -61,7 +61,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except BrokenPipeError as error:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and not _from_echo(error):
+            raise
         return _no_output(error)
     except (FrameworkError, ExceptionGroup) as error:
         errors = list(_leaves(error))
@@ -79,6 +81,14 @@ def _leaves(error: Exception) -> Iterator[Exception]:
             yield from _leaves(one)
     else:
         yield error
+
+
+def _from_echo(error: OSError) -> bool:
+    """Return whether an error comes from printing, and not from what a command does."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return place is not None and place.tb_frame.f_code is click.echo.__code__
 
 
 def _no_output(error: OSError) -> int:
