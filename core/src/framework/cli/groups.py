@@ -11,7 +11,7 @@ import click
 
 from framework.cli import output
 from framework.cli.context import Context
-from framework.errors import FrameworkError, PluginError
+from framework.errors import FrameworkError, PluginError, did_you_mean
 
 if TYPE_CHECKING:
     from framework.inventory import Inventory
@@ -64,6 +64,22 @@ class NounGroup(click.Group):
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command, with the option `-o`."""
         super().add_command(with_output(cmd), name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name.
+
+        Raises:
+            click.UsageError: There is none; the message names the nearest.
+        """
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = did_you_mean(args[0], self.list_commands(ctx))
+            if not hint or hint in error.message:
+                raise
+            raise click.UsageError(f"{error.message} {hint}", ctx) from error
 
 
 class VerbGroup(NounGroup):
