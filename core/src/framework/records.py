@@ -45,6 +45,7 @@ class PluginState(enum.Enum):
     LOADED = "loaded"  # imported and instantiated, not started
     ACTIVE = "active"  # started, its contributions registered
     FAILED = "failed"  # broke; the record says in which phase and why
+    QUARANTINED = "quarantined"  # took the interpreter down when it was last started
     STOPPED = "stopped"  # was active, cleaned up
 
 
@@ -63,6 +64,7 @@ class PluginRecord:
     phase: str = ""
     reason: str = ""
     traceback: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 class Allocation(enum.Enum):
