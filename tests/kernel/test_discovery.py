@@ -387,6 +387,14 @@ def test_a_plugin_inside_a_namespace_package_is_found_in_its_portion(tmp_path: P
     assert found.manifests["two"].path == str(second / "acme" / "plugin_two" / "plugin.toml")
 
 
+def test_a_module_of_a_namespace_package_is_not_sought_at_the_top(tmp_path: Path, site: Path, install: Install) -> None:
+    install(site, "one", entry_points=f"[{GROUP}]\none = acme.json:Sample\n")
+    (site / "acme").mkdir()
+    found = discover([str(site)])
+    assert found.manifests == {}
+    assert "names the module 'acme.json', which is not there" in found.faults[0].reason
+
+
 def test_what_the_bundle_requires_is_the_first_party_set(site: Path, install: Install) -> None:
     requires = (
         "Requires-Dist: Plugin_One>=1,<2\nRequires-Dist: plugin-bad\nRequires-Dist: plugin-two ; extra == 'more'\n"

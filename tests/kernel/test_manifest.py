@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +151,12 @@ def test_a_directory_and_a_missing_file_are_refused_with_their_reason(tmp_path: 
         manifest.read(str(tmp_path))
     assert isinstance(caught.value.__cause__, IsADirectoryError)
     with pytest.raises(ManifestError, match="No such file or directory"):
+        manifest.read(str(tmp_path / "plugin.toml"))
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "plugin.toml")
+    with pytest.raises(ManifestError, match="lacks the key 'schema'"):
         manifest.read(str(tmp_path / "plugin.toml"))
 
 

@@ -224,7 +224,7 @@ def _examine(name: str, value: str, dist: Distribution, path: Sequence[str], fou
         reason = f"The entry point {name} = {value!r} of {dist.name} is malformed; allowed: module:object."
         found.faults.append(Fault(name, dist.name, reason))
         return None
-    package = _locate(match["module"], path)
+    package = _locate(match["module"], path) or _ask_finders(match["module"])
     if package is None:
         reason = f"The entry point {name} of {dist.name} names the module {match['module']!r}, which is not there."
         found.faults.append(Fault(name, dist.name, reason))
@@ -274,13 +274,14 @@ def _locate(module: str, path: Sequence[str]) -> str | None:
             return None if rest else f"{base}.py"
         if rest and os.path.isdir(base) and (found := _locate(rest, [base])):
             return found  # a portion of a namespace package
-    return _ask_finders(top, rest)
+    return None
 
 
-def _ask_finders(top: str, rest: str) -> str | None:
+def _ask_finders(module: str) -> str | None:
     """Ask the import system itself: archives, extension modules, and the finders of editable installs."""
     import importlib.util
 
+    top, _, rest = module.partition(".")
     try:
         spec = importlib.util.find_spec(top)  # of a top-level module, so nothing is imported
     except Exception:  # noqa: BLE001 - finders are other people's code

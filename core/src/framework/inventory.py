@@ -29,7 +29,8 @@ def take(found: Discovery, settings: Settings, registered: Iterable[PluginRecord
     Args:
         found: What discovery found.
         settings: What the configuration enables.
-        registered: Rows of the plugin objects that the application registered itself; they win over installed ones.
+        registered: Rows of the plugin objects that the application registered itself; they win over installed ones,
+            and need not be named by the configuration, which may still disable them.
     """
     enabled = settings.enabled(found.first_party())
     records = {fault.name: _fault(fault.name, fault.distribution, fault.reason) for fault in found.faults}

@@ -97,7 +97,7 @@ def read(path: str) -> dict[str, Any]:
         ManifestError: It cannot be read, is not UTF-8 or TOML, or does not follow the format.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             raw = file.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise _fault(path, f"cannot be read: {error.strerror}") from error
@@ -189,6 +189,10 @@ def _known(content: Mapping[str, Any], keys: Collection[str], path: str) -> None
 def _texts(values: object, key: str, path: str) -> None:
     if not isinstance(values, list) or not all(isinstance(value, str) and value.strip() for value in values):
         raise _fault(path, f"says {key} = {_shown(values)}; allowed: a list of texts")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # what lies in a package may be a pipe that nobody ever writes to
 
 
 def _shown(value: object) -> str:
