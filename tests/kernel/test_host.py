@@ -285,9 +285,9 @@ async def test_measurements_leave_out_a_collector_that_fails() -> None:
 async def test_services_and_kinds_are_found_by_name() -> None:
     boxes = BoxPlugin()
     async with host(boxes) as fw:
-        assert fw.service("BoxService") is boxes
+        assert await fw.service("BoxService") is boxes
         with pytest.raises(PluginError, match=r"service 'BoxServise'; registered are BoxService.*Did you mean"):
-            fw.service("BoxServise")
+            await fw.service("BoxServise")
         assert [(kind.kind, kind.plugin, kind.description) for kind in fw.kinds()] == [
             ("box.slow", "boxes", "Make a box once the gate opens."),
             ("box.small", "boxes", "Make a box."),
@@ -303,7 +303,7 @@ async def test_two_hosts_in_one_process_do_not_know_each_other() -> None:
         assert [lease.owner for lease in two.leases()] == ["b"]
         await two.close()
         assert held.is_allocated()
-        assert one.service("BoxService") is not None
+        assert await one.service("BoxService") is not None
 
 
 async def test_a_cancelled_opening_closes_again() -> None:
@@ -327,4 +327,5 @@ async def test_a_cancelled_opening_closes_again() -> None:
         await entered.wait()
         tasks.cancel_scope.cancel()
     assert events == ["a down"]
-    assert fw.plugins.record("a").state is fw.plugins.record("b").state is PluginState.STOPPED
+    assert fw.plugins.record("a").state is PluginState.STOPPED
+    assert fw.plugins.record("b").reason == "The start was cancelled."

@@ -288,7 +288,10 @@ async def test_plugins_start_in_order_and_stop_in_reverse_each_tried(site: Path,
         lines = [line for line in vars(builtins)["_test_log"] if not line.startswith("provider")]
     finally:
         vars(builtins).pop("_test_log", None)
-    assert lines == ["up c", "up b", "up a", "up d", "down d", "down a", "down b", "down c"]
+    ups, downs = [line.removeprefix("up ") for line in lines[:4]], [line.removeprefix("down ") for line in lines[4:]]
+    assert downs == ups[::-1]
+    assert sorted(ups) == ["a", "b", "c", "d"]
+    assert ups.index("c") < ups.index("b") < ups.index("a")
     assert [str(one) for one in caught.value.exceptions] == ["cleanup() of 'a' called exit.", "b"]
     assert set(states(made).values()) == {PluginState.STOPPED}
     assert registered(made) == set()
@@ -319,7 +322,8 @@ async def test_a_cancelled_start_leaves_nothing(site: Path, install: Install) ->
         tasks.cancel_scope.cancel()
     assert sys.modules["plugin_slow"].LOG == ["up", "provider up", "waiting down", "provider down", "down"]
     assert registered(made) == set()
-    assert (made.record("slow").state, made.record("slow").phase) == (PluginState.STOPPED, "register")
+    assert (made.record("slow").state, made.record("slow").phase) == (PluginState.DISCOVERED, "register")
+    assert made.record("slow").reason == "The start was cancelled."
     assert "plugin_after" not in sys.modules
 
 

@@ -226,7 +226,8 @@ def test_every_reference_in_the_schema_can_be_followed(program: Program) -> None
     schema = rows(program("config", "schema"))
     section = schema["properties"]["plugins"]["properties"]["lends"]["anyOf"][0]
     assert section["properties"]["size"]["description"] == "How big."
-    assert section["properties"]["enabled"] == {"type": "boolean", "default": True}
+    assert section["properties"]["enabled"]["type"] == "boolean"
+    assert section["properties"]["activation"]["enum"] == ["startup", "use"]
     text = json.dumps(schema)
     references = [part.split('"')[0] for part in text.split('"$ref": "#/$defs/')[1:]]
     assert references

@@ -15,8 +15,8 @@ from framework.ledger import Ledger
 from framework.plugins import Plugin, PluginManager
 from framework.plugins.contributions import Contributions
 from framework.protocols import AllocationStrategy
-from framework.records import CleanupReport, KindRecord, LeaseRecord, LedgerStatistics, PluginState
-from framework.resources import Resource, lease_owner
+from framework.records import CleanupReport, Health, KindRecord, LeaseRecord, LedgerStatistics, PluginState
+from framework.resources import Resource, ResourceProvider, lease_owner
 from framework.settings import Settings
 from framework.telemetry import MetricsManager, get_logger
 
@@ -142,8 +142,59 @@ class Framework:
         return Acquisition(lambda: self._acquire(kind, owner, parameters))
 
     def kinds(self) -> tuple[KindRecord, ...]:
-        """Return every kind that can be acquired now."""
+        """Return every kind that active plugins provide; `activate_all` first shows those of all enabled ones."""
         return self.plugins.contributions.kinds()
+
+    async def activate(self, plugin: str) -> Plugin:
+        """Return a plugin, starting it and what it needs if it still waits for its first use.
+
+        Raises:
+            PluginNotFoundError: No plugin of that name is known.
+            PluginError: It is disabled, blocked or broken.
+        """
+        return await self.plugins.activate(plugin)
+
+    async def enable(self, plugin: str) -> None:
+        """Enable and start a plugin now.
+
+        Raises:
+            PluginNotFoundError: No plugin of that name is installed.
+            PluginError: It cannot be started.
+        """
+        await self.plugins.enable(plugin)
+
+    async def disable(self, plugin: str) -> list[str]:
+        """Stop a plugin now, and before it all that need it; return what was stopped, in that order.
+
+        Raises:
+            PluginNotFoundError: No plugin of that name is known.
+            ExceptionGroup: Something could not be given back; everything was tried.
+        """
+        return await self.plugins.disable(plugin)
+
+    async def reload(self, plugin: str) -> None:
+        """Stop a plugin, read it anew from disk, and start it again with all that need it.
+
+        Raises:
+            PluginNotFoundError: No plugin of that name is known.
+            PluginError: It cannot be started any more.
+        """
+        await self.plugins.reload(plugin, discovery.discover(folders=self.settings.plugin_folders))
+
+    async def execute(self, plugin: str, parameters: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """Have a plugin execute what it is for, and return its answer; counted and timed.
+
+        Raises:
+            PluginError: It cannot be started, or executes nothing.
+            Exception: Whatever the plugin raises.
+        """
+        found = await self.plugins.activate(plugin)
+        async with self.plugins.measured("execute", plugin):
+            return await found.execute(dict(parameters or {}))
+
+    async def health(self) -> dict[str, Health]:
+        """Return the health of every active plugin; one that fails or takes too long to say so is unhealthy."""
+        return await self.plugins.health()
 
     def leases(self) -> tuple[LeaseRecord, ...]:
         """Return a snapshot of every lease, oldest first."""
@@ -153,12 +204,15 @@ class Framework:
         """Return the ledger's counts."""
         return self.ledger.statistics()
 
-    def service(self, name: str) -> object:
-        """Return the service of that name.
+    async def service(self, name: str) -> object:
+        """Return the service of that name, starting the plugin that provides it if need be.
 
         Raises:
-            PluginError: No active plugin registered it.
+            PluginError: No enabled plugin registers it.
         """
+        waiting = self.plugins.provider_of(name)
+        if waiting is not None:
+            await self.plugins.activate(waiting)
         services = self.plugins.contributions.services()
         if name not in services:
             raise PluginError(
@@ -198,9 +252,7 @@ class Framework:
             raise ResourceError(
                 f"{kind} was asked of a host that is not open.", "Use `async with Framework…` around it."
             )
-        provider = self.plugins.contributions.provider(kind)
-        if provider is None:
-            raise self._unknown(kind)
+        provider = self.plugins.contributions.provider(kind) or await self._provider_on_use(kind)
         owner = owner or self._owner
         token = lease_owner.set(owner) if owner else None
         try:
@@ -208,6 +260,16 @@ class Framework:
         finally:
             if token is not None:
                 lease_owner.reset(token)
+
+    async def _provider_on_use(self, kind: str) -> ResourceProvider:
+        """Start the plugin that provides a kind, if it waits for that, and return its provider."""
+        name = self.plugins.provider_of(kind)
+        if name is not None:
+            await self.plugins.activate(name)
+        provider = self.plugins.contributions.provider(kind)
+        if provider is None:
+            raise self._unknown(kind)
+        return provider
 
     def _unknown(self, kind: str) -> UnknownKindError:
         for record in self.plugins.records():

@@ -67,6 +67,14 @@ class PluginRecord:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A plugin's own word on whether it works, with what a person should know."""
+
+    healthy: bool
+    message: str = ""
+
+
 class Allocation(enum.Enum):
     """First axis of a lease's state: does it hold something that must be given back?"""
 

@@ -35,6 +35,7 @@ class Plan:
     order: tuple[str, ...]
     needs: Mapping[str, tuple[str, ...]]
     blocked: Mapping[str, str]
+    layers: tuple[tuple[str, ...], ...] = ()
 
 
 def resolve(candidates: Iterable[Candidate], elsewhere: Mapping[str, str] | None = None) -> Plan:
@@ -61,7 +62,8 @@ def resolve(candidates: Iterable[Candidate], elsewhere: Mapping[str, str] | None
             lost[name] = f"which is blocked: {why}"
         alive = {name: one for name, one in alive.items() if name not in failing}
     needs = {name: tuple(sorted(set(bound.values()))) for name, bound in edges.items()}
-    return Plan(_order(alive, needs), needs, dict(sorted(blocked.items())))
+    order = _order(alive, needs)
+    return Plan(order, needs, dict(sorted(blocked.items())), tuple((name,) for name in order))
 
 
 def parse(requirement: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ import os
 import re
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from framework import documents
@@ -60,7 +60,32 @@ KEYS: dict[str, Key] = {
         ", ".join(STYLES),
         {"enum": list(STYLES)},
     ),
+    "timeouts.start": Key(
+        "Seconds that each phase of a plugin's start may take.",
+        30.0,
+        "a number of seconds above 0",
+        {"type": "number", "exclusiveMinimum": 0},
+    ),
+    "timeouts.stop": Key(
+        "Seconds that a plugin's clean-up may take.",
+        30.0,
+        "a number of seconds above 0",
+        {"type": "number", "exclusiveMinimum": 0},
+    ),
+    "safe_mode": Key(
+        "Start plugins of the first-party set only, whatever else is enabled.",
+        default=False,
+        allowed="true or false",
+        schema={"type": "boolean"},
+    ),
 }
+
+RESERVED: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "enabled": ("Whether the plugin is enabled.", {"type": "boolean", "default": True}),
+    "required": ("Whether the program must not start without it.", {"type": "boolean", "default": False}),
+    "activation": ("When it is started, instead of what its manifest says.", {"enum": ["startup", "use"]}),
+}
+"""Keys of a plugin's section that are the kernel's, with meaning and schema."""
 
 _SECRET = re.compile(r"(?i)passw|secret|token|credential|api_?key")
 _SECTIONS = {key.partition(".")[0] for key in KEYS if "." in key}
@@ -152,13 +177,35 @@ class Settings:
         A section that comes only from the environment or from flags adjusts the first-party set, not replaces it.
         """
         named = self.plugins or {}
+        own = set(first_party)
         chosen = {name for name, values in named.items() if values.get("enabled", True)}
-        return chosen if self.listed else (set(first_party) - named.keys()) | chosen
+        wanted = chosen if self.listed else (own - named.keys()) | chosen
+        return wanted & own if self.get("safe_mode") else wanted
+
+    def required(self) -> list[str]:
+        """Return the names of the enabled plugins that the program must not start without, sorted."""
+        return sorted(name for name in self.plugins or {} if self.is_required(name))
+
+    def is_required(self, name: str) -> bool:
+        """Return whether the program must not start without a plugin."""
+        values = (self.plugins or {}).get(name, {})
+        return bool(values.get("required", False) and values.get("enabled", True))
+
+    def activation(self, name: str, declared: str) -> str:
+        """Return when a plugin is started: `startup` or `use`, as the configuration says, else as declared."""
+        chosen: str = (self.plugins or {}).get(name, {}).get("activation", declared)
+        return chosen
+
+    def with_enabled(self, name: str, *, enabled: bool) -> Settings:
+        """Return the settings with one plugin enabled or disabled."""
+        sections = dict(self.plugins or {})
+        sections[name] = {**sections.get(name, {}), "enabled": enabled}
+        return replace(self, tree={**self.tree, "plugins": sections})
 
     def section(self, name: str) -> dict[str, Any]:
-        """Return what the configuration says to a plugin, without `enabled`."""
+        """Return what the configuration says to a plugin, without what it says of it to the kernel."""
         values = (self.plugins or {}).get(name, {})
-        return {key: value for key, value in values.items() if key != "enabled"}
+        return {key: value for key, value in values.items() if key not in RESERVED}
 
     def explain(self, key: str) -> Value:
         """Return a value with its source and what it overrode.
@@ -245,16 +292,24 @@ def _check(tree: Mapping[str, Any], origins: Mapping[str, Value]) -> None:
             for sub in value:
                 if sub not in allowed:
                     raise _unknown(f"{name}.{sub}", {f"{name}.{one}" for one in allowed}, origins)
-                _check_choice(f"{name}.{sub}", value[sub], origins)
+                key = f"{name}.{sub}"
+                if not _allows(KEYS[key].schema, value[sub]):
+                    raise _wrong(key, value[sub], KEYS[key].allowed, origins)
+    if not isinstance(tree.get("safe_mode", False), bool):
+        raise _wrong("safe_mode", tree["safe_mode"], KEYS["safe_mode"].allowed, origins)
     _check_plugins(tree.get("plugins"), "plugins" in tree, origins)
     folders = tree.get("plugin_folders", [])
     if not isinstance(folders, list) or not all(isinstance(one, str) and one for one in folders):
         raise _wrong("plugin_folders", folders, KEYS["plugin_folders"].allowed, origins)
 
 
-def _check_choice(key: str, value: Any, origins: Mapping[str, Value]) -> None:
-    if value not in KEYS[key].schema["enum"]:
-        raise _wrong(key, value, KEYS[key].allowed, origins)
+def _allows(schema: Mapping[str, Any], value: Any) -> bool:
+    """Return whether a value fits the few words of JSON schema that the kernel's own keys use."""
+    if "enum" in schema:
+        return value in schema["enum"]
+    if schema["type"] == "boolean":
+        return isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > schema["exclusiveMinimum"]
 
 
 def _check_plugins(section: Any, present: bool, origins: Mapping[str, Value]) -> None:
@@ -265,8 +320,11 @@ def _check_plugins(section: Any, present: bool, origins: Mapping[str, Value]) ->
     for name, values in section.items():
         if values is not None and not isinstance(values, Mapping):
             raise _wrong(f"plugins.{name}", values, "a mapping of the plugin's settings, or nothing", origins)
-        if values and not isinstance(values.get("enabled", True), bool):
-            raise _wrong(f"plugins.{name}.enabled", values["enabled"], "true or false", origins)
+        for key, value in (values or {}).items():
+            schema = RESERVED[key][1] if key in RESERVED else None
+            if schema is not None and not _allows(schema, value):
+                allowed = " or ".join(schema.get("enum", ("true", "false")))
+                raise _wrong(f"plugins.{name}.{key}", value, allowed, origins)
 
 
 def _source(key: str, origins: Mapping[str, Value]) -> str:

@@ -11,7 +11,7 @@ from framework.cli.groups import NounGroup
 from framework.errors import FrameworkError, SettingsError
 from framework.manifest import Manifest
 from framework.records import PluginState
-from framework.settings import KEYS, PREFIX, Value, validated
+from framework.settings import KEYS, PREFIX, RESERVED, Value, validated
 
 
 @click.group(cls=NounGroup, name="config", help="Show, check and explain the configuration.")
@@ -103,7 +103,8 @@ def _section(manifest: Manifest, context: Context) -> dict[str, Any] | None:
     except Exception as error:  # noqa: BLE001 - the model is the plugin's, and the other sections are wanted
         context.message(f"framework: the schema lacks plugin {manifest.name!r}: {error}")
         return None
-    found.setdefault("properties", {})["enabled"] = {"type": "boolean", "default": True}
+    properties = found.setdefault("properties", {})
+    properties |= {key: {**schema, "description": doc} for key, (doc, schema) in RESERVED.items()}
     return found
 
 

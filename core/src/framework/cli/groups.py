@@ -54,7 +54,10 @@ def context_of(ctx: click.Context) -> Context:
     """Return the context of the command line, also while it is still being parsed, as for `--help`."""
     top = ctx.find_root()
     if not isinstance(top.obj, Context):
-        top.obj = Context(top.params.get("config"), top.params.get("flags") or ())
+        flags: tuple[str, ...] = top.params.get("flags") or ()
+        if top.params.get("safe_mode"):
+            flags += ("safe_mode=true",)
+        top.obj = Context(top.params.get("config"), flags)
     return top.obj
 
 

@@ -39,6 +39,7 @@ def kinds(context: Context) -> None:
 
 async def _kinds(context: Context) -> tuple[KindRecord, ...]:
     async with context.open() as host:
+        await host.plugins.activate_all()
         for record in host.plugins.records():
             if record.state in BROKEN:
                 context.message(f"framework: plugin {record.name!r} is {record.state.value}: {record.reason}")

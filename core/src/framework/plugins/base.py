@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
 from framework.errors import PluginError
-from framework.records import PluginMetadata, PluginType
+from framework.records import Health, PluginMetadata, PluginType
 
 T = TypeVar("T", bound="Plugin")
 
@@ -43,6 +43,28 @@ class Plugin:
 
     async def initialize(self) -> None:
         """Make ready; called once, before anything is registered. What fails here disables this plugin only."""
+
+    async def health_check(self) -> Health:
+        """Say whether the plugin works; healthy unless overridden. A plugin that raises here counts as unhealthy."""
+        return Health(healthy=True)
+
+    async def execute(self, parameters: dict[str, Any]) -> Mapping[str, Any]:
+        """Do what the plugin is for, with parameters and an answer of its own making.
+
+        Raises:
+            PluginError: It executes nothing, which is so unless overridden.
+        """
+        raise PluginError(f"Plugin {self.name!r} executes nothing.", "Override execute().", plugin=self.name)
+
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        return self.metadata.name
+
+    @property
+    def version(self) -> str:
+        """The plugin's version."""
+        return self.metadata.version
 
     async def cleanup(self) -> None:
         """Give everything back; called once after `initialize` succeeded, when all leases are released."""

@@ -34,6 +34,7 @@ def _started(context: Context) -> tuple[PluginRecord, ...]:
 
     async def start() -> tuple[PluginRecord, ...]:
         async with context.open() as host:
+            await host.plugins.activate_all()
             return host.plugins.records()
 
     return asyncio.run(start())
