@@ -20,6 +20,7 @@ def anyio_backend() -> str:
 @pytest.mark.anyio
 async def test_all_of_them_start_together() -> None:
     async with Framework.from_config({"plugins": dict.fromkeys(INSTALLED)}) as host:
+        await host.plugins.activate_all()
         assert [one for one in host.plugins.records() if one.state is not PluginState.ACTIVE] == []
 
 

@@ -69,7 +69,8 @@ class PluginContract:
         """A host, not entered yet, with the plugin and what it requires."""
         if not isinstance(self.subject, str):
             return Framework(Settings.load({"plugins": {}}), plugins=[self.subject()])
-        return Framework(Settings.load({"plugins": dict.fromkeys(_with_requirements(self.subject, found))}))
+        at_once = {name: {"activation": "startup"} for name in _with_requirements(self.subject, found)}
+        return Framework(Settings.load({"plugins": at_once}))
 
     @property
     def name(self) -> str:
