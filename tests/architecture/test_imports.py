@@ -20,6 +20,7 @@ LAYERS = [
     {"inventory"},
     {"discovery", "resolver", "settings"},
     {"manifest", "documents"},
+    {"manifest_schema"},
     {"cleanup"},
     {"hookspecs"},
     {"resources"},

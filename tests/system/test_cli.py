@@ -149,7 +149,7 @@ def test_started_plugins_show_the_state_they_reach(program: Program) -> None:
 @pytest.mark.usefixtures("lends")
 def test_one_plugin_is_shown_with_its_manifest(program: Program, site: Path) -> None:
     shown = rows(program("plugins", "show", "lends", "-o", "json"))
-    assert (shown["author"], shown["settings"], shown["api"]) == ("", "plugin_lends:Model", 1)
+    assert (shown["author"], shown["settings"], shown["api"]) == ("", "plugin_lends:Model", "1")
     assert shown["manifest"] == str(site / "plugin_lends" / "plugin.toml")
     assert shown["provides"] == {"kinds": ["thing.any"]}
     table = dict(line.split(maxsplit=1) for line in good(program("plugins", "show", "lends")).splitlines())

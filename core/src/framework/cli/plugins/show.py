@@ -9,6 +9,11 @@ import click
 from framework.cli.context import Context
 from framework.cli.plugins import known, shown
 
+SHOWN = (
+    *("author", "entry_point", "api", "optional", "after", "before", "conflicts", "activation", "stability"),
+    *("settings", "permissions"),
+)
+
 
 @click.command("show")
 @click.argument("name")
@@ -19,7 +24,7 @@ def command(context: Context, name: str) -> None:
     manifest = context.inventory.manifests.get(name)
     if manifest is not None:
         details = asdict(manifest)
-        row |= {key: details[key] for key in ("author", "entry_point", "api", "after", "settings", "permissions")}
+        row |= {key: details[key] for key in SHOWN}
         row["manifest"] = manifest.path
         row["provides"] = {key: list(values) for key, values in manifest.provides.items()}
     context.emit(row)
