@@ -188,6 +188,7 @@ async def _registered(manifests: Iterable[str], warn: Any) -> dict[str, list[str
     chosen = settings.Settings.load({"plugins": dict.fromkeys(manifests)}, environ={})
     sections: dict[str, list[str]] = {}
     async with framework.Framework(chosen) as host:
+        await host.plugins.activate_all()
         for record in host.plugins.records():
             if record.state is not PluginState.ACTIVE and record.state is not PluginState.DISABLED:
                 warn(f"the reference lacks plugin {record.name!r}, which is {record.state.value}: {record.reason}")

@@ -192,9 +192,9 @@ class Framework:
         async with self.plugins.measured("execute", plugin):
             return await found.execute(dict(parameters or {}))
 
-    async def health(self) -> dict[str, Health]:
-        """Return the health of every active plugin; one that fails or takes too long to say so is unhealthy."""
-        return await self.plugins.health()
+    async def health(self, timeout: float = 5.0) -> dict[str, Health]:
+        """Return the health of every active plugin; one that fails, or takes over `timeout` seconds, is unhealthy."""
+        return await self.plugins.health(timeout)
 
     def leases(self) -> tuple[LeaseRecord, ...]:
         """Return a snapshot of every lease, oldest first."""

@@ -110,7 +110,8 @@ class Lifecycle(Registry):
             PluginNotFoundError: No plugin of that name is installed.
             PluginError: It cannot be started; the message says why.
         """
-        self.record(name)
+        if self.record(name).state is PluginState.FAILED:
+            del self._records[name]  # it gets another chance
         self._settings = self._settings.with_enabled(name, enabled=True)
         self._take()
         await self.activate(name)
@@ -131,6 +132,7 @@ class Lifecycle(Registry):
         for one in stopping:
             self._started.remove(one)
             failures += await self._stop(one)
+        self._records.pop(name)
         self._settings = self._settings.with_enabled(name, enabled=False)
         self._take()
         if failures:
@@ -154,9 +156,11 @@ class Lifecycle(Registry):
         if before is not None:
             _forget_modules(before.entry_point)
         self._found = found
-        await self.enable(name)
-        for one in reversed(stopped):
-            await self.activate(one)
+        try:
+            await self.enable(name)
+        finally:
+            for one in reversed(stopped):
+                await self._start_unless_broken(one)
 
     async def cleanup(self) -> None:
         """Stop everything that was started, newest first.

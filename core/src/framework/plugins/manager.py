@@ -87,25 +87,25 @@ class PluginManager(Lifecycle):
         finally:
             await self._monitor.record_operation(operation, plugin, success, time.perf_counter() - start)
 
-    async def health(self) -> dict[str, Health]:
+    async def health(self, timeout: float = HEALTH_TIMEOUT_S) -> dict[str, Health]:
         """Return the health of every active plugin; one that fails or takes too long to say so is unhealthy."""
         answers: dict[str, Health] = {}
 
         async def ask(name: str, plugin: Plugin) -> None:
-            answers[name] = await self._ask(name, plugin)
+            answers[name] = await self._ask(name, plugin, timeout)
 
         async with anyio.create_task_group() as tasks:
             for name in list(self._started):
                 tasks.start_soon(ask, name, self._plugins[name])
         return dict(sorted(answers.items()))
 
-    async def _ask(self, name: str, plugin: Plugin) -> Health:
+    async def _ask(self, name: str, plugin: Plugin, timeout: float) -> Health:
         try:
             async with self.measured("health_check", name):
-                with anyio.fail_after(HEALTH_TIMEOUT_S):
+                with anyio.fail_after(timeout):
                     answer = await plugin.health_check()
         except TimeoutError:
-            return Health(healthy=False, message=f"It did not answer within {HEALTH_TIMEOUT_S:g} s.")
+            return Health(healthy=False, message=f"It did not answer within {timeout:g} s.")
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is the answer
             return Health(healthy=False, message=f"{loading.described(error)}.")
         if not isinstance(answer, Health):
