@@ -1,19 +1,35 @@
-"""The conformance suite, applied to this plugin."""
+"""The conformance suites, applied to this plugin."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from framework.testing import PluginContract
+from framework import MetricsCollector, ResourceProvider
+from framework.testing import CollectorContract, PluginContract, ProviderContract
+from plugin_file import FileProvider
 
 
-class TestContract(PluginContract):
-    subject = "file"
-
+class Requests:
     @pytest.fixture
     def requests(self, tmp_path: Path) -> dict[str, dict[str, Any]]:
         return {
             "file.local": {"path": str(tmp_path / "data"), "size": 4096},
             "file.temp": {"size": 4096, "directory": str(tmp_path)},
         }
+
+
+class TestContract(Requests, PluginContract):
+    subject = "file"
+
+
+class TestProvider(Requests, ProviderContract):
+    @pytest.fixture
+    def provider(self) -> ResourceProvider:
+        return FileProvider()
+
+
+class TestCollector(CollectorContract):
+    @pytest.fixture
+    def collector(self) -> MetricsCollector:
+        return FileProvider().holdings

@@ -1,4 +1,4 @@
-"""The conformance suite, applied to this plugin."""
+"""The conformance suites, applied to this plugin."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from framework.testing import PluginContract
+from framework import MetricsCollector, ResourceProvider
+from framework.testing import CollectorContract, PluginContract, ProviderContract
 from plugin_memory import MemoryProvider
 
 
-class TestContract(PluginContract):
-    subject = "memory"
-
+class Requests:
     @pytest.fixture
     async def requests(self) -> AsyncIterator[dict[str, dict[str, Any]]]:
         provider = MemoryProvider()
@@ -23,3 +22,19 @@ class TestContract(PluginContract):
                 "memory.buffer": {"size": 4096},
                 "memory.attached": {"name": shared.name},
             }
+
+
+class TestContract(Requests, PluginContract):
+    subject = "memory"
+
+
+class TestProvider(Requests, ProviderContract):
+    @pytest.fixture
+    def provider(self) -> ResourceProvider:
+        return MemoryProvider()
+
+
+class TestCollector(CollectorContract):
+    @pytest.fixture
+    def collector(self) -> MetricsCollector:
+        return MemoryProvider().holdings

@@ -1,22 +1,96 @@
-"""What plugin authors test with: the conformance suite `PluginContract`, the `DummyPlugin`, and plugins that break.
+"""What plugin authors test with: conformance suites, fixtures, a reference plugin, and plugins that break.
 
-Needs pytest and anyio's pytest plugin: install `framework-core[testing]`. Only tests import this package.
+    PluginContract                            for the installed plugin, as the host runs it
+    ProviderContract                          for a provider alone
+    ParticipantContract, CollectorContract, StrategyContract      for the other contributions
+    framework.testing.pytest_plugin           fixtures: framework_host, dummy_plugin, leak_check
+    broken_plugin and its like                plugins that break on purpose
+
+Needs pytest and anyio's pytest plugin: install `framework-core[testing]`. Only tests import this package. The names are
+resolved on first use, so that the process which observes an import can do so without pytest.
 """
 
-import pytest
+from __future__ import annotations
 
-pytest.register_assert_rewrite("framework.testing.contract")  # so that its failures say what was found
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
 
-from framework.testing.contract import PluginContract, open_descriptors
-from framework.testing.dummy import DummyPlugin, DummyProvider, DummyResource
-from framework.testing.faults import PHASES, broken_plugin
+if TYPE_CHECKING:
+    from framework.testing.collector import CollectorContract
+    from framework.testing.contract import PluginContract
+    from framework.testing.dummy import DummyPlugin, DummyProvider, DummyResource
+    from framework.testing.faults import (
+        PHASES,
+        blocking_plugin,
+        broken_plugin,
+        exiting_plugin,
+        faulty_plugin,
+        hanging_plugin,
+        meddling_plugin,
+    )
+    from framework.testing.participant import ParticipantContract
+    from framework.testing.permissions import PERMISSIONS
+    from framework.testing.provider import ProviderContract
+    from framework.testing.strategy import StrategyContract
+    from framework.testing.traces import Traces, open_descriptors
+
+_HOMES = {
+    "CollectorContract": "collector",
+    "DummyPlugin": "dummy",
+    "DummyProvider": "dummy",
+    "DummyResource": "dummy",
+    "PERMISSIONS": "permissions",
+    "PHASES": "faults",
+    "ParticipantContract": "participant",
+    "PluginContract": "contract",
+    "ProviderContract": "provider",
+    "StrategyContract": "strategy",
+    "Traces": "traces",
+    "blocking_plugin": "faults",
+    "broken_plugin": "faults",
+    "exiting_plugin": "faults",
+    "faulty_plugin": "faults",
+    "hanging_plugin": "faults",
+    "meddling_plugin": "faults",
+    "open_descriptors": "traces",
+}
+_SUITES = ("collector", "contract", "participant", "provider", "strategy")
 
 __all__ = [
+    "PERMISSIONS",
     "PHASES",
+    "CollectorContract",
     "DummyPlugin",
     "DummyProvider",
     "DummyResource",
+    "ParticipantContract",
     "PluginContract",
+    "ProviderContract",
+    "StrategyContract",
+    "Traces",
+    "blocking_plugin",
     "broken_plugin",
+    "exiting_plugin",
+    "faulty_plugin",
+    "hanging_plugin",
+    "meddling_plugin",
     "open_descriptors",
 ]
+
+if "pytest" in sys.modules:
+    # before a suite is imported, so that its failures say what was found
+    sys.modules["pytest"].register_assert_rewrite(*(f"{__name__}.{one}" for one in _SUITES))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}"
+        raise AttributeError(msg)
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

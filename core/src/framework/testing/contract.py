@@ -10,10 +10,8 @@ class TestContract(PluginContract):
 
 from __future__ import annotations
 
-import asyncio
-import gc
+import functools
 import os
-import threading
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -25,39 +23,30 @@ from framework.host import Framework
 from framework.plugins import Plugin, loading
 from framework.records import PluginState
 from framework.settings import Settings, validated
-
-
-def open_descriptors() -> set[str]:
-    """Return the open file descriptors of this process, each with what it leads to; empty where that cannot be read."""
-    found: set[str] = set()
-    try:
-        numbers = os.listdir("/proc/self/fd")
-    except OSError:
-        return found
-    for number in numbers:
-        try:
-            found.add(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
-        except OSError:
-            continue  # the descriptor of the listing itself
-    return found
+from framework.testing import imports
+from framework.testing.cancellation import at_each_step
+from framework.testing.permissions import PERMISSIONS, Recorder
+from framework.testing.surroundings import Surroundings
+from framework.testing.traces import Traces
 
 
 @pytest.mark.anyio
-class PluginContract:
+class PluginContract(Surroundings):
     """Subclass it, name the plugin, and give a request for each kind that it provides."""
 
     subject: ClassVar[str | type[Plugin]]
     """Name of the installed plugin, or a plugin class with a decorator."""
 
+    import_budget_ms = 300.0
+    """Most milliseconds that importing the plugin's module may take, once the kernel and pydantic are there."""
+
+    forbidden_imports = ("IPython", "pip", "pkg_resources", "pytest", "setuptools", "tkinter", "unittest")
+    """Packages that importing the plugin's module must not bring in."""
+
     @pytest.fixture
     def requests(self) -> dict[str, dict[str, Any]]:
         """Parameters of one valid request for each kind; override it."""
         return {}
-
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        """Run on asyncio, as the host does."""
-        return "asyncio"
 
     @pytest.fixture
     def found(self) -> discovery.Discovery:
@@ -69,8 +58,7 @@ class PluginContract:
         """A host, not entered yet, with the plugin and what it requires."""
         if not isinstance(self.subject, str):
             return Framework(Settings.load({"plugins": {}}), plugins=[self.subject()])
-        at_once = {name: {"activation": "startup"} for name in _with_requirements(self.subject, found)}
-        return Framework(Settings.load({"plugins": at_once}))
+        return _host_of(_with_requirements(self.subject, found))
 
     @property
     def name(self) -> str:
@@ -102,20 +90,48 @@ class PluginContract:
             validated({"surely_unknown": 1}, model, self.name)
         assert [field for field, info in model.model_fields.items() if not info.description] == []
 
+    def test_finding_it_does_not_import_it(self, report: imports.ImportReport, found: discovery.Discovery) -> None:
+        """The framework lists the plugin, and knows what it provides, without running a line of it."""
+        if self.name not in found.manifests:
+            pytest.skip("it has no manifest")
+        assert self._module(found) in report.modules
+
+    def test_importing_it_is_cheap(self, report: imports.ImportReport, found: discovery.Discovery) -> None:
+        """It costs at most `import_budget_ms` more than the kernel; the best of three counts."""
+        best = report.milliseconds
+        for _ in range(2):
+            if best > self.import_budget_ms:
+                best = min(best, imports.fresh_report(self._module(found)).milliseconds)
+        assert best <= self.import_budget_ms
+
+    def test_importing_it_brings_in_nothing_forbidden(self, report: imports.ImportReport) -> None:
+        """None of `forbidden_imports` is imported with it."""
+        assert [one for one in report.modules if one.partition(".")[0] in self.forbidden_imports] == []
+
+    def test_importing_it_has_no_effects(self, report: imports.ImportReport) -> None:
+        """No thread, child, descriptor, socket or file, no change to the process, nothing printed."""
+        assert report.effects == ()
+
     async def test_it_starts_and_stops_without_leaving_anything(self, host: Framework) -> None:
-        """It becomes active, then stopped, and no thread, descriptor, hook or lease of it is left."""
+        """It becomes active, then stopped, and no thread, descriptor, child, temporary file, hook or lease is left."""
         async with Framework(Settings.load({"plugins": {}})):
             pass  # what the kernel itself opens once for the process is not the plugin's
-        threads, descriptors = set(threading.enumerate()), open_descriptors()
+        before = Traces.now()
         async with host:
             record = host.plugins.record(self.name)
             assert (record.state, record.reason) == (PluginState.ACTIVE, "")
         assert host.plugins.record(self.name).state is PluginState.STOPPED
         assert host.kinds() == ()
         assert host.leases() == ()
-        gc.collect()
-        assert set(threading.enumerate()) <= threads
-        assert open_descriptors() <= descriptors
+        assert before.left() == {}
+
+    async def test_cleaning_up_twice_is_harmless(self, found: discovery.Discovery) -> None:
+        """The plugin alone can be cleaned up again, and a second object of it can live after the first."""
+        for _ in range(2):
+            plugin = self._object(found)
+            await plugin.initialize()
+            await plugin.cleanup()
+            await plugin.cleanup()
 
     async def test_it_provides_exactly_what_its_manifest_promises(
         self, host: Framework, found: discovery.Discovery
@@ -124,11 +140,14 @@ class PluginContract:
         if self.name not in found.manifests:
             pytest.skip("it has no manifest")
         promised = found.manifests[self.name].provides
+        others = [name for name in _with_requirements(self.name, found) if name != self.name]
+        async with _host_of(others) as without:
+            services, strategies = _registered(without)
         async with host:
-            contributions = host.plugins.contributions
+            now_services, now_strategies = _registered(host)
             assert _of(self.name, host) == sorted(promised.get("kinds", ()))
-            assert set(promised.get("services", ())) <= contributions.services().keys()
-            assert set(promised.get("strategies", ())) <= contributions.strategies().keys()
+            assert sorted(now_services - services) == sorted(promised.get("services", ()))
+            assert sorted(now_strategies - strategies) == sorted(promised.get("strategies", ()))
             hook = getattr(host.plugins.get_plugin(self.name), "register_commands", None)
             commands = hook() if hook else []
             assert sorted(one.name for one in commands) == sorted(promised.get("commands", ()))
@@ -153,21 +172,16 @@ class PluginContract:
                 await resource.release()
                 assert host.leases() == ()
 
-    async def test_giving_back_leaves_no_descriptor_and_no_thread(
-        self, host: Framework, requests: dict[str, Any]
-    ) -> None:
-        """A second round opens nothing that the first one did not give back."""
+    async def test_giving_back_leaves_nothing(self, host: Framework, requests: dict[str, Any]) -> None:
+        """A second round opens no thread, descriptor, child or temporary file that it does not give back."""
         async with host:
             for kind, parameters in requests.items():
                 async with host.acquire(kind, **parameters):
                     pass
-                gc.collect()
-                threads, descriptors = set(threading.enumerate()), open_descriptors()
+                before = Traces.now()
                 async with host.acquire(kind, **parameters):
                     pass
-                gc.collect()
-                assert set(threading.enumerate()) <= threads, kind
-                assert open_descriptors() <= descriptors, kind
+                assert before.left() == {}, kind
 
     async def test_closing_the_host_gives_back_what_was_forgotten(
         self, host: Framework, requests: dict[str, Any]
@@ -191,21 +205,66 @@ class PluginContract:
             assert host.leases() == ()
 
     async def test_cancelling_an_acquisition_leaves_nothing(self, host: Framework, requests: dict[str, Any]) -> None:
-        """Whenever the caller is cancelled, the lease is delivered or gone."""
+        """At whichever step the caller is cancelled, the lease is delivered or gone."""
         async with host:
             for kind, parameters in requests.items():
-                for steps in range(4):
-                    task = asyncio.ensure_future(_hold(host, kind, parameters))
-                    for _ in range(steps):
-                        await asyncio.sleep(0)
-                    task.cancel()
-                    await asyncio.gather(task, return_exceptions=True)
+                async for steps, resources in at_each_step(functools.partial(_acquired, host, kind, parameters)):
+                    for one in resources:
+                        await one.release()
                     assert host.leases() == (), (kind, steps)
 
+    async def test_it_does_only_what_it_declares(
+        self, host: Framework, requests: dict[str, Any], found: discovery.Discovery, tmp_path_factory: Any
+    ) -> None:
+        """Whatever it does to the machine while each kind is lent once is covered by a permission in the manifest."""
+        if self.name not in found.manifests:
+            pytest.skip("it has no manifest")
+        declared = [one.name for one in found.manifests[self.name].permissions]
+        assert [one for one in declared if one not in PERMISSIONS] == [], f"known are {', '.join(PERMISSIONS)}"
+        with Recorder(str(tmp_path_factory.getbasetemp())) as recorder:
+            async with host:
+                for kind, parameters in requests.items():
+                    async with host.acquire(kind, **parameters):
+                        pass
+        assert recorder.beyond(declared) == {}
 
-async def _hold(host: Framework, kind: str, parameters: dict[str, Any]) -> None:
-    async with host.acquire(kind, **parameters):
-        await asyncio.get_running_loop().create_future()
+    @pytest.fixture
+    def report(self, found: discovery.Discovery) -> imports.ImportReport:
+        """What importing the plugin's module does, in a process of its own."""
+        report = imports.report(self._module(found))
+        if not isinstance(self.subject, str) and report.failure.startswith("ModuleNotFoundError"):
+            pytest.skip("it is defined in a file that is not on the import path")
+        assert report.failure == ""
+        return report
+
+    def _module(self, found: discovery.Discovery) -> str:
+        if not isinstance(self.subject, str):
+            return self.subject.__module__
+        return found.manifests[self.subject].entry_point.partition(":")[0]
+
+    def _object(self, found: discovery.Discovery) -> Plugin:
+        """Return the plugin with its default settings, as a host makes it."""
+        if not isinstance(self.subject, str):
+            return self.subject()
+        manifest = found.manifests[self.subject]
+        plugin = loading.load(manifest)
+        model = loading.settings_model(manifest)
+        plugin.settings = {} if model is None else validated({}, model, self.subject)
+        return plugin
+
+
+def _host_of(names: Iterable[str]) -> Framework:
+    return Framework(Settings.load({"plugins": {name: {"activation": "startup"} for name in names}}, environ={}))
+
+
+async def _acquired(host: Framework, kind: str, parameters: dict[str, Any]) -> Any:
+    return await host.acquire(kind, **parameters)
+
+
+def _registered(host: Framework) -> tuple[set[str], set[str]]:
+    """Return the names of all services and strategies."""
+    contributions = host.plugins.contributions
+    return set(contributions.services()), set(contributions.strategies())
 
 
 def _of(plugin: str, host: Framework) -> list[str]:

@@ -1,0 +1,159 @@
+"""The permissions that a manifest may declare, and how each is recognised when a plugin makes use of it.
+
+Python raises an audit event before it opens a file, connects a socket or starts a process. `recognised` says which
+permission an event needs; `Recorder` collects the events between two moments. An audit hook cannot be removed, so there
+is one for the process, which does nothing while no recorder is active. It sees this process only: what a child does,
+and what a library does without the help of the interpreter, stays unseen. This is an observation, never a sandbox.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable
+from types import FrameType, TracebackType
+from typing import Any, ClassVar, Self
+
+PERMISSIONS = {
+    "files": "creates, changes or removes files outside the folder for temporary files",
+    "read-files": "reads files that the user names; not observed, because every program reads files all the time",
+    "network": "resolves names, connects, listens or sends",
+    "processes": "starts programs or forks, or sends signals to processes",
+    "shared-memory": "creates, opens or removes shared memory",
+    "environment": "changes environment variables of this process",
+    "native-code": "loads shared libraries by itself, as with ctypes",
+}
+"""Every name that `[[permissions]]` knows, with what it covers."""
+
+_BY_EVENT = {
+    "subprocess.Popen": "processes",
+    "os.exec": "processes",
+    "os.fork": "processes",
+    "os.forkpty": "processes",
+    "os.kill": "processes",
+    "os.killpg": "processes",
+    "os.posix_spawn": "processes",
+    "os.spawn": "processes",
+    "os.system": "processes",
+    "socket.getaddrinfo": "network",
+    "socket.gethostbyname": "network",
+    "socket.gethostbyaddr": "network",
+    "os.putenv": "environment",
+    "os.unsetenv": "environment",
+    "ctypes.dlopen": "native-code",
+}
+_SOCKETS = {"socket.bind", "socket.connect", "socket.sendto", "socket.sendmsg"}
+_CHANGES = {
+    "os.chmod": 1,
+    "os.chown": 1,
+    "os.link": 2,
+    "os.mkdir": 1,
+    "os.remove": 1,
+    "os.rename": 2,
+    "os.rmdir": 1,
+    "os.setxattr": 1,
+    "os.symlink": 2,
+    "os.truncate": 1,
+}
+"""Events that change files, with how many of their first arguments are paths."""
+_SHARED = "/dev/shm/"  # noqa: S108 - recognised, not used
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_HEARD = {"open"} | {one.partition(".")[0] for one in (*_BY_EVENT, *_SOCKETS, *_CHANGES)}
+_HARNESS = {"framework", "_pytest", "coverage", "execnet", "pluggy", "pytest"}
+"""Packages whose own doings are not the plugin's."""
+
+
+def recognised(event: str, args: tuple[Any, ...], temporary: Iterable[str]) -> str:
+    """Return the permission that an audit event needs, or nothing.
+
+    Args:
+        event: Name of the event.
+        args: Its arguments.
+        temporary: Folders in which everybody may write.
+    """
+    if event in _BY_EVENT:
+        return _BY_EVENT[event]
+    if event in _SOCKETS:
+        # a path is a socket within this machine, as asyncio and multiprocessing use to wake and to talk
+        return "network" if len(args) > 1 and isinstance(args[1], tuple) else ""
+    if event == "open":
+        path, _, flags = args
+        return _of_path(path, temporary) if isinstance(flags, int) and flags & _WRITING else ""
+    paths = args[: _CHANGES.get(event, 0)]
+    return next((found for found in (_of_path(path, temporary) for path in paths) if found), "")
+
+
+def _of_path(path: object, temporary: Iterable[str]) -> str:
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return ""  # a descriptor, whose opening was seen
+    place = os.path.realpath(os.path.abspath(os.fsdecode(path)))
+    if place.startswith(_SHARED):
+        return "shared-memory"
+    if place.startswith(("/dev/", "/proc/self/", f"/proc/{os.getpid()}/")) or "__pycache__" in place:
+        return ""  # bytecode is the interpreter's doing
+    return "" if any(place == one or place.startswith(one + os.sep) for one in temporary) else "files"
+
+
+_busy = threading.local()
+
+
+class Recorder:
+    """Collects, while it is entered, what is done in this process that needs a permission.
+
+    Args:
+        temporary: Folders in which everybody may write, besides the one for temporary files.
+    """
+
+    _active: ClassVar[Recorder | None] = None
+    _hooked: ClassVar[bool] = False
+
+    def __init__(self, *temporary: str) -> None:
+        self._temporary = [os.path.realpath(one) for one in (tempfile.gettempdir(), *temporary)]
+        self.seen: dict[str, set[str]] = {}
+        """Events by the permission that they need, each with its arguments."""
+
+    def beyond(self, declared: Iterable[str]) -> dict[str, list[str]]:
+        """Return what was seen and is not covered by the permissions declared."""
+        return {name: sorted(events) for name, events in self.seen.items() if name not in set(declared)}
+
+    def __enter__(self) -> Self:
+        if not Recorder._hooked:
+            sys.addaudithook(_hear)
+            Recorder._hooked = True
+        Recorder._active = self
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        Recorder._active = None
+
+    def note(self, event: str, args: tuple[Any, ...]) -> None:
+        """Remember an event if it needs a permission and is not the doing of the kernel or of the test runner."""
+        permission = recognised(event, args, self._temporary)
+        if permission and _culprit(sys._getframe(2)) not in _HARNESS:
+            shown = ", ".join(repr(one)[:80] for one in args[:2])
+            self.seen.setdefault(permission, set()).add(f"{event}({shown})")
+
+
+def _hear(event: str, args: tuple[Any, ...]) -> None:
+    recorder = Recorder._active
+    if recorder is None or event.partition(".")[0] not in _HEARD or getattr(_busy, "yes", False):
+        return
+    _busy.yes = True  # what recording itself does is not recorded
+    try:
+        recorder.note(event, args)
+    finally:
+        _busy.yes = False
+
+
+def _culprit(frame: FrameType | None) -> str:
+    """Return the package of the innermost caller outside the standard library; nothing where there is none."""
+    while frame is not None:
+        top = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if top and top != "__main__" and top not in sys.stdlib_module_names and not top.startswith("_frozen"):
+            return top
+        frame = frame.f_back
+    return ""
