@@ -19,7 +19,7 @@ LAYERS = [
     {"plugins"},
     {"inventory"},
     {"discovery", "resolver", "settings"},
-    {"manifest", "documents"},
+    {"manifest", "documents", "quarantine"},
     {"manifest_schema"},
     {"cleanup"},
     {"hookspecs"},
