@@ -1,0 +1,121 @@
+"""Where the files of an installed plugin are: its package and its distribution's metadata; nothing is imported."""
+
+from __future__ import annotations
+
+import csv
+import importlib.machinery
+import importlib.util
+import io
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+SIZE_LIMIT = 1 << 24
+"""Most bytes of a metadata file that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One line of a RECORD: a file below the folder of packages, and its hash, empty where none is recorded."""
+
+    path: str
+    algorithm: str
+    digest: str
+    """In base64 with `-` and `_`, without padding."""
+
+
+def distributions(path: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the metadata folder of each distribution on the import path, by normalised name; the first one wins."""
+    found: dict[str, str] = {}
+    for entry in sys.path if path is None else path:
+        try:
+            names = sorted(os.listdir(entry or os.curdir))
+        except OSError:
+            continue  # an archive, or nothing
+        for name in names:
+            if name.endswith(".dist-info"):
+                stem = name.removesuffix(".dist-info").partition("-")[0]
+                found.setdefault(normalised(stem), os.path.join(entry, name))
+    return found
+
+
+def normalised(name: str) -> str:
+    """Return a distribution's name as packaging compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def is_editable(metadata: str) -> bool:
+    """Return whether a distribution is installed as a link to a source folder."""
+    import json
+
+    try:
+        content = json.loads(_read(os.path.join(metadata, "direct_url.json")))
+        return bool(content["dir_info"]["editable"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
+
+
+def recorded(metadata: str) -> list[Recorded]:
+    """Return what a distribution's RECORD lists; nothing where there is none, as with a system's packages."""
+    text = _read(os.path.join(metadata, "RECORD")).decode("utf-8", "surrogateescape")
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text)) if len(row) == 3]
+    except csv.Error:
+        return []
+    return [Recorded(path, *digest.partition("=")[::2]) for path, digest, _ in rows]
+
+
+def package_of(module: str, location: str = "") -> str:
+    """Return the folder of the outermost regular package around a module, or the module's file; nothing if unknown.
+
+    Args:
+        module: Dotted name; a portion of a namespace package is followed to the first part that is a real package.
+        location: The module's file, for one that is not on the import path.
+    """
+    if location:
+        return os.path.dirname(location) if os.path.basename(location) == "__init__.py" else location
+    name, _, rest = module.partition(".")
+    try:
+        spec = importlib.util.find_spec(name)  # of a top-level module, so nothing is imported
+    except Exception:  # noqa: BLE001 - finders are other people's code
+        return ""
+    while spec is not None and spec.submodule_search_locations and spec.origin is None and rest:
+        part, _, rest = rest.partition(".")
+        name = f"{name}.{part}"
+        spec = importlib.machinery.PathFinder.find_spec(name, spec.submodule_search_locations)
+    if spec is None or spec.origin is None:
+        return ""
+    return os.path.dirname(spec.origin) if spec.submodule_search_locations else spec.origin
+
+
+def files_below(package: str) -> Iterator[str]:
+    """Yield the plain files of a package, without the interpreter's caches, in no order."""
+    if not os.path.isdir(package):
+        yield package
+    for place, folders, names in os.walk(package):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for name in names:
+            file = os.path.join(place, name)
+            if is_plain(file):
+                yield file
+
+
+def is_plain(file: str) -> bool:
+    """Return whether a path is a plain file, or a link to one: reading another kind may never end."""
+    try:
+        return stat.S_ISREG(os.stat(file).st_mode)
+    except OSError:
+        return False
+
+
+def _read(file: str) -> bytes:
+    if not is_plain(file):
+        return b""
+    try:
+        with open(file, "rb") as stream:
+            return stream.read(SIZE_LIMIT)
+    except OSError:
+        return b""
