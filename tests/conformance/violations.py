@@ -1,0 +1,586 @@
+"""Plugins that break one rule each, under the suite that must notice; run by test_kit.py, never by itself.
+
+`caught_by` names the test that fails. The classes without it break nothing.
+"""
+
+import asyncio
+import itertools
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+
+from framework import Plugin, PluginType, Resource, ResourceProvider, creates, hookimpl, plugin
+from framework.records import ResourceClass
+from framework.testing import (
+    CollectorContract,
+    DummyProvider,
+    ParticipantContract,
+    PluginContract,
+    ProviderContract,
+    StrategyContract,
+)
+
+KEPT: list[Any] = []
+"""What the violations leave behind; it lives as long as this process."""
+
+
+def declared(cls: type[Plugin]) -> type[Plugin]:
+    name = cls.__name__.lower()
+    return plugin(name=name, version="1", description="Bad.", author="Nobody", plugin_type=PluginType.PROCESSOR)(cls)
+
+
+def leave_a_thread() -> None:
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+def leave_a_descriptor() -> None:
+    KEPT.append(os.open(os.devnull, os.O_RDONLY))
+
+
+def leave_a_child() -> None:
+    KEPT.append(subprocess.Popen(["cat"], stdin=subprocess.PIPE))  # it ends when this process does
+
+
+def leave_a_file() -> None:
+    os.close(tempfile.mkstemp()[0])
+
+
+class Thing(Resource):
+    async def _close(self) -> None:
+        pass
+
+
+class TestThread(PluginContract):
+    caught_by = "test_it_starts_and_stops_without_leaving_anything"
+
+    @declared
+    class Subject(Plugin):
+        async def initialize(self) -> None:
+            leave_a_thread()
+
+    subject = Subject
+
+
+class TestDescriptor(PluginContract):
+    caught_by = "test_it_starts_and_stops_without_leaving_anything"
+
+    @declared
+    class Subject(Plugin):
+        async def cleanup(self) -> None:
+            leave_a_descriptor()
+
+    subject = Subject
+
+
+class TestChild(PluginContract):
+    caught_by = "test_it_starts_and_stops_without_leaving_anything"
+
+    @declared
+    class Subject(Plugin):
+        async def initialize(self) -> None:
+            leave_a_child()
+
+    subject = Subject
+
+
+class TestTemporaryFile(PluginContract):
+    caught_by = "test_it_starts_and_stops_without_leaving_anything"
+
+    @declared
+    class Subject(Plugin):
+        async def initialize(self) -> None:
+            leave_a_file()
+
+    subject = Subject
+
+
+class TestSecondCleanup(PluginContract):
+    caught_by = "test_cleaning_up_twice_is_harmless"
+
+    @declared
+    class Subject(Plugin):
+        async def initialize(self) -> None:
+            self.open = True
+
+        async def cleanup(self) -> None:
+            assert self.open, "closed already"
+            self.open = False
+
+    subject = Subject
+
+
+class Careless(ResourceProvider):
+    """Leaves a descriptor in each thing, and a lease of its own where it is cancelled."""
+
+    @creates("bad.descriptor")
+    async def create_descriptor(self, name: str) -> Thing:
+        """A thing."""
+        leave_a_descriptor()
+        return Thing()
+
+    @creates("bad.lease")
+    async def create_lease(self, name: str) -> Thing:
+        """A thing."""
+        lease = self.ledger.open("bad.hidden", "", "nobody", 0)
+        await asyncio.sleep(0)
+        self.ledger.fail(lease)
+        return Thing()
+
+
+@declared
+class Lender(Plugin):
+    @hookimpl
+    def register_resource_providers(self) -> list[ResourceProvider]:
+        return [Careless()]
+
+
+class TestLentDescriptor(PluginContract):
+    caught_by = "test_giving_back_leaves_nothing"
+    subject = Lender
+
+    @pytest.fixture
+    def requests(self) -> dict[str, dict[str, Any]]:
+        return {"bad.descriptor": {}}
+
+
+class TestLeaseOfACancelledCaller(PluginContract):
+    caught_by = "test_cancelling_an_acquisition_leaves_nothing"
+    subject = Lender
+
+    @pytest.fixture
+    def requests(self) -> dict[str, dict[str, Any]]:
+        return {"bad.lease": {}}
+
+
+class TestForgottenRequest(PluginContract):
+    caught_by = "test_there_is_a_request_for_each_kind"
+    subject = Lender
+
+
+class TestUntyped(PluginContract):
+    caught_by = "test_its_manifest_is_complete"
+    subject = "untyped"
+
+
+class TestUndescribedSetting(PluginContract):
+    caught_by = "test_its_settings_have_defaults_documentation_and_no_loose_ends"
+    subject = "undescribed"
+
+
+class TestBrokenPromise(PluginContract):
+    caught_by = "test_it_provides_exactly_what_its_manifest_promises"
+    subject = "boastful"
+
+
+class TestUnpromisedService(PluginContract):
+    caught_by = "test_it_provides_exactly_what_its_manifest_promises"
+    subject = "generous"
+
+
+class TestEagerlyImported(PluginContract):
+    caught_by = "test_finding_it_does_not_import_it"
+    subject = "eager"
+
+
+class TestSlowImport(PluginContract):
+    caught_by = "test_importing_it_is_cheap"
+    subject = "slow"
+
+
+class TestForbiddenImport(PluginContract):
+    caught_by = "test_importing_it_brings_in_nothing_forbidden"
+    subject = "heavy"
+
+
+class TestImportStartsAThread(PluginContract):
+    caught_by = "test_importing_it_has_no_effects"
+    subject = "effect_thread"
+
+
+class TestImportChangesThePath(PluginContract):
+    caught_by = "test_importing_it_has_no_effects"
+    subject = "effect_path"
+
+
+class TestImportSetsASignalHandler(PluginContract):
+    caught_by = "test_importing_it_has_no_effects"
+    subject = "effect_signal"
+
+
+class TestImportChangesTheEnvironment(PluginContract):
+    caught_by = "test_importing_it_has_no_effects"
+    subject = "effect_environment"
+
+
+class TestImportChangesTheDirectory(PluginContract):
+    caught_by = "test_importing_it_has_no_effects"
+    subject = "effect_directory"
+
+
+class TestImportPrints(PluginContract):
+    caught_by = "test_importing_it_has_no_effects"
+    subject = "effect_print"
+
+
+class TestImportRunsAProgram(PluginContract):
+    caught_by = "test_importing_it_has_no_effects"
+    subject = "effect_program"
+
+
+class Wanting(PluginContract):
+    @pytest.fixture
+    def requests(self) -> dict[str, dict[str, Any]]:
+        return {f"{self.subject}.thing": {}}
+
+
+class TestUndeclaredFile(Wanting):
+    caught_by = "test_it_does_only_what_it_declares"
+    subject = "does_file"
+
+
+class TestUndeclaredProgram(Wanting):
+    caught_by = "test_it_does_only_what_it_declares"
+    subject = "does_program"
+
+
+class TestUndeclaredConnection(Wanting):
+    caught_by = "test_it_does_only_what_it_declares"
+    subject = "does_connection"
+
+
+class TestUndeclaredEnvironment(Wanting):
+    caught_by = "test_it_does_only_what_it_declares"
+    subject = "does_environment"
+
+
+class TestUnknownPermission(PluginContract):
+    caught_by = "test_it_does_only_what_it_declares"
+    subject = "claims"
+
+
+class TestHonest(Wanting):
+    subject = "honest"
+
+
+class OfProvider(ProviderContract):
+    provider_class: ClassVar[type[ResourceProvider]]
+
+    @pytest.fixture
+    def provider(self) -> ResourceProvider:
+        return self.provider_class()
+
+    @pytest.fixture
+    def requests(self) -> dict[str, dict[str, Any]]:
+        return {one.kind: {} for one in self.provider_class.kinds()}
+
+
+class Good(ResourceProvider):
+    @creates("good.thing")
+    async def create_thing(self, name: str) -> Thing:
+        """A thing."""
+        await asyncio.sleep(0)
+        return Thing()
+
+
+class TestGoodProvider(OfProvider):
+    provider_class = Good
+
+
+class TestUnwanted(OfProvider):
+    caught_by = "test_there_is_a_request_for_each_kind"
+    provider_class = Good
+
+    @pytest.fixture
+    def requests(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+
+class TestUndocumented(OfProvider):
+    caught_by = "test_it_describes_each_kind"
+
+    class provider_class(ResourceProvider):  # noqa: N801 - it is the attribute of that name
+        @creates("bad.silent")
+        async def create_silent(self, name: str) -> Thing:
+            return Thing()
+
+
+class AlwaysReady(Good):
+    async def create(self, kind: str, **parameters: Any) -> Resource:
+        self._ready = True
+        return await super().create(kind, **parameters)
+
+
+class TestReadyTooEarly(OfProvider):
+    caught_by = "test_creating_before_initialize_is_refused"
+    provider_class = AlwaysReady
+
+
+class TestReadyTooLong(OfProvider):
+    caught_by = "test_creating_after_cleanup_is_refused"
+    provider_class = AlwaysReady
+
+
+class TestSecondInitialize(OfProvider):
+    caught_by = "test_initializing_twice_is_harmless"
+
+    class provider_class(Good):  # noqa: N801 - it is the attribute of that name
+        async def initialize(self) -> None:
+            await self.cleanup()
+            await super().initialize()
+
+
+class TestSecondRelease(OfProvider):
+    caught_by = "test_each_kind_is_lent_and_given_back"
+
+    class provider_class(ResourceProvider):  # noqa: N801 - it is the attribute of that name
+        @creates("bad.once")
+        async def create_once(self, name: str) -> Thing:
+            """A thing that cannot be released twice."""
+
+            class Once(Thing):
+                async def release(self) -> None:
+                    assert self.is_allocated(), "released already"
+                    await super().release()
+
+            return Once()
+
+
+class TestForgetfulCleanup(OfProvider):
+    caught_by = "test_cleanup_gives_back_what_was_forgotten"
+
+    class provider_class(Good):  # noqa: N801 - it is the attribute of that name
+        async def cleanup(self) -> None:
+            self._ready = False
+
+
+class TestSecondProviderCleanup(OfProvider):
+    caught_by = "test_cleaning_up_twice_is_harmless"
+
+    class provider_class(Good):  # noqa: N801 - it is the attribute of that name
+        async def cleanup(self) -> None:
+            self.check_ready()
+            await super().cleanup()
+
+
+class TestTolerant(OfProvider):
+    caught_by = "test_what_it_does_not_know_is_refused"
+
+    class provider_class(Good):  # noqa: N801 - it is the attribute of that name
+        async def create(self, kind: str, **parameters: Any) -> Resource:
+            return await super().create(kind)
+
+
+class TestFileOfACancelledCaller(OfProvider):
+    caught_by = "test_cancelling_at_each_step_leaves_nothing"
+
+    class provider_class(ResourceProvider):  # noqa: N801 - it is the attribute of that name
+        @creates("bad.file")
+        async def create_file(self, name: str) -> Thing:
+            """A thing that is a file for a moment."""
+            descriptor, path = tempfile.mkstemp()
+            os.close(descriptor)
+            await asyncio.sleep(0)
+            os.unlink(path)
+            return Thing()
+
+
+class OfParticipant(ParticipantContract):
+    name = "bad"
+    kept = False
+
+    @pytest.fixture
+    def participant(self) -> Any:
+        return self
+
+    def cleanup(self, *, aggressive: bool, reason: str) -> Any:
+        return 0
+
+
+class TestGoodParticipant(OfParticipant):
+    pass
+
+
+class TestNamelessParticipant(OfParticipant):
+    caught_by = "test_it_has_the_shape_of_a_participant"
+    name = ""
+
+
+class TestSilentParticipant(OfParticipant):
+    caught_by = "test_it_answers_with_a_number_of_bytes"
+
+    def cleanup(self, *, aggressive: bool, reason: str) -> Any:
+        return None
+
+
+class TestBoastfulParticipant(OfParticipant):
+    caught_by = "test_asking_twice_is_harmless"
+
+    def cleanup(self, *, aggressive: bool, reason: str) -> Any:
+        KEPT.append(reason)
+        return len(KEPT)
+
+
+class TestSlowParticipant(OfParticipant):
+    caught_by = "test_it_answers_in_time"
+    budget_ms = 1.0
+
+    def cleanup(self, *, aggressive: bool, reason: str) -> Any:
+        time.sleep(0.002)
+        return 0
+
+
+class TestCarelessParticipant(OfParticipant):
+    caught_by = "test_it_leaves_nothing"
+
+    def cleanup(self, *, aggressive: bool, reason: str) -> Any:
+        leave_a_descriptor()
+        return 0
+
+
+class OfCollector(CollectorContract):
+    name = "bad"
+
+    @pytest.fixture
+    def collector(self) -> Any:
+        return self
+
+    def collect(self) -> Any:
+        return {"things": 1.0}
+
+
+class TestGoodCollector(OfCollector):
+    pass
+
+
+class TestNamelessCollector(OfCollector):
+    caught_by = "test_it_has_the_shape_of_a_collector"
+    name = " "
+
+
+class TestTalkativeCollector(OfCollector):
+    caught_by = "test_it_measures_numbers_by_name"
+
+    def collect(self) -> Any:
+        return {"things": float("nan")}
+
+
+class TestFickleCollector(OfCollector):
+    caught_by = "test_its_names_stay_the_same"
+    numbers = itertools.count()
+
+    def collect(self) -> Any:
+        return {f"things_{next(self.numbers)}": 1.0}
+
+
+class TestSharingCollector(OfCollector):
+    caught_by = "test_an_answer_belongs_to_whom_it_was_given"
+    answer: ClassVar[dict[str, float]] = {"things": 1.0}
+
+    def collect(self) -> Any:
+        return self.answer
+
+
+class TestSlowCollector(OfCollector):
+    caught_by = "test_it_answers_in_time"
+    budget_ms = 1.0
+
+    def collect(self) -> Any:
+        time.sleep(0.002)
+        return {}
+
+
+class TestHomesickCollector(OfCollector):
+    caught_by = "test_it_can_be_asked_from_any_thread"
+
+    def collect(self) -> Any:
+        assert threading.current_thread() is threading.main_thread()
+        return {}
+
+
+class TestCarelessCollector(OfCollector):
+    caught_by = "test_it_leaves_nothing"
+
+    def collect(self) -> Any:
+        leave_a_descriptor()
+        return {}
+
+
+class OfStrategy(StrategyContract):
+    name = "bad"
+
+    @pytest.fixture
+    def strategy(self) -> Any:
+        return self
+
+    def rank(self, resource_class: ResourceClass) -> Any:
+        return float(sum(resource_class.capabilities.values()))
+
+
+class TestGoodStrategy(OfStrategy):
+    pass
+
+
+class TestNamelessStrategy(OfStrategy):
+    caught_by = "test_it_has_the_shape_of_a_strategy"
+    name = ""
+
+
+class TestGreedyStrategy(OfStrategy):
+    caught_by = "test_it_takes_one_class_at_a_time"
+
+    def rank(self, *resource_class: ResourceClass) -> Any:
+        return 0.0
+
+
+class TestUndecidedStrategy(OfStrategy):
+    caught_by = "test_a_rank_is_a_finite_number"
+
+    def rank(self, resource_class: ResourceClass) -> Any:
+        return float("nan")
+
+
+class TestMoodyStrategy(OfStrategy):
+    caught_by = "test_a_rank_depends_on_the_class_alone"
+    numbers = itertools.count()
+
+    def rank(self, resource_class: ResourceClass) -> Any:
+        return float(next(self.numbers))
+
+
+class TestMeddlingStrategy(OfStrategy):
+    caught_by = "test_ranking_changes_no_class"
+
+    def rank(self, resource_class: ResourceClass) -> Any:
+        capabilities: Mapping[str, int] = resource_class.capabilities
+        assert isinstance(capabilities, dict)
+        capabilities["ranked"] = 1
+        return 0.0
+
+
+class TestGrowingStrategy(OfStrategy):
+    caught_by = "test_its_cost_does_not_grow"
+    seen: ClassVar[list[ResourceClass]] = []
+
+    def rank(self, resource_class: ResourceClass) -> Any:
+        self.seen.append(resource_class)
+        return 0.0 * len([one for one in self.seen if one.type == "plain"])
+
+
+class TestGoodPlugin(PluginContract):
+    @declared
+    class Subject(Plugin):
+        @hookimpl
+        def register_resource_providers(self) -> list[ResourceProvider]:
+            return [DummyProvider([])]
+
+    subject = Subject
+
+    @pytest.fixture
+    def requests(self) -> dict[str, dict[str, Any]]:
+        return {"dummy.thing": {}}
