@@ -84,3 +84,50 @@ def test_what_is_active_already_meets_requirements() -> None:
     taken = take(found(installed("user", requires=("base.kind",))), {"user": None}, active)
     assert states(taken) == {"user": "discovered", "base": "active"}
     assert taken.plan.needs["user"] == ("base",)
+
+
+def test_what_a_manifest_says_of_order_and_conflicts_counts() -> None:
+    early = installed("early", before=("base",))
+    user = installed("user", optional=("base>=2",))
+    taken = take(found(installed("base", version="2"), early, user), dict.fromkeys(("base", "early", "user")))
+    assert taken.plan.layers == (("early",), ("base",), ("user",))
+    rival = installed("rival", conflicts=("base",))
+    fight = take(found(installed("base"), rival), dict.fromkeys(("base", "rival")))
+    assert states(fight) == {"base": "blocked", "rival": "blocked"}
+    assert "conflicts with plugin 'base'" in fight.records["rival"].reason
+
+
+def test_a_newcomer_in_conflict_with_an_active_plugin_is_blocked_alone() -> None:
+    active = PluginRecord("base", "1", "storage", PluginState.ACTIVE)
+    taken = take(
+        found(installed("rival", conflicts=("base",)), installed("base")), {"rival": None, "base": None}, active
+    )
+    assert states(taken) == {"rival": "blocked", "base": "active"}
+
+
+def test_what_only_needs_to_be_enabled_is_told_before_what_is_broken() -> None:
+    off, broken = (
+        PluginRecord(n, "1", "", s, ("k",)) for n, s in (("a", PluginState.DISABLED), ("z", PluginState.FAILED))
+    )
+    stopped = PluginRecord("s", "1", "", PluginState.STOPPED)
+    users = (installed("user", requires=("k",)), installed("other", requires=("s",)))
+    taken = take(found(*users), dict.fromkeys(("user", "other")), broken, off, stopped)
+    assert "'k', but plugin 'a', which provides it, is disabled." in taken.records["user"].reason
+    assert taken.records["other"].reason == "Plugin 'other' requires 's', but that plugin is stopped."
+
+
+def test_the_candidates_are_all_that_are_to_run() -> None:
+    taken = take(
+        found(installed("one", requires=("two",)), installed("two"), installed("off")), {"one": None, "x": None}
+    )
+    assert [one.name for one in taken.candidates] == ["one"]
+    assert next(taken.plan.chain("one")).cause.value == "unavailable"
+
+
+def test_a_plugin_in_quarantine_is_kept_out_with_its_dependants() -> None:
+    discovery = found(installed("bad"), installed("user", requires=("bad",)))
+    settings = Settings.load({"plugins": {"bad": None, "user": None}}, environ={})
+    taken = inventory.take(discovery, settings, quarantined={"bad": "It died.", "stranger": "It died, too."})
+    assert states(taken) == {"bad": "quarantined", "user": "blocked"}
+    assert taken.records["bad"].reason.startswith("It died. `framework plugins unquarantine bad`")
+    assert "that plugin is quarantined: It died" in taken.records["user"].reason

@@ -292,6 +292,8 @@ def test_who_requires_what_conflicts_with_it_blocks_only_itself() -> None:
     assert "requires 'b', but conflicts with plugin 'b', which would meet it" in found.blocked["a"]
     spared = plan(Candidate("a", requires=["k"], conflicts=["b"]), Candidate("b", "", ["k"]), Candidate("c", "", ["k"]))
     assert spared.steps["a"].cause.value == "conflict"
+    assert spared.steps.keys() == {"a", "b"}
+    assert found.steps["a"].cause.value == "contradiction"
 
 
 def test_what_runs_already_stays_when_a_newcomer_conflicts_with_it() -> None:

@@ -188,8 +188,8 @@ def test_exactly_those_are_blocked_that_cannot_run(wanted: list[Candidate]) -> N
     assert set(found.order) == found.needs.keys() == running
     assert len(found.order) == len(running)
     assert found.blocked.keys() == found.steps.keys() == truth.all.keys() - running
-    fighting = {name for name, step in found.steps.items() if step.cause.value == "conflict" and step.others}
-    assert out <= fighting
+    fighting = {name for name, step in found.steps.items() if step.cause.value == "conflict"}
+    assert out == fighting
     assert not any(one in running and other in running and not truth.all[one].settled for one, other in truth.fights)
 
 
@@ -216,6 +216,9 @@ def roots(truth: Definition, found: Plan) -> dict[str, Callable[[str, str, tuple
     def conflict(name: str, text: str, others: tuple[str, ...]) -> bool:
         return bool(others) and all((name, one) in truth.fights for one in others)
 
+    def contradiction(name: str, text: str, others: tuple[str, ...]) -> bool:
+        return set(others) == {one for one in truth.all if truth.fits(text, one)} and conflict(name, text, others)
+
     def version(name: str, text: str, others: tuple[str, ...]) -> bool:
         return offered(text) and not any(truth.fits(text, one) for one in truth.all) and bool(others)
 
@@ -228,6 +231,7 @@ def roots(truth: Definition, found: Plan) -> dict[str, Callable[[str, str, tuple
         "version": version,
         "cycle": cycle,
         "conflict": conflict,
+        "contradiction": contradiction,
         "blocked": blocked,
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from framework import resolver
@@ -13,6 +13,8 @@ from framework.records import PluginRecord, PluginState
 from framework.resolver import Candidate, Plan
 from framework.settings import Settings
 
+_READY = {PluginState.DISCOVERED, PluginState.LOADED, PluginState.ACTIVE}
+
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
@@ -21,9 +23,16 @@ class Inventory:
     records: dict[str, PluginRecord]
     manifests: dict[str, Manifest]
     plan: Plan
+    candidates: tuple[Candidate, ...] = ()
+    """What the plan was made of: every plugin that is to run, also those that turned out to be blocked."""
 
 
-def take(found: Discovery, settings: Settings, registered: Iterable[PluginRecord] = ()) -> Inventory:
+def take(
+    found: Discovery,
+    settings: Settings,
+    registered: Iterable[PluginRecord] = (),
+    quarantined: Mapping[str, str] | None = None,
+) -> Inventory:
     """Return the inventory.
 
     Args:
@@ -31,6 +40,7 @@ def take(found: Discovery, settings: Settings, registered: Iterable[PluginRecord
         settings: What the configuration enables.
         registered: Rows of the plugin objects that the application registered itself; they win over installed ones,
             and need not be named by the configuration, which may still disable them.
+        quarantined: Why each plugin in quarantine is kept out, by name.
     """
     enabled = settings.enabled(found.first_party())
     records = {fault.name: _fault(fault.name, fault.distribution, fault.reason) for fault in found.faults}
@@ -43,24 +53,48 @@ def take(found: Discovery, settings: Settings, registered: Iterable[PluginRecord
     for name in sorted(enabled - records.keys()):
         hint = did_you_mean(name, found.manifests)
         records[name] = _fault(name, "", f"Plugin {name!r} is enabled, but not installed. {hint}".rstrip())
-    plan = _plan(records, found.manifests)
+    for name, reason in (quarantined or {}).items():
+        if name in records and records[name].state in {PluginState.DISCOVERED, PluginState.LOADED}:
+            way_out = f"{reason} `framework plugins unquarantine {name}` lets it in again."
+            records[name] = replace(records[name], state=PluginState.QUARANTINED, reason=way_out)
+    plan, candidates = _plan(records, found.manifests)
     for name, reason in plan.blocked.items():
         records[name] = replace(records[name], state=PluginState.BLOCKED, phase="requirements", reason=reason)
-    return Inventory(records, found.manifests, plan)
+    return Inventory(records, found.manifests, plan, candidates)
 
 
-def _plan(records: dict[str, PluginRecord], manifests: dict[str, Manifest]) -> Plan:
-    candidates: list[Candidate] = []
+def _plan(records: Mapping[str, PluginRecord], manifests: Mapping[str, Manifest]) -> tuple[Plan, tuple[Candidate, ...]]:
+    ready = [one for one in records.values() if one.state in _READY]
+    candidates = tuple(_candidate(one, manifests.get(one.name)) for one in ready)
+    others = [one for one in records.values() if one.state not in _READY]
+    # what only needs to be enabled is more use to a reader than what is broken: the later one stands
     elsewhere: dict[str, str] = {}
-    for record in records.values():
-        if record.state in {PluginState.DISCOVERED, PluginState.LOADED, PluginState.ACTIVE}:
-            after = manifests[record.name].after if record.name in manifests else ()
-            candidates.append(Candidate(record.name, record.version, record.provides, record.requires, after))
-        else:
-            why = "is disabled" if record.state is PluginState.DISABLED else f"is broken: {record.reason.rstrip('.')}"
-            elsewhere |= dict.fromkeys(record.provides, f"plugin {record.name!r}, which provides it, {why}")
-            elsewhere[record.name] = f"that plugin {why}"
-    return resolver.resolve(candidates, elsewhere)
+    for one in sorted(others, key=lambda one: (one.state is PluginState.DISABLED, one.name)):
+        elsewhere |= dict.fromkeys(one.provides, f"plugin {one.name!r}, which provides it, {_off(one)}")
+    elsewhere |= {one.name: f"that plugin {_off(one)}" for one in others}
+    return resolver.resolve(candidates, elsewhere), candidates
+
+
+def _candidate(record: PluginRecord, manifest: Manifest | None) -> Candidate:
+    one = Candidate(
+        record.name, record.version, record.provides, record.requires, settled=record.state is PluginState.ACTIVE
+    )
+    if manifest is None:
+        return one
+    return replace(
+        one,
+        after=manifest.after,
+        optional=manifest.optional,
+        before=manifest.before,
+        conflicts=manifest.conflicts,
+    )
+
+
+def _off(record: PluginRecord) -> str:
+    if record.state is PluginState.DISABLED:
+        return "is disabled"
+    state = "broken" if record.state is PluginState.FAILED else record.state.value
+    return f"is {state}: {record.reason.rstrip('.')}" if record.reason else f"is {state}"
 
 
 def _row(one: Manifest, state: PluginState) -> PluginRecord:

@@ -22,6 +22,7 @@ class Cause(enum.Enum):
     VERSION = "version"  # it is there, but not in the version required
     UNAVAILABLE = "unavailable"  # it is installed, but disabled or broken
     CONFLICT = "conflict"  # another that could run, too, must not run beside it
+    CONTRADICTION = "contradiction"  # it conflicts with all that would meet a requirement of it
     CYCLE = "cycle"  # it requires, in the end, itself
     BLOCKED = "blocked"  # who would meet the requirement is blocked; the chain goes on with the first of `others`
 
@@ -105,7 +106,7 @@ class _Explanation:
             return Cause.MALFORMED, (), wrong
         if enemies := self._market.fitting(text):
             return (
-                Cause.CONFLICT,
+                Cause.CONTRADICTION,
                 enemies,
                 f"requires {text!r}, but conflicts with {_named(enemies)}, which would meet it",
             )
