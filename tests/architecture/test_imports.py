@@ -18,7 +18,7 @@ LAYERS = [
     {"host"},
     {"plugins"},
     {"inventory"},
-    {"discovery", "resolver", "settings", "lock"},
+    {"discovery", "resolver", "settings", "lock", "rewriting"},
     {"manifest", "documents", "quarantine"},
     {"manifest_schema"},
     {"cleanup"},

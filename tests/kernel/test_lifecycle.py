@@ -172,6 +172,32 @@ async def test_the_configuration_can_start_a_plugin_at_once(site: Path, install:
         host({"one": {"activation": "later"}})
 
 
+async def test_independent_plugins_start_at_the_same_time(site: Path, install: Install) -> None:
+    meet = (
+        "import builtins\nfrom framework import Plugin\n"
+        "class Sample(Plugin):\n    async def initialize(self):\n        await builtins._test_meeting('{name}')\n"
+    )
+    arrived: set[str] = set()
+    both = anyio.Event()
+
+    async def meeting(name: str) -> None:
+        arrived.add(name)
+        if len(arrived) == 2:
+            both.set()
+        await both.wait()
+
+    import builtins
+
+    vars(builtins)["_test_meeting"] = meeting
+    try:
+        for name in ("one", "two"):
+            install(site, name, meet.format(name=name))
+        async with host({"one": None, "two": None}, timeouts={"start": 20}) as fw:
+            assert (state(fw, "one"), state(fw, "two")) == (PluginState.ACTIVE, PluginState.ACTIVE)
+    finally:
+        del vars(builtins)["_test_meeting"]
+
+
 # deadlines
 
 HANGS = {

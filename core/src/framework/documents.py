@@ -33,7 +33,7 @@ def read(path: str) -> Mapping[str, Any]:
     if len(raw) > SIZE_LIMIT:
         raise SettingsError(f"The configuration {path!r} is larger than {SIZE_LIMIT} bytes.", "Name another file.")
     try:
-        content = _parse(raw.decode(), path)
+        content = parse(raw.decode(), path)
     except UnicodeDecodeError as error:
         raise SettingsError(
             f"The configuration {path!r} is not UTF-8: byte {raw[error.start]:#04x} at offset {error.start}.",
@@ -48,7 +48,12 @@ def read(path: str) -> Mapping[str, Any]:
     return content
 
 
-def _parse(text: str, path: str) -> Any:
+def parse(text: str, path: str) -> Any:
+    """Return what the text of a configuration file says, which is TOML where its path says so, else YAML.
+
+    Raises:
+        SettingsError: It is malformed or endless.
+    """
     if path.endswith(".toml"):
         import tomllib
 

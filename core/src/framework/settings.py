@@ -134,7 +134,7 @@ class Settings:
         base = ""
         if isinstance(source, Mapping):
             builder.add(source, "mapping")
-        elif path := _find(environ) if source is None else os.fspath(source):
+        elif path := find(environ) if source is None else os.fspath(source):
             builder.add(documents.read(path), path)
             base = os.path.dirname(os.path.abspath(path))
         elif source is not None:
@@ -275,8 +275,9 @@ class _Builder:
         return ((last.value, last.source), *last.overridden) if last else ()
 
 
-def _find(environ: Mapping[str, str]) -> str:
-    named = environ.get(CONFIG_VARIABLE, "")
+def find(environ: Mapping[str, str] | None = None) -> str:
+    """Return the path of the configuration file where none is named by a flag, or nothing if there is none."""
+    named = (os.environ if environ is None else environ).get(CONFIG_VARIABLE, "")
     return named or next((name for name in FILE_NAMES if os.path.isfile(name)), "")
 
 

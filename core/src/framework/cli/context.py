@@ -46,9 +46,10 @@ class Context:
     @functools.cached_property
     def inventory(self) -> Inventory:
         """One row for each plugin, without importing any."""
-        from framework import inventory
+        from framework import inventory, quarantine
 
-        return inventory.take(self.found, self.settings)
+        versions = {one.name: one.version for one in self.found.manifests.values()}
+        return inventory.take(self.found, self.settings, quarantined=quarantine.quarantined(versions))
 
     @property
     def interactive(self) -> bool:

@@ -29,10 +29,14 @@ BLOCKING_S = 0.5
 
 @dataclass(slots=True)
 class Start:
-    """What is known of one start: where it is, how long each phase took in seconds, and what was odd."""
+    """What is known of one start: where it is, how long each phase took in seconds, and what was odd.
+
+    `reached` is told of each phase before it begins.
+    """
 
     name: str
     phase: str = "import"
+    reached: Callable[[str], None] = lambda _phase: None
     durations: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     failure: BaseException | None = None
@@ -41,6 +45,7 @@ class Start:
     def enter(self, phase: str) -> Generator[None]:
         """Time one phase."""
         self.phase = phase
+        self.reached(phase)
         begin = time.perf_counter()
         try:
             yield

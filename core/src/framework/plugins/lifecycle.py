@@ -20,6 +20,7 @@ from framework.plugins.activation import Start
 from framework.plugins.base import Plugin
 from framework.plugins.contributions import Contributions
 from framework.plugins.registry import Registry
+from framework.quarantine import Quarantine, quarantined
 from framework.records import PluginState
 from framework.resolver import Plan
 from framework.settings import Settings, validated
@@ -45,6 +46,8 @@ class Lifecycle(Registry):
         self._settings = Settings()
         self._found = Discovery()
         self._plan = Plan((), {}, {})
+        self._quarantine = Quarantine()
+        self._quarantined: dict[str, str] = {}
         self._metrics = metrics or MetricsManager.get_instance()
         self._monitor = PluginMonitor(self._metrics)
 
@@ -58,6 +61,7 @@ class Lifecycle(Registry):
             PluginError: A plugin whose section says `required: true` did not become active.
         """
         self._found, self._settings = found, settings
+        self._quarantined = quarantined({one.name: one.version for one in found.manifests.values()})
         self._take()
         wanted = self._with_needs(name for name in self._plan.order if not self._is_lazy(name))
         for layer in self._plan.layers:
@@ -183,7 +187,7 @@ class Lifecycle(Registry):
         """Work out anew what is enabled and what is blocked; what is active or broken keeps its row."""
         kept = {PluginState.ACTIVE, PluginState.LOADED}
         rows = [record for record in self._records.values() if record.state in kept]
-        taken = inventory.take(self._found, self._settings, rows)
+        taken = inventory.take(self._found, self._settings, rows, self._quarantined)
         failed = {name: one for name, one in self._records.items() if one.state is PluginState.FAILED}
         self._records, self._manifests, self._plan = taken.records | failed, taken.manifests, taken.plan
         for name, reason in self._plan.blocked.items():
@@ -214,7 +218,9 @@ class Lifecycle(Registry):
             if other.state is not PluginState.ACTIVE:
                 self._block(name, f"Plugin {name!r} requires {need!r}, which is {other.state.value}: {other.reason}")
                 return
-        start = await self._run(Start(name), self._import, self._configure, self._initialize)
+        with self._quarantine.starting(name, self.record(name).version, overdue_after=self._deadline("start")) as mark:
+            start = Start(name, reached=mark.enter)
+            await self._run(start, self._import, self._configure, self._initialize)
         duration = sum(start.durations.values())
         self._metrics.counter("plugin_loads", 1, path=name, success=str(start.failure is None).lower())
         self._metrics.histogram("plugin_load_duration", duration, path=name)

@@ -9,7 +9,7 @@ from framework.cli.groups import VerbGroup
 from framework.errors import PluginNotFoundError, did_you_mean
 from framework.records import PluginRecord, PluginState
 
-BROKEN = {PluginState.FAILED, PluginState.BLOCKED}
+BROKEN = {PluginState.FAILED, PluginState.BLOCKED, PluginState.QUARANTINED}
 PLUGIN_FAULT = 6
 """Exit code where a plugin is broken."""
 
@@ -34,3 +34,19 @@ def known(context: Context, name: str) -> PluginRecord:
 def shown(record: PluginRecord) -> dict[str, object]:
     """Return a row as it is printed."""
     return {**asdict(record), "state": record.state.value}
+
+
+def switch(context: Context, name: str, *, enabled: bool) -> None:
+    """Enable or disable a plugin in the configuration file, and say so.
+
+    Raises:
+        PluginNotFoundError: No plugin of that name is installed.
+        SettingsError: The file cannot be changed safely.
+    """
+    from framework import rewriting, settings
+
+    known(context, name)
+    path = context.config or settings.find() or settings.FILE_NAMES[0]
+    listed = context.settings.enabled(context.found.first_party())
+    rewriting.switch(path, name, enabled=enabled, listed=listed)
+    context.emit({"plugin": name, "enabled": enabled, "configuration": path})

@@ -1,0 +1,23 @@
+"""What holds for every test of the repository."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_directories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep state and caches of the tests, and of the programs that they start, out of the user's own."""
+    folder = tmp_path_factory.mktemp("home")
+    former = {name: os.environ.get(name) for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME")}
+    for name in former:
+        os.environ[name] = str(folder / name)
+    yield
+    for name, value in former.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
