@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pluggy
@@ -22,7 +23,7 @@ class Registry:
     def __init__(self) -> None:
         self._plugins: dict[str, Plugin] = {}
         self._metadata: dict[str, PluginMetadata] = {}
-        self._manifests: dict[str, Manifest] = {}
+        self._manifests: Mapping[str, Manifest] = {}
         self._records: dict[str, PluginRecord] = {}
         self._hooks = pluggy.PluginManager(hookspecs.PROJECT)
         self._hooks.add_hookspecs(hookspecs)

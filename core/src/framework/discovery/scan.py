@@ -1,9 +1,11 @@
-"""Finds what is installed without importing it: entry points, then manifests, and every fault as a row of its own.
+"""Reads what is installed from the disk, without importing it: entry points, then manifests, and every fault as a row.
 
 A scanner of our own reads the metadata directories on the import path, because importing `importlib.metadata` alone
 costs five times an interpreter start. Where an entry of the path is not a plain directory (a zip file, say),
 `importlib_metadata` is asked. Whatever is found on disk, nothing here raises: what cannot be used becomes a fault that
 names its distribution. Precedence is that of `importlib_metadata`: the first distribution of a name that has metadata.
+
+Everything is noted in a `Trail` before it is looked at, so that an index can tell later whether it would look the same.
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ from __future__ import annotations
 import functools
 import os
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from framework import manifest
+from framework.discovery.stamps import Trail
 from framework.errors import FrameworkError
 from framework.manifest import Manifest
 
@@ -23,6 +25,7 @@ GROUP = "framework.plugins"
 BUNDLE = "resource-framework"
 """The distribution whose requirements are the first-party set."""
 
+METADATA_FOLDERS = (".dist-info", ".egg-info")
 MODULE_PREFIX = "plugin_"
 _ENTRY = re.compile(r"^(?P<module>[\w.]+)\s*(?::\s*(?P<attribute>[\w.]+))?\s*$")
 
@@ -36,24 +39,6 @@ class Fault:
     reason: str
 
 
-@dataclass(slots=True)
-class Discovery:
-    """What was found."""
-
-    manifests: dict[str, Manifest] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    bundle: frozenset[str] = frozenset()
-    """Normalised names of the distributions in the first-party set."""
-    claims: dict[str, list[str]] = field(default_factory=dict)
-    """Distributions by the plugin name that they claim."""
-
-    def first_party(self) -> set[str]:
-        """Return the names of the plugins that the bundle distribution requires, broken ones too."""
-        whole = {name for name, one in self.manifests.items() if normalised(one.distribution) in self.bundle}
-        broken = {fault.name for fault in self.faults if normalised(fault.distribution) in self.bundle}
-        return whole | (broken - self.manifests.keys())  # else a stranger of that name would be enabled by the fault
-
-
 @dataclass(frozen=True, slots=True)
 class Distribution:
     """What a scan keeps of one installed distribution that matters here."""
@@ -63,23 +48,76 @@ class Distribution:
     entry_points: bytes
 
 
-def discover(path: Sequence[str] | None = None, folders: Iterable[str] = ()) -> Discovery:
-    """Return every plugin on the import path and in the folders given.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one distribution's metadata can be read, by file name; `folder` is empty in an archive."""
 
-    Args:
-        path: The import path to scan; `sys.path` when none is given.
-        folders: Folders whose modules named `plugin_*` are plugins.
-    """
-    path = sys.path if path is None else path
-    found = Discovery()
-    for distribution in _distributions(path):
-        if normalised(distribution.name) == BUNDLE:
-            found.bundle = frozenset(_requirements(distribution.headers))
-        for name, value in _entries(distribution, found):
-            _admit(_examine(name, value, distribution, path, found), found)
-    for folder in folders:
-        for one in _in_folder(folder, found):
-            _admit(one, found)
+    stem: str
+    label: str
+    folder: str
+    read: Callable[[str, Trail], bytes]
+
+
+Row = Manifest | Fault
+
+
+@dataclass(slots=True)
+class Finding:
+    """What the distributions of one name come to: their plugins and faults, and what was looked at."""
+
+    rows: list[Row]
+    trail: Trail
+    bundle: tuple[str, ...] | None = None
+    """What the distribution requires, if it is the bundle."""
+
+
+def places(entry: str) -> Iterator[Place]:
+    """Return the distributions of one entry of the import path, sorted by file name."""
+    folder = entry or os.curdir
+    return _scan_directory(folder) if os.path.isdir(folder) else _ask_metadata(folder)
+
+
+def place(folder: str) -> Place:
+    """Return the distribution whose metadata folder this is."""
+    stem = os.path.basename(folder).rpartition(".")[0].partition("-")[0]
+    return Place(stem, folder, folder, functools.partial(_content, folder))
+
+
+def key_of(folder: str) -> str:
+    """Return what distributions of one name have in common, for a metadata folder."""
+    one = place(folder)
+    return normalised(one.stem) or one.label
+
+
+def groups(path: Sequence[str]) -> list[list[Place]]:
+    """Return the distributions on an import path, those of one name together, in the order of the path."""
+    found: dict[str, list[Place]] = {}
+    for entry in path:
+        for one in places(entry):
+            found.setdefault(normalised(one.stem) or one.label, []).append(one)
+    return list(found.values())
+
+
+def examine(rivals: Sequence[Place], path: Sequence[str]) -> Finding:
+    """Return what distributions of one name come to, of which the first with metadata counts."""
+    trail = Trail()
+    for one in rivals:
+        if one.folder:
+            trail.add(one.folder)
+        else:
+            trail.lasting = False  # an archive is known by its stamp on the path only
+    found = Finding([], trail)
+    # a name once is the rule, and then nothing needs to be opened to choose
+    chosen = rivals[0] if len(rivals) == 1 else next((one for one in rivals if _metadata(one, trail)), rivals[0])
+    entries = chosen.read("entry_points.txt", trail)
+    if GROUP.encode() not in entries and normalised(chosen.stem) != BUNDLE:
+        return found
+    headers = "\n".join(_metadata(chosen, trail).decode("utf-8", "replace").splitlines()).partition("\n\n")[0]
+    distribution = Distribution(_header(headers, "Name") or chosen.stem or chosen.label, headers, entries)
+    if normalised(distribution.name) == BUNDLE:
+        found.bundle = tuple(_requirements(headers))
+    for name, value in _entries(distribution, found.rows):
+        found.rows.append(_examine(name, value, distribution, path, trail))
     return found
 
 
@@ -105,54 +143,27 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where one distribution's metadata can be read, by file name."""
-
-    stem: str
-    label: str
-    read: Callable[[str], bytes]
-
-    @property
-    def valid(self) -> bool:
-        return bool(self.read("METADATA") or self.read("PKG-INFO"))
+def _metadata(place: Place, trail: Trail) -> bytes:
+    return place.read("METADATA", trail) or place.read("PKG-INFO", trail)
 
 
-def _distributions(path: Sequence[str]) -> Iterator[Distribution]:
-    rivals: dict[str, list[_Place]] = {}
-    for entry in path:
-        folder = entry or os.curdir
-        for one in _scan_directory(folder) if os.path.isdir(folder) else _ask_metadata(folder):
-            rivals.setdefault(normalised(one.stem) or one.label, []).append(one)
-    for places in rivals.values():
-        # a name once is the rule, and then nothing needs to be opened to choose
-        chosen = places[0] if len(places) == 1 else next((one for one in places if one.valid), places[0])
-        entries = chosen.read("entry_points.txt")
-        if GROUP.encode() in entries or normalised(chosen.stem) == BUNDLE:
-            headers = (chosen.read("METADATA") or chosen.read("PKG-INFO")).decode("utf-8", "replace")
-            text = "\n".join(headers.splitlines()).partition("\n\n")[0]
-            yield Distribution(_header(text, "Name") or chosen.stem or chosen.label, text, entries)
-
-
-def _scan_directory(place: str) -> Iterator[_Place]:
+def _scan_directory(entry: str) -> Iterator[Place]:
     try:
-        names = os.listdir(place)
+        names = os.listdir(entry)
     except OSError:
         return  # the import system skips what it cannot list, and so do we
     for name in sorted(names):
-        if name.endswith((".dist-info", ".egg-info")):
-            folder = os.path.join(place, name)
-            stem = name.rpartition(".")[0].partition("-")[0]
-            yield _Place(stem, folder, functools.partial(_content, folder))
+        if name.endswith(METADATA_FOLDERS):
+            yield place(os.path.join(entry, name))
 
 
-def _ask_metadata(place: str) -> Iterator[_Place]:
-    if not os.path.exists(place):
+def _ask_metadata(entry: str) -> Iterator[Place]:
+    if not os.path.exists(entry):
         return
     import importlib_metadata
 
     try:
-        found = list(importlib_metadata.distributions(path=[place]))
+        found = list(importlib_metadata.distributions(path=[entry]))
     except Exception:  # noqa: BLE001 - a broken archive on the path is no reason to stop, and names no plugin
         return
     for number, one in enumerate(found, 1):
@@ -160,19 +171,19 @@ def _ask_metadata(place: str) -> Iterator[_Place]:
             name = one.name or ""
         except Exception:  # noqa: BLE001 - metadata that cannot be read has no name
             name = ""
-        yield _Place(name, f"number {number} in {place}", functools.partial(_archived, one.read_text))
+        yield Place(name, f"number {number} in {entry}", "", functools.partial(_archived, one.read_text))
 
 
-def _archived(read: Callable[[str], str | None], file: str) -> bytes:
+def _archived(read: Callable[[str], str | None], file: str, _trail: Trail) -> bytes:
     try:
         return (read(file) or "").encode()
     except Exception as error:  # noqa: BLE001 - handed on as it is, so that whoever decodes it reports it
         return error.object if isinstance(error, UnicodeDecodeError) else b""
 
 
-def _content(folder: str, file: str) -> bytes:
+def _content(folder: str, file: str, trail: Trail) -> bytes:
     try:
-        with open(os.path.join(folder, file), "rb") as stream:
+        with open(trail.add(os.path.join(folder, file)), "rb") as stream:
             return stream.read()
     except OSError:
         return b""
@@ -196,12 +207,12 @@ def _nameless(source: str) -> str:
     return f"? {source}"
 
 
-def _entries(distribution: Distribution, found: Discovery) -> Iterator[tuple[str, str]]:
+def _entries(distribution: Distribution, rows: list[Row]) -> Iterator[tuple[str, str]]:
     try:
         lines = distribution.entry_points.decode().splitlines()
     except UnicodeDecodeError:
         reason = f"entry_points.txt of {distribution.name} is not UTF-8."
-        found.faults.append(Fault(_nameless(distribution.name), distribution.name, reason))
+        rows.append(Fault(_nameless(distribution.name), distribution.name, reason))
         return
     section = ""
     for line in (line.strip() for line in lines):
@@ -215,21 +226,24 @@ def _entries(distribution: Distribution, found: Discovery) -> Iterator[tuple[str
                 reason = (
                     f"entry_points.txt of {distribution.name} has the line {line!r}; allowed: name = module:object."
                 )
-                found.faults.append(Fault(name or _nameless(distribution.name), distribution.name, reason))
+                rows.append(Fault(name or _nameless(distribution.name), distribution.name, reason))
 
 
-def _examine(name: str, value: str, dist: Distribution, path: Sequence[str], found: Discovery) -> Manifest | None:
+def _examine(name: str, value: str, dist: Distribution, path: Sequence[str], trail: Trail) -> Row:
     match = _ENTRY.match(value)
     if match is None:
         reason = f"The entry point {name} = {value!r} of {dist.name} is malformed; allowed: module:object."
-        found.faults.append(Fault(name, dist.name, reason))
-        return None
-    package = _locate(match["module"], path) or _ask_finders(match["module"])
+        return Fault(name, dist.name, reason)
+    package = _locate(match["module"], path, trail)
+    if package is None:
+        trail.lasting = False  # finders are code, whose answers nothing on disk vouches for
+        package = _ask_finders(match["module"])
+    else:
+        trail.tops.append(_origin(match["module"].partition(".")[0], package, path))
     if package is None:
         reason = f"The entry point {name} of {dist.name} names the module {match['module']!r}, which is not there."
-        found.faults.append(Fault(name, dist.name, reason))
-        return None
-    return _manifest_of(name, value, package, _installed(dist), found)
+        return Fault(name, dist.name, reason)
+    return _manifest_of(name, value, package, _installed(dist), trail)
 
 
 def _installed(dist: Distribution) -> dict[str, str]:
@@ -241,40 +255,52 @@ def _installed(dist: Distribution) -> dict[str, str]:
     }
 
 
-def _manifest_of(name: str, value: str, package: str, installed: dict[str, str], found: Discovery) -> Manifest | None:
+def _manifest_of(name: str, value: str, package: str, installed: dict[str, str], trail: Trail) -> Row:
     file = os.path.join(package, manifest.FILE_NAME)
+    trail.add(package)
     try:
         if os.path.lexists(file):
-            content = manifest.read(file)
+            content = manifest.read(trail.add(file))
         elif (raw := _member(package, manifest.FILE_NAME)) is not None:
             content = manifest.parse(raw, file)
         else:
             return Manifest(name=name, entry_point=value, **installed)  # type: ignore[arg-type]  # only text fields
         one = manifest.build(content, path=file, entry_point=value, **installed)
     except FrameworkError as error:
-        found.faults.append(Fault(name, installed["distribution"], str(error)))
-        return None
+        return Fault(name, installed["distribution"], str(error))
     if one.name != name:
         reason = (
             f"The manifest {file} says name = {one.name!r}, but the entry point is called {name!r}; they must agree."
         )
-        found.faults.append(Fault(name, installed["distribution"], reason))
-        return None
+        return Fault(name, installed["distribution"], reason)
     return one
 
 
-def _locate(module: str, path: Sequence[str]) -> str | None:
+def _locate(module: str, path: Sequence[str], trail: Trail) -> str | None:
     """Return the folder of the outermost regular package around a module, or the module's file, importing nothing."""
     top, _, rest = module.partition(".")
     for entry in path:
         base = os.path.join(entry, top)
+        if os.path.isdir(base):
+            trail.add(base)  # what it lacks now it may get
         if os.path.isfile(os.path.join(base, "__init__.py")):
-            return base if _has_module(base, rest) else None
+            return base if _has_module(base, rest, trail) else None
         if os.path.isfile(f"{base}.py"):
             return None if rest else f"{base}.py"
-        if rest and os.path.isdir(base) and (found := _locate(rest, [base])):
+        if rest and os.path.isdir(base) and (found := _locate(rest, [base], trail)):
             return found  # a portion of a namespace package
     return None
+
+
+def _origin(top: str, package: str, path: Sequence[str]) -> tuple[str, str, str]:
+    """Return a top-level module's name, the entry of the path where it is, and its file's name there."""
+    entry = next(
+        one
+        for one in path
+        if package.startswith((os.path.join(one, top, ""), os.path.join(one, f"{top}.")))
+        or package == os.path.join(one, top)
+    )
+    return top, entry, os.path.relpath(package, entry).partition(os.sep)[0]
 
 
 def _ask_finders(module: str) -> str | None:
@@ -288,15 +314,16 @@ def _ask_finders(module: str) -> str | None:
         return None
     if spec is None:
         return None
-    places = list(spec.submodule_search_locations or ())
-    return next((one for one in places if _has_module(one, rest)), None if rest or places else spec.origin)
+    portions = list(spec.submodule_search_locations or ())
+    return next((one for one in portions if _has_module(one, rest, Trail())), None if rest or portions else spec.origin)
 
 
-def _has_module(package: str, rest: str) -> bool:
+def _has_module(package: str, rest: str, trail: Trail) -> bool:
     if not rest:
         return True
     base = os.path.join(package, *rest.split("."))
     folder, stem = os.path.split(base)
+    trail.add(folder)
     if os.path.isdir(base):
         return True
     try:
@@ -319,33 +346,17 @@ def _member(package: str, file: str) -> bytes | None:
     return content
 
 
-def _in_folder(folder: str, found: Discovery) -> Iterator[Manifest]:
+def in_folder(folder: str) -> list[Row]:
+    """Return the plugins among the modules of a folder, and its faults."""
+    rows: list[Row] = []
     try:
         modules = modules_in(folder)
     except OSError as error:
         reason = f"The plugin folder {folder!r} cannot be read: {error.strerror}."
-        found.faults.append(Fault(_nameless(folder), folder, reason))
-        return
+        return [Fault(_nameless(folder), folder, reason)]
     for module, file in modules:
         name = module.removeprefix(MODULE_PREFIX)
         package = os.path.dirname(file) if file.endswith("__init__.py") else file
-        one = _manifest_of(name, module, package, {"distribution": folder}, found)
-        if one is not None:
-            yield replace(one, location=file)
-
-
-def _admit(one: Manifest | None, found: Discovery) -> None:
-    if one is None:
-        return
-    claimants = found.claims.setdefault(one.name, [])
-    claimants.append(one.distribution)
-    if len(claimants) == 1:
-        found.manifests[one.name] = one
-        return
-    # neither is taken: whichever was installed last could otherwise pose as the other
-    found.manifests.pop(one.name, None)
-    reason = (
-        f"Two plugins are called {one.name!r}, from {' and '.join(claimants)}; none is used. Uninstall one of them."
-    )
-    found.faults = [fault for fault in found.faults if fault.name != one.name or not fault.reason.startswith("Two")]
-    found.faults.append(Fault(one.name, ", ".join(claimants), reason))
+        one = _manifest_of(name, module, package, {"distribution": folder}, Trail())
+        rows.append(one if isinstance(one, Fault) else replace(one, location=file))
+    return rows

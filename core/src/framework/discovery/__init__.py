@@ -1,0 +1,226 @@
+"""Finds what is installed without importing it: entry points, then manifests, and every fault as a row of its own.
+
+`scan` reads the disk. `index` remembers what it read, and `store` keeps that safe, so that the next interpreter is told
+in a fraction of a millisecond. Looking at one plugin compares the few files that it was read from; looking at all of
+them, or at the faults, compares all. `FRAMEWORK_NO_INDEX=1` turns the index off.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from framework.discovery import store
+from framework.discovery.found import Discovery, Remembered
+from framework.discovery.index import CorruptIndexError, Index, build, manifests
+
+if TYPE_CHECKING:
+    from framework.discovery.scan import BUNDLE, GROUP, MODULE_PREFIX, Fault, modules_in, normalised
+
+__all__ = [
+    "BUNDLE",
+    "GROUP",
+    "MODULE_PREFIX",
+    "SWITCH",
+    "Discovery",
+    "Fault",
+    "Refreshed",
+    "discover",
+    "modules_in",
+    "normalised",
+    "refresh",
+]
+
+SWITCH = "FRAMEWORK_NO_INDEX"
+"""Environment variable that turns the index off when it is not empty."""
+
+_OF_SCAN = {"BUNDLE", "GROUP", "MODULE_PREFIX", "Fault", "modules_in", "normalised"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_SCAN:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from framework.discovery import scan  # 15 ms, which an index that still fits spares
+
+    return getattr(scan, name)
+
+
+class Refreshed(NamedTuple):
+    """The outcome of `refresh`."""
+
+    found: Discovery
+    file: str
+    """The index, or empty where none could be written."""
+    changes: dict[str, str]
+    """`added`, `removed` or `changed` by the name of the plugin, against the index that was there."""
+
+
+def discover(
+    path: Sequence[str] | None = None,
+    folders: Iterable[str] = (),
+    *,
+    index: bool | None = None,
+    cache: str | None = None,
+    clock: Callable[[], int] = time.time_ns,
+) -> Discovery:
+    """Return every plugin on the import path and in the folders given.
+
+    Args:
+        path: The import path to scan; `sys.path` when none is given.
+        folders: Folders whose modules named `plugin_*` are plugins.
+        index: Whether an index is used and kept; by default for `sys.path`, unless `FRAMEWORK_NO_INDEX` is set.
+        cache: The folder of indexes; by default `framework/discovery` below `$XDG_CACHE_HOME`.
+        clock: Nanoseconds since the epoch, which tells what may still change without a new time stamp.
+    """
+    entries = _absolute(sys.path if path is None else path)
+    wanted = (path is None and not os.environ.get(SWITCH)) if index is None else index
+    found = _Cache(entries, cache, clock).discover() if wanted else _scanned(entries)
+    rows = [row for folder in folders for row in _in_folder(folder)]
+    if rows:
+        found = found.whole() if isinstance(found, Remembered) else found
+        for row in rows:
+            found.admit(row)
+    return found
+
+
+def refresh(path: Sequence[str] | None = None, *, cache: str | None = None) -> Refreshed:
+    """Forget the index of an import path, read everything anew, and return what is different.
+
+    Args:
+        path: The import path; `sys.path` when none is given.
+        cache: The folder of indexes; by default `framework/discovery` below `$XDG_CACHE_HOME`.
+    """
+    kept = _Cache(_absolute(sys.path if path is None else path), cache, time.time_ns)
+    old = kept.load()
+    before = {one.name: one for group in (old.groups if old else ()) if group.record for one in manifests(group)}
+    found = kept.renew(None)
+    after = found.manifests
+    changes = dict.fromkeys(before.keys() - after.keys(), "removed")
+    changes |= dict.fromkeys(after.keys() - before.keys(), "added")
+    changes |= {name: "changed" for name in before.keys() & after.keys() if before[name] != after[name]}
+    return Refreshed(found, kept.written, dict(sorted(changes.items())))
+
+
+class _Cache:
+    """The index of one import path in its folder."""
+
+    def __init__(self, path: tuple[str, ...], folder: str | None, clock: Callable[[], int]) -> None:
+        self.path = path
+        self.folder = store.folder() if folder is None else folder
+        self.file = store.name(path)
+        self.clock = clock
+        self.reasons: list[str] = []
+        self.written = ""
+
+    def discover(self) -> Discovery:
+        old = self.load()
+        if old is not None and old.current():
+            return Remembered(old, self._compared)
+        built = self._built(old, deep=False)
+        return _scanned(self.path, self.reasons) if built is None else Remembered(built, self._compared)
+
+    def load(self) -> Index | None:
+        where = os.path.join(self.folder, self.file)
+        try:
+            raw = store.load(self.folder, self.file)
+            old = None if raw is None else Index.decode(raw, self.path)
+            if old is not None and not old.current():
+                _ = old.groups  # which are going to be used, and may be damaged
+        except store.UnsafeIndexError as error:
+            self.reasons.append(str(error))
+            return None
+        except (CorruptIndexError, EOFError, ValueError, TypeError):
+            self.reasons.append(f"The index {where} is damaged; it is written anew.")
+            return None
+        return old
+
+    def renew(self, old: Index | None) -> Discovery:
+        built = self._built(old, deep=True)
+        return _scanned(self.path, self.reasons) if built is None else _told(built, self.reasons)
+
+    def _compared(self, index: Index) -> Discovery:
+        try:
+            fresh = index.fresh()
+        except CorruptIndexError:
+            self.reasons.append(f"The index {os.path.join(self.folder, self.file)} is damaged; it is written anew.")
+            return self.renew(None)
+        return _told(index, self.reasons) if fresh else self.renew(index)
+
+    def _built(self, old: Index | None, *, deep: bool) -> Index | None:
+        now = self.clock()
+        built = build(self.path, old, now, deep=deep)
+        if built is None:
+            return None
+        kept = built.settled(now)
+        if old is None or (not kept.says_the_same(old) and not _hasty(old, kept, built)):
+            try:
+                if store.save(self.folder, self.file, kept.encode()):
+                    self.written = os.path.join(self.folder, self.file)
+            except store.UnsafeIndexError as error:
+                self.reasons.append(str(error))
+        return built
+
+
+def _hasty(old: Index, kept: Index, built: Index) -> bool:
+    """Return whether only folders differ that still may change unseen, so that it would be written again at once."""
+    roots = list(zip(old.roots, kept.roots, built.roots, strict=True))
+    unsettled = any(was is not None and one is None and now is not None for was, one, now in roots)
+    return unsettled and not any(one is not None and one != was for was, one, _ in roots)
+
+
+def _told(index: Index, reasons: Iterable[str]) -> Discovery:
+    """Return everything that an index says."""
+    from framework.discovery.scan import Fault
+
+    found = Discovery()
+    for group in index.groups:
+        whole = manifests(group)
+        found.bundle = found.bundle if group.bundle is None else frozenset(group.bundle)
+        for row in group.rows:
+            found.admit(Fault(*row) if len(row) == 3 else next(whole))
+    _add_reasons(found, reasons)
+    return found
+
+
+def _scanned(path: Sequence[str], reasons: Iterable[str] = ()) -> Discovery:
+    """Return everything on a path, read anew."""
+    from framework.discovery import scan
+
+    found = Discovery()
+    for group in scan.groups(path):
+        one = scan.examine(group, path)
+        found.bundle = found.bundle if one.bundle is None else frozenset(one.bundle)
+        for row in one.rows:
+            found.admit(row)
+    _add_reasons(found, reasons)
+    return found
+
+
+def _add_reasons(found: Discovery, reasons: Iterable[str]) -> None:
+    from framework.discovery.scan import Fault
+
+    found.faults += [Fault("? discovery index", "", reason) for reason in dict.fromkeys(reasons)]
+
+
+def _in_folder(folder: str) -> Iterable[Any]:
+    from framework.discovery.scan import in_folder
+
+    return in_folder(folder)
+
+
+def _absolute(path: Sequence[str]) -> tuple[str, ...]:
+    """Return the entries of an import path, each once, none relative to where the program happens to be."""
+    entries: dict[str, None] = {}
+    for entry in path:
+        if os.path.isabs(entry):
+            entries[entry] = None
+        else:
+            try:
+                entries[os.path.join(os.getcwd(), entry).rstrip(os.sep)] = None
+            except OSError:  # the folder that we are in is gone, and the import system finds nothing there either
+                continue
+    return tuple(entries)

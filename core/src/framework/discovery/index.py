@@ -1,0 +1,320 @@
+"""`Index`: what a scan of one import path came to, in a form that is read back in a fraction of a millisecond.
+
+It is keyed by the stamps of the directories on the path, so whatever is installed or removed is seen at once. The files
+of one distribution (its metadata, its manifest, its package folder) are compared when something asks for a plugin of
+it, and all of them when something asks for everything; what no longer fits is examined anew, the rest is kept.
+
+As bytes: one record for each distribution, a table of them, and a head with the names, each with its CRC. All is
+`marshal`, which an interpreter has at hand: no other version of Python or of this framework reads it (`tag`). It must
+not be decoded before `store` has found that nobody else could have written it.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import struct
+import sys
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from framework.discovery.stamps import Stamp, settled, stamp
+
+if TYPE_CHECKING:
+    from framework.manifest import Manifest
+
+_MAGIC = b"framework index 1\n"
+_HEAD = struct.Struct("<QQQ")
+_PART = struct.Struct("<II")
+_START = len(_MAGIC) + _HEAD.size
+_KERNEL = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_SOURCES = ("manifest.py", "manifest_schema.py", "records.py", "discovery/scan.py", "discovery/index.py")
+
+
+class CorruptIndexError(Exception):
+    """The bytes are not an index, or not a whole one."""
+
+
+class Group(NamedTuple):
+    """What the distributions of one name come to."""
+
+    name: str
+    places: tuple[str, ...]
+    """Their metadata folders."""
+    tops: tuple[tuple[str, str, str], ...]
+    """Of each top-level module: its name, the entry of the path that it was found in, and the file's name there."""
+    rows: tuple[tuple[str, ...], ...]
+    """Name and distribution of each plugin, and the reason if it is a fault."""
+    bundle: tuple[str, ...] | None
+    lasting: bool
+    """Whether the stamps in the record vouch for it."""
+    stamps: tuple[Stamp, ...]
+    """Of the places."""
+    record: bytes
+    """The manifests, and the stamps of everything that was looked at."""
+
+
+def tag() -> tuple[Any, ...]:
+    """Return what the writer of an index and its reader must have in common."""
+    sources = (stamp(os.path.join(_KERNEL, one)) for one in _SOURCES)
+    return sys.implementation.name, sys.version, marshal.version, *sources
+
+
+class Index:
+    """The findings on one import path."""
+
+    def __init__(self, path: tuple[str, ...], roots: tuple[Stamp, ...], groups: list[Group] | None) -> None:
+        self.path = path
+        self.roots = roots
+        """The stamp of each entry of the path; None for what is not there, or was not settled when it was read."""
+        self.names = _usable(groups or ())
+        """Of each plugin that can be used, where its record is: a place in the bytes, or the number of its group."""
+        self.lasting = groups is not None and all(one.lasting for one in groups)
+        self._groups = groups
+        self._raw = b""
+        self._table = 0
+
+    @property
+    def groups(self) -> list[Group]:
+        """All findings, in the order of the path.
+
+        Raises:
+            CorruptIndexError: The index was damaged.
+        """
+        if self._groups is None:
+            rows = _part(self._raw, self._table)
+            self._groups = [Group._make((*one[:-1], _bytes(self._raw, one[-1]) if one[-1] else b"")) for one in rows]
+        return self._groups
+
+    @classmethod
+    def decode(cls, raw: bytes, path: tuple[str, ...]) -> Index | None:
+        """Return the index in some bytes, or None where it is one of other versions or of another path.
+
+        Raises:
+            CorruptIndexError: It is not an index, or not a whole one.
+        """
+        if not raw.startswith(_MAGIC) or len(raw) < _START:
+            raise CorruptIndexError
+        length, table, head = _HEAD.unpack_from(raw, len(_MAGIC))
+        if length != len(raw):
+            raise CorruptIndexError
+        key, entries, roots, lasting, names = _part(raw, head)
+        if key != tag() or entries != path:
+            return None
+        self = cls(path, roots, None)
+        self.names, self.lasting, self._raw, self._table = names, lasting, raw, table
+        return self
+
+    def encode(self) -> bytes:
+        """Return the index as bytes."""
+        parts: list[bytes] = []
+        table: list[tuple[Any, ...]] = []
+        places: dict[int, int] = {}
+        end = _START
+        for number, one in enumerate(self.groups):
+            if one.lasting:
+                places[number] = end
+                parts.append(_framed(one.record))
+                end += len(parts[-1])
+            table.append((*one[:-1], places.get(number, 0)))
+        parts.append(_framed(marshal.dumps(table)))
+        names = {name: places[number] for name, number in self.names.items() if number in places}
+        head = end + len(parts[-1])
+        lasting = len(places) == len(table)
+        parts.append(_framed(marshal.dumps((tag(), self.path, self.roots, lasting, names))))
+        return b"".join([_MAGIC, _HEAD.pack(head + len(parts[-1]), end, head), *parts])
+
+    def settled(self, now: int) -> Index:
+        """Return the part that can be stored: without the stamps of what may still change without a new one.
+
+        Args:
+            now: When the scan began, in ns since the epoch.
+        """
+        groups = [one if one.lasting else one._replace(record=b"", stamps=()) for one in self.groups]
+        return Index(self.path, tuple(one if settled(one, now) else None for one in self.roots), groups)
+
+    def says_the_same(self, other: Index) -> bool:
+        """Return whether another index would answer alike."""
+        return self.roots == other.roots and self.groups == other.groups
+
+    def current(self) -> bool:
+        """Return whether no directory on the path has changed, and nothing must be asked anew every time."""
+        return self.lasting and all(
+            stamp(entry) == one and (one is not None or not os.path.lexists(entry))
+            for entry, one in zip(self.path, self.roots, strict=True)
+        )
+
+    def manifest(self, name: str) -> Manifest | None:
+        """Return the manifest of a usable plugin, or None where something that it was read from has changed.
+
+        Raises:
+            CorruptIndexError: The index was damaged.
+        """
+        place = self.names[name]
+        rows, stamps = _part(self._raw, place) if self._raw else marshal.loads(self.groups[place].record)  # noqa: S302 - as above
+        return next((_manifest(row) for row in rows if row[0] == name), None) if _hold(stamps) else None
+
+    def fresh(self) -> bool:
+        """Return whether nothing that was looked at has changed.
+
+        Raises:
+            CorruptIndexError: The index was damaged.
+        """
+        return self.current() and all(_hold(marshal.loads(one.record)[1]) for one in self.groups)  # noqa: S302 - as above
+
+
+def manifests(group: Group) -> Iterator[Manifest]:
+    """Return the plugins of a group."""
+    return map(_manifest, marshal.loads(group.record)[0])  # noqa: S302 - only decoded after `store` has seen the owner
+
+
+def build(path: tuple[str, ...], old: Index | None, now: int, *, deep: bool) -> Index | None:
+    """Return the index of a path, or None where an entry is not a folder, as an archive is not.
+
+    Args:
+        path: Absolute entries of the import path.
+        old: An index of the same path, of which everything is kept that has not changed.
+        now: When it began, in ns since the epoch.
+        deep: Whether every file is compared, and not just every metadata folder.
+    """
+    roots = tuple(map(stamp, path))
+    listings: dict[str, Collection[str]] = {}
+    for number, entry in enumerate(path):
+        if old is None or old.roots[number] is None or old.roots[number] != roots[number]:
+            if roots[number] is not None and not os.path.isdir(entry):
+                return None
+            listings[entry] = _listed(entry)
+    kept = {one.places: one for one in old.groups} if old else {}
+    groups = []
+    for name, places in _grouped(path, kept, listings).items():
+        one = kept.get(places)
+        if one is None or not _reusable(one, path, listings, deep=deep):
+            one = _examined(name, places, path, now)
+        groups.append(one)
+    return Index(path, roots, groups)
+
+
+def _usable(groups: Iterable[Group]) -> dict[str, int]:
+    """Return the number of its group for each plugin whose name no other claims."""
+    names: dict[str, int] = {}
+    twice: set[str] = set()
+    for number, one in enumerate(groups):
+        for row in one.rows:
+            if len(row) == 2:
+                if row[0] in names:
+                    twice.add(row[0])
+                names[row[0]] = number
+    for name in twice:
+        del names[name]
+    return names
+
+
+def _grouped(
+    path: tuple[str, ...], kept: dict[tuple[str, ...], Group], listings: dict[str, Collection[str]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the metadata folders on a path by the name of their distribution, in the order of the path."""
+    from framework.discovery import scan
+
+    names = {place: one.name for one in kept.values() for place in one.places}
+    folders: dict[str, list[str]] = {entry: [] for entry in path}
+    for entry, listed in listings.items():
+        folders[entry] = [f"{entry}{os.sep}{one}" for one in listed if one.endswith(scan.METADATA_FOLDERS)]
+    for place in names:
+        if (entry := os.path.dirname(place)) not in listings:
+            folders[entry].append(place)
+    groups: dict[str, tuple[str, ...]] = {}
+    for places in folders.values():
+        for place in sorted(places):
+            name = names.get(place) or scan.key_of(place)
+            groups[name] = (*groups.get(name, ()), place)
+    return groups
+
+
+def _reusable(one: Group, path: tuple[str, ...], listings: dict[str, Collection[str]], *, deep: bool) -> bool:
+    if not one.lasting:
+        return False
+    if deep:
+        if not _hold(marshal.loads(one.record)[1]):  # noqa: S302 - only decoded after `store` has seen the owner
+            return False
+    elif any(stamp(place) != was for place, was in zip(one.places, one.stamps, strict=True)):
+        return False
+    for top, home, file in one.tops:
+        for entry in path:
+            names = listings.get(entry, ())
+            if entry == home:
+                if names and (file not in names or (file != top and top in names)):
+                    return False
+                break
+            if top in names or f"{top}.py" in names:
+                return False
+    return True
+
+
+def _examined(name: str, places: tuple[str, ...], path: tuple[str, ...], now: int) -> Group:
+    from framework.discovery import scan
+
+    found = scan.examine([scan.place(one) for one in places], path)
+    rows: list[tuple[str, ...]] = []
+    values = []
+    for row in found.rows:
+        if isinstance(row, scan.Fault):
+            rows.append((row.name, row.distribution, row.reason))
+        else:
+            rows.append((row.name, row.distribution))
+            values.append(_values(row))
+    stamps = found.trail.stamps
+    return Group(
+        name,
+        places,
+        tuple(found.trail.tops),
+        tuple(rows),
+        found.bundle,
+        found.trail.settled(now),
+        tuple(stamps[one] for one in places),
+        marshal.dumps((values, tuple(stamps.items()))),
+    )
+
+
+def _values(one: Manifest) -> tuple[Any, ...]:
+    values = {name: getattr(one, name) for name in one.__slots__}
+    values["provides"] = dict(one.provides)
+    values["permissions"] = tuple((each.name, each.reason) for each in one.permissions)
+    return tuple(values.values())
+
+
+def _manifest(values: tuple[Any, ...]) -> Manifest:
+    from framework.manifest import Manifest, Permission
+
+    one = dict(zip(Manifest.__slots__, values, strict=True))
+    one["permissions"] = tuple(Permission(*each) for each in one["permissions"])
+    return Manifest(**one)
+
+
+def _listed(entry: str) -> Collection[str]:
+    try:
+        return frozenset(os.listdir(entry))
+    except OSError:
+        return ()  # the import system skips what it cannot list, and so do we
+
+
+def _hold(stamps: tuple[tuple[str, Stamp], ...]) -> bool:
+    return all(stamp(path) == was for path, was in stamps)
+
+
+def _framed(part: bytes) -> bytes:
+    return _PART.pack(len(part), zlib.crc32(part)) + part
+
+
+def _bytes(raw: bytes, place: int) -> bytes:
+    if not _START <= place <= len(raw) - _PART.size:
+        raise CorruptIndexError
+    length, crc = _PART.unpack_from(raw, place)
+    part = raw[place + _PART.size : place + _PART.size + length]
+    if len(part) != length or zlib.crc32(part) != crc:
+        raise CorruptIndexError
+    return part
+
+
+def _part(raw: bytes, place: int) -> Any:
+    return marshal.loads(_bytes(raw, place))  # noqa: S302 - only decoded after `store` has seen the owner
