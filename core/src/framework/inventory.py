@@ -21,7 +21,7 @@ class Inventory:
     """Every plugin known, by name, and the plan for those that can run."""
 
     records: dict[str, PluginRecord]
-    manifests: dict[str, Manifest]
+    manifests: Mapping[str, Manifest]
     plan: Plan
     candidates: tuple[Candidate, ...] = ()
     """What the plan was made of: every plugin that is to run, also those that turned out to be blocked."""
