@@ -14,8 +14,10 @@ from typing import Any
 import anyio
 import pytest
 
-from framework import Framework, MetricsManager, PluginState
+from framework import Framework, MetricsManager, PluginState, lock
+from framework.discovery import discover
 from framework.errors import PluginError, ResourceError, SettingsError, UnknownKindError
+from framework.quarantine import Quarantine
 from framework.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -389,3 +391,54 @@ async def test_the_phases_of_a_start_are_timed(site: Path, install: Install) -> 
         phases = fw.plugins.timings()["one"]
     assert list(phases) == ["import", "settings", "initialize", "register"]
     assert all(seconds >= 0 for seconds in phases.values())
+
+
+# what it changes, whom to trust
+
+
+async def test_what_a_plugin_changes_for_everybody_is_in_its_row(site: Path, install: Install) -> None:
+    changes = "import os, sys\nfrom framework import Plugin\n"
+    changes += "class Sample(Plugin):\n    async def initialize(self):\n"
+    changes += "        sys.path.append('/nowhere/at/all')\n        os.environ['TEST_LEFT_BEHIND'] = 'secret'\n"
+    install(site, "bad", changes)
+    path = list(sys.path)
+    try:
+        async with host({"bad": None}) as fw:
+            warnings = " ".join(fw.plugins.record("bad").warnings)
+    finally:
+        sys.path[:] = path
+        os.environ.pop("TEST_LEFT_BEHIND", None)
+    assert "/nowhere/at/all" in warnings
+    assert "TEST_LEFT_BEHIND" in warnings
+    assert "secret" not in warnings
+
+
+async def test_a_plugin_in_quarantine_is_not_imported(site: Path, install: Install) -> None:
+    install(site, "bad", code("bad"), extra=manifest("bad"))
+    install(site, "needy", code("needy"), extra=manifest("needy", 'requires = ["bad"]'))
+    Quarantine().add("bad", "1.0", "It ended the interpreter.")
+    try:
+        async with host({"bad": {"activation": "startup"}, "needy": None}) as fw:
+            assert (state(fw, "bad"), state(fw, "needy")) == (PluginState.QUARANTINED, PluginState.BLOCKED)
+            assert "`framework plugins unquarantine bad`" in fw.plugins.record("bad").reason
+            assert "quarantine" in fw.plugins.record("needy").reason
+            assert "plugin_bad" not in sys.modules
+    finally:
+        Quarantine().lift("bad")
+
+
+async def test_a_plugin_that_is_not_as_locked_is_refused(
+    site: Path, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(site, "one", code("one"), extra=manifest("one"))
+    install(site, "two", code("two"), extra=manifest("two"))
+    monkeypatch.chdir(tmp_path)
+    found = discover([str(site)]).manifests
+    lock.write(lock.entries(found.values()), lock.place())
+    (site / "plugin_two" / "__init__.py").write_text(code("two") + "# changed")
+    async with host({"one": None, "two": None}, locked=True) as fw:
+        assert (state(fw, "one"), state(fw, "two")) == (PluginState.DISCOVERED, PluginState.FAILED)
+        assert fw.plugins.record("two").phase == "lock"
+        await fw.activate("one")
+        with pytest.raises(PluginError, match="lock"):
+            await fw.activate("two")

@@ -218,7 +218,7 @@ def test_plugin_folders_are_relative_to_the_file(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("plugin: {}", ["has the unknown key 'plugin'", "allowed: logging, plugin_folders, plugins", "Did you mean"]),
+        ("plugin: {}", ["has the unknown key 'plugin'", "allowed: locked, logging, plugin_folders, plugins", "Did you mean"]),
         ("logging: {levle: info}", ["unknown key 'logging.levle'", "Did you mean 'logging.level'?"]),
         ("logging: {level: loud}", ["says logging.level = 'loud'", "debug, info, warning, error"]),
         ("logging: {style: [json]}", ["says logging.style = ['json']", "console, json"]),

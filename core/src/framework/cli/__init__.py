@@ -32,6 +32,7 @@ FAILED = 1
     "--set", "flags", metavar="KEY=VALUE", multiple=True, help="Override one setting, as plugins.file.roots=[/x]."
 )
 @click.option("--safe-mode", is_flag=True, help="Start plugins of the first-party set only.")
+@click.option("--locked", is_flag=True, help="Start only plugins that are as framework.lock says.")
 @click.pass_context
 def root(ctx: click.Context, /, **_options: object) -> None:
     """Remember how the command line wants to be configured; nothing is read before a command needs it."""

@@ -55,8 +55,7 @@ def context_of(ctx: click.Context) -> Context:
     top = ctx.find_root()
     if not isinstance(top.obj, Context):
         flags: tuple[str, ...] = top.params.get("flags") or ()
-        if top.params.get("safe_mode"):
-            flags += ("safe_mode=true",)
+        flags += tuple(f"{name}=true" for name in ("safe_mode", "locked") if top.params.get(name))
         top.obj = Context(top.params.get("config"), flags)
     return top.obj
 

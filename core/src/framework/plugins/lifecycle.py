@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from framework import inventory
 from framework.discovery import Discovery
 from framework.errors import PluginError, PluginNotFoundError
 from framework.ledger import Ledger
-from framework.plugins import activation, loading
+from framework.plugins import activation, loading, observation
 from framework.plugins.activation import Start
 from framework.plugins.base import Plugin
 from framework.plugins.contributions import Contributions
@@ -48,6 +49,7 @@ class Lifecycle(Registry):
         self._plan = Plan((), {}, {})
         self._quarantine = Quarantine()
         self._quarantined: dict[str, str] = {}
+        self._starting = self._begun = 0
         self._metrics = metrics or MetricsManager.get_instance()
         self._monitor = PluginMonitor(self._metrics)
 
@@ -220,7 +222,10 @@ class Lifecycle(Registry):
                 return
         with self._quarantine.starting(name, self.record(name).version, overdue_after=self._deadline("start")) as mark:
             start = Start(name, reached=mark.enter)
-            await self._run(start, self._import, self._configure, self._initialize)
+            async with self._observed(start):
+                await self._run(start, self._import, self._configure, self._initialize)
+        if start.warnings:
+            self._records[name] = replace(self._records[name], warnings=tuple(start.warnings))
         duration = sum(start.durations.values())
         self._metrics.counter("plugin_loads", 1, path=name, success=str(start.failure is None).lower())
         self._metrics.histogram("plugin_load_duration", duration, path=name)
@@ -249,9 +254,20 @@ class Lifecycle(Registry):
         if start.failure is None:
             self._started.append(name)
             self._set(name, PluginState.ACTIVE)
-        if start.warnings:
-            self._records[name] = replace(self._records[name], warnings=tuple(start.warnings))
         return start
+
+    @contextlib.asynccontextmanager
+    async def _observed(self, start: Start) -> AsyncIterator[None]:
+        """Note what a start changes for the whole process."""
+        self._starting += 1
+        self._begun += 1
+        alone, begun, before = self._starting == 1, self._begun, observation.look()
+        try:
+            yield
+        finally:
+            self._starting -= 1
+            doubt = "" if alone and self._begun == begun else " Or a plugin that started at the same time did."
+            start.warnings += [f"{one}{doubt}" for one in observation.changes(before, observation.look())]
 
     async def _import(self, start: Start) -> None:
         with start.enter("import"):

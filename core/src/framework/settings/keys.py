@@ -1,0 +1,155 @@
+"""Every key of the kernel, and the check that a merged configuration holds no others and only what they allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from framework.errors import SettingsError, did_you_mean
+from framework.settings.layers import Value
+
+LEVELS = ("debug", "info", "warning", "error")
+STYLES = ("console", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting of the kernel: its meaning, default, and what is allowed."""
+
+    doc: str
+    default: Any
+    allowed: str
+    schema: Mapping[str, Any]
+
+
+KEYS: dict[str, Key] = {
+    "plugins": Key(
+        "Settings of each enabled plugin by name; `enabled: false` disables one.",
+        None,
+        "a mapping of plugin names to their settings",
+        {"type": "object"},
+    ),
+    "plugin_folders": Key(
+        "Folders whose modules named plugin_* are plugins too; relative to the file that says so.",
+        [],
+        "a list of paths",
+        {"type": "array", "items": {"type": "string"}},
+    ),
+    "logging.level": Key(
+        "Least severe event that the command line shows.", "warning", ", ".join(LEVELS), {"enum": list(LEVELS)}
+    ),
+    "logging.style": Key(
+        "How events are written: for people, or one JSON object a line.",
+        "console",
+        ", ".join(STYLES),
+        {"enum": list(STYLES)},
+    ),
+    "timeouts.start": Key(
+        "Seconds that each phase of a plugin's start may take.",
+        30.0,
+        "a number of seconds above 0",
+        {"type": "number", "exclusiveMinimum": 0},
+    ),
+    "timeouts.stop": Key(
+        "Seconds that a plugin's clean-up may take.",
+        30.0,
+        "a number of seconds above 0",
+        {"type": "number", "exclusiveMinimum": 0},
+    ),
+    "safe_mode": Key(
+        "Start plugins of the first-party set only, whatever else is enabled.",
+        default=False,
+        allowed="true or false",
+        schema={"type": "boolean"},
+    ),
+    "locked": Key(
+        "Start only plugins that are as framework.lock says.",
+        default=False,
+        allowed="true or false",
+        schema={"type": "boolean"},
+    ),
+}
+
+RESERVED: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "enabled": ("Whether the plugin is enabled.", {"type": "boolean", "default": True}),
+    "required": ("Whether the program must not start without it.", {"type": "boolean", "default": False}),
+    "activation": ("When it is started, instead of what its manifest says.", {"enum": ["startup", "use"]}),
+}
+"""Keys of a plugin's section that are the kernel's, with meaning and schema."""
+
+_SECTIONS = {key.partition(".")[0] for key in KEYS if "." in key}
+
+
+def check(tree: Mapping[str, Any], origins: Mapping[str, Value]) -> None:
+    """Raise unless the tree holds what the keys allow.
+
+    Raises:
+        SettingsError: Naming the source, the key, what was found and what is allowed.
+    """
+    tops = {key.partition(".")[0] for key in KEYS}
+    for name, value in tree.items():
+        if name not in tops:
+            raise _unknown(name, tops, origins)
+        if name in _SECTIONS:
+            _check_section(name, value, origins)
+        elif KEYS[name].schema["type"] == "boolean" and not isinstance(value, bool):
+            raise _wrong(name, value, KEYS[name].allowed, origins)
+    _check_plugins(tree.get("plugins"), "plugins" in tree, origins)
+    folders = tree.get("plugin_folders", [])
+    if not isinstance(folders, list) or not all(isinstance(one, str) and one for one in folders):
+        raise _wrong("plugin_folders", folders, KEYS["plugin_folders"].allowed, origins)
+
+
+def _check_section(name: str, value: Any, origins: Mapping[str, Value]) -> None:
+    if not isinstance(value, Mapping):
+        raise _wrong(name, value, "a mapping", origins)
+    allowed = {key for key in KEYS if key.startswith(f"{name}.")}
+    for sub in value:
+        key = f"{name}.{sub}"
+        if key not in allowed:
+            raise _unknown(key, allowed, origins)
+        if not _allows(KEYS[key].schema, value[sub]):
+            raise _wrong(key, value[sub], KEYS[key].allowed, origins)
+
+
+def _allows(schema: Mapping[str, Any], value: Any) -> bool:
+    """Return whether a value fits the few words of JSON schema that the kernel's own keys use."""
+    if "enum" in schema:
+        return value in schema["enum"]
+    if schema["type"] == "boolean":
+        return isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > schema["exclusiveMinimum"]
+
+
+def _check_plugins(section: Any, present: bool, origins: Mapping[str, Value]) -> None:
+    if not present:
+        return
+    if not isinstance(section, Mapping):
+        raise _wrong("plugins", section, KEYS["plugins"].allowed, origins)
+    for name, values in section.items():
+        if values is not None and not isinstance(values, Mapping):
+            raise _wrong(f"plugins.{name}", values, "a mapping of the plugin's settings, or nothing", origins)
+        for key, value in (values or {}).items():
+            schema = RESERVED[key][1] if key in RESERVED else None
+            if schema is not None and not _allows(schema, value):
+                allowed = " or ".join(schema.get("enum", ("true", "false")))
+                raise _wrong(f"plugins.{name}.{key}", value, allowed, origins)
+
+
+def _source(key: str, origins: Mapping[str, Value]) -> str:
+    found = [value.source for name, value in origins.items() if name == key or name.startswith(f"{key}.")]
+    return found[0] if found else "The configuration"
+
+
+def _unknown(key: str, known: Iterable[str], origins: Mapping[str, Value]) -> SettingsError:
+    allowed = sorted(known)
+    return SettingsError(
+        f"{_source(key, origins)} has the unknown key {key!r}; allowed: {', '.join(allowed)}.",
+        did_you_mean(key, allowed),
+    )
+
+
+def _wrong(key: str, value: Any, allowed: str, origins: Mapping[str, Value]) -> SettingsError:
+    shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+    return SettingsError(f"{_source(key, origins)} says {key} = {shown}; allowed: {allowed}.")
