@@ -1,0 +1,85 @@
+"""Plugins are switched, kept out and let in from the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+Install = Callable[..., Path]
+
+
+def states(program: Program, *arguments: str) -> dict[str, str]:
+    done = program(*arguments, "plugins", "list", "-o", "json")
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return {row["name"]: row["state"] for row in rows}
+
+
+@pytest.fixture
+def stranger(site: Path, install: Install) -> None:
+    """A plugin that somebody else wrote."""
+    install(site, "stranger")
+
+
+@pytest.mark.usefixtures("stranger")
+def test_a_plugin_is_enabled_and_disabled_in_the_file(program: Program, home: Path) -> None:
+    before = states(program)
+    assert before["stranger"] == "disabled"
+
+    enabled = program("plugins", "enable", "stranger", "-o", "json")
+
+    assert json.loads(enabled.stdout) == {"plugin": "stranger", "enabled": True, "configuration": "framework.yaml"}
+    assert states(program) == {**before, "stranger": "discovered"}
+    (home / "framework.yaml").write_text("# mine\n" + (home / "framework.yaml").read_text())
+
+    assert program("plugins", "disable", "stranger").returncode == 0
+    assert states(program) == before
+    assert (home / "framework.yaml").read_text().startswith("# mine\n")
+    assert yaml.safe_load((home / "framework.yaml").read_text())["plugins"]["stranger"] == {"enabled": False}
+
+
+def test_an_unknown_plugin_is_not_written_into_the_file(program: Program, home: Path) -> None:
+    done = program("plugins", "enable", "strangr")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No plugin is called 'strangr'" in done.stderr
+    assert not (home / "framework.yaml").exists()
+
+
+@pytest.mark.usefixtures("stranger")
+def test_a_file_that_cannot_be_edited_is_left_alone(program: Program, home: Path) -> None:
+    (home / "framework.yaml").write_text("plugins: {stranger: {}}\n")
+
+    done = program("plugins", "disable", "stranger")
+
+    assert done.returncode == 2
+    assert "by hand" in done.stderr
+    assert (home / "framework.yaml").read_text() == "plugins: {stranger: {}}\n"
+
+
+@pytest.mark.usefixtures("stranger")
+def test_safe_mode_leaves_strangers_out(program: Program, home: Path) -> None:
+    (home / "framework.yaml").write_text("plugins:\n  stranger: {}\n")
+
+    assert states(program)["stranger"] == "discovered"
+    assert states(program, "--safe-mode")["stranger"] == "disabled"
+
+
+@pytest.mark.usefixtures("stranger")
+def test_locked_refuses_what_was_changed(program: Program, home: Path, site: Path) -> None:
+    (home / "framework.yaml").write_text("plugins:\n  stranger: {}\n")
+    assert program("plugins", "lock").returncode == 0
+    assert states(program, "--locked")["stranger"] == "discovered"
+
+    with (site / "plugin_stranger" / "__init__.py").open("a") as file:
+        file.write("# changed\n")
+
+    assert states(program, "--locked")["stranger"] == "failed"
+    assert states(program)["stranger"] == "discovered"
+    assert program("--locked", "plugins", "list").returncode == 6
