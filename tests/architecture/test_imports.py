@@ -15,7 +15,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 # Highest first. A module imports only from rows below its own; modules of one row do not know each other.
 LAYERS = [
     {"cli", "testing"},
-    {"host"},
+    {"host", "doctor"},
     {"plugins"},
     {"inventory"},
     {"discovery", "resolver", "settings", "lock", "rewriting"},

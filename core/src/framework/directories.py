@@ -31,15 +31,28 @@ def state_path(name: str) -> str:
     Raises:
         ResourceUnavailableError: Nothing says where the user's home is.
     """
+    return _planned(name, "XDG_STATE_HOME", "~/.local/state")
+
+
+def cache_path(name: str) -> str:
+    """Return where `cache_directory` would make the directory, without making anything.
+
+    Raises:
+        ResourceUnavailableError: Nothing says where the user's home is.
+    """
+    return _planned(name, "XDG_CACHE_HOME", "~/.cache")
+
+
+def _planned(name: str, variable: str, usual: str) -> str:
     if sys.platform == "linux":  # what platformdirs answers here, 10 ms earlier
-        home = os.environ.get("XDG_STATE_HOME", "")
+        home = os.environ.get(variable, "")
         if not os.path.isabs(home):
-            home = os.path.expanduser("~/.local/state")
+            home = os.path.expanduser(usual)
         if os.path.isabs(home):
             return os.path.join(home, APPLICATION, name)
     import platformdirs
 
-    return _below(platformdirs.user_state_dir, name)
+    return _below(platformdirs.user_state_dir if "STATE" in variable else platformdirs.user_cache_dir, name)
 
 
 def cache_directory(name: str) -> str:

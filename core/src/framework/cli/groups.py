@@ -21,6 +21,7 @@ NOUNS = {
     "plugins": "List, show and manage what is installed.",
     "resources": "Show what can be acquired.",
     "config": "Show, check and explain the configuration.",
+    "doctor": "Tell what this machine offers.",
     "completion": "Print the shell's completion script.",
 }
 """The kernel's own commands; each is the object `command` of the module of that name in this package."""
