@@ -15,25 +15,30 @@ Levels = dict[str, int]
 """For each plugin that can start, the round in which it became startable."""
 
 
+_Key = tuple[str, str]
+"""A requirement, and the plugin that has it where it matters who asks: one with conflicts cannot use every plugin."""
+
+
 class Growth:
     """Grows the set of those that can start, as often as somebody else has to stay out."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
-        self._users: dict[tuple[str, ...], list[str]] = {}  # by the plugins that meet a requirement: who has it
-        self._serves: dict[str, list[tuple[str, ...]]] = {}
+        self._users: dict[_Key, list[str]] = {}
+        self._serves: dict[str, list[_Key]] = {}
         self._lacking: dict[str, int] = {}
         self._malformed = {
             name for name, one in market.candidates.items() if one.conflicts and any(map(fault, one.conflicts))
         }
         for name, one in market.candidates.items():
-            wanted = {market.options(name, requirement) for requirement in one.requires}
+            wanted = {(name if name in market.enemies else "", text) for text in one.requires}
             self._lacking[name] = len(wanted)
-            for options in wanted:
-                if options not in self._users:
-                    for option in options:
-                        self._serves.setdefault(option, []).append(options)
-                self._users.setdefault(options, []).append(name)
+            for key in wanted:
+                if key not in self._users:
+                    # itself does no harm here: it cannot start before the requirement is met
+                    for option in market.others(*key):
+                        self._serves.setdefault(option, []).append(key)
+                self._users.setdefault(key, []).append(name)
 
     def settle(self) -> tuple[Levels, set[str]]:
         """Return who can start, and who stays out because of a conflict.
@@ -66,16 +71,16 @@ class Growth:
         fed = [name for name, count in lacking.items() if not count and name not in self._malformed]
         ready: set[str] = set()
         levels: Levels = {}
-        met: set[tuple[str, ...]] = set()
+        met: set[_Key] = set()
         level = 0
         while fed:
             ready.update(fed)
             starting = [name for name in fed if name not in out]
             levels |= dict.fromkeys(starting, level)
             fed = []
-            for options in (one for name in starting for one in self._serves.get(name, ()) if one not in met):
-                met.add(options)
-                for user in self._users[options]:
+            for key in (one for name in starting for one in self._serves.get(name, ()) if one not in met):
+                met.add(key)
+                for user in self._users[key]:
                     lacking[user] -= 1
                     if not lacking[user] and user not in self._malformed:
                         fed.append(user)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,17 +87,18 @@ class Market:
             self._fitting[requirement] = self._find_fitting(requirement)
         return self._fitting[requirement]
 
-    def options(self, name: str, requirement: str) -> tuple[str, ...]:
-        """Return the plugins that meet a requirement of a plugin: what it conflicts with does not.
+    def others(self, name: str, requirement: str) -> Iterator[str]:
+        """Yield the plugins that meet a requirement of a plugin: neither itself, nor what it conflicts with."""
+        enemies = self.enemies.get(name, _NOBODY)
+        return (one for one in self.fitting(requirement) if one != name and one not in enemies)
 
-        A plugin does not meet its own requirement; it is the answer only where there is no other, to make the circle
-        visible.
+    def options(self, name: str, requirement: str) -> tuple[str, ...]:
+        """Return the plugins that meet a requirement of a plugin, or itself where no other does but it would.
+
+        A plugin does not meet its own requirement; the answer makes that circle visible.
         """
         found = self.fitting(requirement)
-        enemies = self.enemies.get(name, _NOBODY)
-        if name not in found and not enemies:
-            return found
-        return tuple(one for one in found if one not in enemies and one != name) or tuple({name} & {*found})
+        return tuple(self.others(name, requirement)) or ((name,) if name in found else ())
 
     def _find_fitting(self, requirement: str) -> tuple[str, ...]:
         try:

@@ -21,14 +21,14 @@ def bind(market: Market, levels: Mapping[str, int]) -> Bound:
         for name, ring in rings.items():
             for requirement, other in bound[name].items():
                 if rings.get(other) == ring and levels[other] >= levels[name]:
-                    earlier = (one for one in market.options(name, requirement) if one in levels)
+                    earlier = (one for one in market.others(name, requirement) if one in levels)
                     bound[name][requirement] = next(one for one in earlier if levels[one] < levels[name])
     return bound
 
 
 def _first_options(market: Market, name: str, alive: Collection[str]) -> dict[str, str]:
     requires = market.candidates[name].requires
-    return {text: next(one for one in market.options(name, text) if one in alive) for text in requires}
+    return {text: next(one for one in market.others(name, text) if one in alive) for text in requires}
 
 
 def bind_optional(market: Market, needs: Graph) -> Bound:
@@ -37,7 +37,7 @@ def bind_optional(market: Market, needs: Graph) -> Bound:
     for name in needs:
         found = {}
         for text in market.candidates[name].optional:
-            option = next((one for one in market.options(name, text) if one in needs and one != name), None)
+            option = next((one for one in market.others(name, text) if one in needs), None)
             if option is not None:
                 found[text] = option
         bound[name] = found

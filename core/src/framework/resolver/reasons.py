@@ -80,7 +80,7 @@ class _Explanation:
         self._lost = lost
         self._hints = SHOWN  # one takes 10 ms among a thousand names
         self._unmet = {
-            name: [text for text in one.requires if not any(each in levels for each in market.options(name, text))]
+            name: [text for text in one.requires if not any(each in levels for each in market.others(name, text))]
             for name, one in market.candidates.items()
             if name not in levels
         }
@@ -177,10 +177,9 @@ class _Explanation:
             for name in left
         }
         rings = components(graph)
+        near = {name: [one for one in graph[name] if rings.get(one) == rings[name]] for name in rings}
         for name in sorted(rings):
             if name not in self.steps:
-                members = (one for one in rings if rings[one] == rings[name])
-                near = {one: [other for other in graph[one] if rings.get(other) == rings[name]] for one in members}
                 self._add_ring(_shortest(name, near))
         for name in left:
             if name not in self.steps:
@@ -208,17 +207,17 @@ def _shortest(start: str, graph: Mapping[str, Iterable[str]]) -> list[str]:
     """Return the names on a shortest way from a name back to itself, the name first."""
     came: dict[str, str] = {}
     todo = [start]
-    for name in todo:  # which grows as it is walked: breadth first
-        for other in graph[name]:
-            if other == start:
-                way = [name]
-                while way[-1] != start:
-                    way.append(came[way[-1]])
-                return way[::-1]
+    at = 0
+    while start not in came:  # breadth first
+        for other in graph[todo[at]]:
             if other not in came:
-                came[other] = name
+                came[other] = todo[at]
                 todo.append(other)
-    return [start]
+        at += 1
+    way = [came[start]]
+    while way[-1] != start:
+        way.append(came[way[-1]])
+    return way[::-1]
 
 
 def _named(names: Collection[str]) -> str:
