@@ -22,6 +22,7 @@ LAYERS = [
     {"manifest", "documents", "quarantine"},
     {"manifest_schema"},
     {"cleanup"},
+    {"hooks"},
     {"hookspecs"},
     {"resources"},
     {"ledger", "requests", "directories", "installed"},

@@ -126,3 +126,27 @@ class LeaseStateError(ResourceError):
     """A lease was asked to make a transition that the state model does not have."""
 
     exit_code = 1
+
+
+class FrameworkDeprecationWarning(DeprecationWarning):
+    """A hook or an argument of one will be removed: for `warn_on_impl` and `warn_on_impl_args` of `hookspec`.
+
+    Args:
+        subject: What is deprecated; filled in with hook and plugin when a plugin implements it.
+        removed_in: The version that will not have it any more.
+        use: What to use instead.
+    """
+
+    def __init__(self, subject: str = "This", *, removed_in: str, use: str = "") -> None:
+        super().__init__(f"{subject} is deprecated, and {self.advice(removed_in, use)}")
+        self.removed_in = removed_in
+        self.use = use
+
+    @staticmethod
+    def advice(removed_in: str, use: str) -> str:
+        """Return until when it can be used, and what to use instead."""
+        return f"goes away in {removed_in}{f'; use {use!r} instead' if use else ''}."
+
+    def about(self, subject: str) -> FrameworkDeprecationWarning:
+        """Return the same warning about something in particular."""
+        return FrameworkDeprecationWarning(subject, removed_in=self.removed_in, use=self.use)
