@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from framework.discovery import store
 from framework.discovery.found import Discovery, Remembered
 from framework.discovery.index import CorruptIndexError, Index, build, manifests
+from framework.discovery.stamps import Stamp
 
 if TYPE_CHECKING:
     from framework.discovery.scan import BUNDLE, GROUP, MODULE_PREFIX, Fault, modules_in, normalised
+    from framework.manifest import Manifest
 
 __all__ = [
     "BUNDLE",
@@ -140,23 +142,29 @@ class _Cache:
 
     def renew(self, old: Index | None) -> Discovery:
         built = self._built(old, deep=True)
-        return _scanned(self.path, self.reasons) if built is None else _told(built, self.reasons)
+        return (
+            _scanned(self.path, self.reasons)
+            if built is None
+            else _told(built, map(manifests, built.groups), self.reasons)
+        )
 
     def _compared(self, index: Index) -> Discovery:
         try:
-            fresh = index.fresh()
+            plugins = index.fresh()
         except CorruptIndexError:
             self.reasons.append(f"The index {os.path.join(self.folder, self.file)} is damaged; it is written anew.")
             return self.renew(None)
-        return _told(index, self.reasons) if fresh else self.renew(index)
+        return self.renew(index) if plugins is None else _told(index, plugins, self.reasons)
 
     def _built(self, old: Index | None, *, deep: bool) -> Index | None:
         now = self.clock()
         built = build(self.path, old, now, deep=deep)
         if built is None:
             return None
+        if old is not None and _hasty(old.roots, built.settled_roots(now), built.roots):
+            return built
         kept = built.settled(now)
-        if old is None or (not kept.says_the_same(old) and not _hasty(old, kept, built)):
+        if old is None or not kept.says_the_same(old):
             try:
                 if store.save(self.folder, self.file, kept.encode()):
                     self.written = os.path.join(self.folder, self.file)
@@ -165,23 +173,23 @@ class _Cache:
         return built
 
 
-def _hasty(old: Index, kept: Index, built: Index) -> bool:
+def _hasty(old: tuple[Stamp, ...], kept: tuple[Stamp, ...], built: tuple[Stamp, ...]) -> bool:
     """Return whether only folders differ that still may change unseen, so that it would be written again at once."""
-    roots = list(zip(old.roots, kept.roots, built.roots, strict=True))
+    roots = list(zip(old, kept, built, strict=True))
     unsettled = any(was is not None and one is None and now is not None for was, one, now in roots)
     return unsettled and not any(one is not None and one != was for was, one, _ in roots)
 
 
-def _told(index: Index, reasons: Iterable[str]) -> Discovery:
+def _told(index: Index, plugins: Iterable[list[Manifest]], reasons: Iterable[str]) -> Discovery:
     """Return everything that an index says."""
     from framework.discovery.scan import Fault
 
     found = Discovery()
-    for group in index.groups:
-        whole = manifests(group)
+    for group, those in zip(index.groups, plugins, strict=True):
         found.bundle = found.bundle if group.bundle is None else frozenset(group.bundle)
+        left = iter(those)
         for row in group.rows:
-            found.admit(Fault(*row) if len(row) == 3 else next(whole))
+            found.admit(Fault(*row) if len(row) == 3 else next(left))
     _add_reasons(found, reasons)
     return found
 

@@ -16,7 +16,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from framework.discovery.stamps import Stamp, settled, stamp
@@ -52,7 +52,7 @@ class Group(NamedTuple):
     stamps: tuple[Stamp, ...]
     """Of the places."""
     record: bytes
-    """The manifests, and the stamps of everything that was looked at."""
+    """The manifests, and the stamps of everything that was looked at, with length and CRC."""
 
 
 def tag() -> tuple[Any, ...]:
@@ -68,12 +68,18 @@ class Index:
         self.path = path
         self.roots = roots
         """The stamp of each entry of the path; None for what is not there, or was not settled when it was read."""
-        self.names = _usable(groups or ())
-        """Of each plugin that can be used, where its record is: a place in the bytes, or the number of its group."""
         self.lasting = groups is not None and all(one.lasting for one in groups)
         self._groups = groups
+        self._names: dict[str, int] | None = None
         self._raw = b""
         self._table = 0
+
+    @property
+    def names(self) -> dict[str, int]:
+        """Of each plugin that can be used, where its record is: a place in the bytes, or the number of its group."""
+        if self._names is None:
+            self._names = _usable(self.groups)
+        return self._names
 
     @property
     def groups(self) -> list[Group]:
@@ -83,8 +89,9 @@ class Index:
             CorruptIndexError: The index was damaged.
         """
         if self._groups is None:
-            rows = _part(self._raw, self._table)
-            self._groups = [Group._make((*one[:-1], _bytes(self._raw, one[-1]) if one[-1] else b"")) for one in rows]
+            raw = self._raw
+            rows = _part(raw, self._table)
+            self._groups = [Group._make((*one[:-2], raw[one[-2] : one[-1]])) for one in rows]
         return self._groups
 
     @classmethod
@@ -103,7 +110,7 @@ class Index:
         if key != tag() or entries != path:
             return None
         self = cls(path, roots, None)
-        self.names, self.lasting, self._raw, self._table = names, lasting, raw, table
+        self._names, self.lasting, self._raw, self._table = names, lasting, raw, table
         return self
 
     def encode(self) -> bytes:
@@ -113,11 +120,12 @@ class Index:
         places: dict[int, int] = {}
         end = _START
         for number, one in enumerate(self.groups):
+            start = end
             if one.lasting:
-                places[number] = end
-                parts.append(_framed(one.record))
-                end += len(parts[-1])
-            table.append((*one[:-1], places.get(number, 0)))
+                places[number] = start
+                parts.append(one.record)
+                end += len(one.record)
+            table.append((*one[:-1], start, end))
         parts.append(_framed(marshal.dumps(table)))
         names = {name: places[number] for name, number in self.names.items() if number in places}
         head = end + len(parts[-1])
@@ -132,7 +140,11 @@ class Index:
             now: When the scan began, in ns since the epoch.
         """
         groups = [one if one.lasting else one._replace(record=b"", stamps=()) for one in self.groups]
-        return Index(self.path, tuple(one if settled(one, now) else None for one in self.roots), groups)
+        return Index(self.path, self.settled_roots(now), groups)
+
+    def settled_roots(self, now: int) -> tuple[Stamp, ...]:
+        """Return the stamps of the path, None for what may still change without a new one."""
+        return tuple(one if settled(one, now) else None for one in self.roots)
 
     def says_the_same(self, other: Index) -> bool:
         """Return whether another index would answer alike."""
@@ -152,21 +164,33 @@ class Index:
             CorruptIndexError: The index was damaged.
         """
         place = self.names[name]
-        rows, stamps = _part(self._raw, place) if self._raw else marshal.loads(self.groups[place].record)  # noqa: S302 - as above
+        rows, stamps = _part(self._raw, place) if self._raw else _part(self.groups[place].record, 0)
         return next((_manifest(row) for row in rows if row[0] == name), None) if _hold(stamps) else None
 
-    def fresh(self) -> bool:
-        """Return whether nothing that was looked at has changed.
+    def fresh(self) -> list[list[Manifest]] | None:
+        """Return the plugins of each group, or None where anything that was looked at has changed.
 
         Raises:
             CorruptIndexError: The index was damaged.
         """
-        return self.current() and all(_hold(marshal.loads(one.record)[1]) for one in self.groups)  # noqa: S302 - as above
+        if not self.current():
+            return None
+        found = []
+        for one in self.groups:
+            rows, stamps = _part(one.record, 0)
+            if not _hold(stamps):
+                return None
+            found.append([_manifest(row) for row in rows])
+        return found
 
 
-def manifests(group: Group) -> Iterator[Manifest]:
-    """Return the plugins of a group."""
-    return map(_manifest, marshal.loads(group.record)[0])  # noqa: S302 - only decoded after `store` has seen the owner
+def manifests(group: Group) -> list[Manifest]:
+    """Return the plugins of a group.
+
+    Raises:
+        CorruptIndexError: The index was damaged.
+    """
+    return [_manifest(row) for row in _part(group.record, 0)[0]]
 
 
 def build(path: tuple[str, ...], old: Index | None, now: int, *, deep: bool) -> Index | None:
@@ -220,24 +244,21 @@ def _grouped(
     folders: dict[str, list[str]] = {entry: [] for entry in path}
     for entry, listed in listings.items():
         folders[entry] = [f"{entry}{os.sep}{one}" for one in listed if one.endswith(scan.METADATA_FOLDERS)]
-    for place in names:
-        if (entry := os.path.dirname(place)) not in listings:
+    for place in names if len(listings) < len(path) else ():
+        if (entry := place.rpartition(os.sep)[0] or os.sep) not in listings:
             folders[entry].append(place)
     groups: dict[str, tuple[str, ...]] = {}
     for places in folders.values():
         for place in sorted(places):
             name = names.get(place) or scan.key_of(place)
-            groups[name] = (*groups.get(name, ()), place)
+            groups[name] = (*groups[name], place) if name in groups else (place,)
     return groups
 
 
 def _reusable(one: Group, path: tuple[str, ...], listings: dict[str, Collection[str]], *, deep: bool) -> bool:
     if not one.lasting:
         return False
-    if deep:
-        if not _hold(marshal.loads(one.record)[1]):  # noqa: S302 - only decoded after `store` has seen the owner
-            return False
-    elif any(stamp(place) != was for place, was in zip(one.places, one.stamps, strict=True)):
+    if not _hold(_part(one.record, 0)[1] if deep else zip(one.places, one.stamps, strict=True)):
         return False
     for top, home, file in one.tops:
         for entry in path:
@@ -272,7 +293,7 @@ def _examined(name: str, places: tuple[str, ...], path: tuple[str, ...], now: in
         found.bundle,
         found.trail.settled(now),
         tuple(stamps[one] for one in places),
-        marshal.dumps((values, tuple(stamps.items()))),
+        _framed(marshal.dumps((values, tuple(stamps.items())))),
     )
 
 
@@ -286,9 +307,11 @@ def _values(one: Manifest) -> tuple[Any, ...]:
 def _manifest(values: tuple[Any, ...]) -> Manifest:
     from framework.manifest import Manifest, Permission
 
-    one = dict(zip(Manifest.__slots__, values, strict=True))
-    one["permissions"] = tuple(Permission(*each) for each in one["permissions"])
-    return Manifest(**one)
+    permissions = Manifest.__slots__.index("permissions")
+    if values[permissions]:
+        given = tuple(Permission(*each) for each in values[permissions])
+        values = (*values[:permissions], given, *values[permissions + 1 :])
+    return Manifest(*values)
 
 
 def _listed(entry: str) -> Collection[str]:
@@ -298,23 +321,22 @@ def _listed(entry: str) -> Collection[str]:
         return ()  # the import system skips what it cannot list, and so do we
 
 
-def _hold(stamps: tuple[tuple[str, Stamp], ...]) -> bool:
-    return all(stamp(path) == was for path, was in stamps)
+def _hold(stamps: Iterable[tuple[str, Stamp]]) -> bool:
+    for path, was in stamps:  # noqa: SIM110 - a generator would cost more than the comparison
+        if stamp(path) != was:
+            return False
+    return True
 
 
 def _framed(part: bytes) -> bytes:
     return _PART.pack(len(part), zlib.crc32(part)) + part
 
 
-def _bytes(raw: bytes, place: int) -> bytes:
-    if not _START <= place <= len(raw) - _PART.size:
+def _part(raw: bytes, place: int) -> Any:
+    if not 0 <= place <= len(raw) - _PART.size:
         raise CorruptIndexError
     length, crc = _PART.unpack_from(raw, place)
     part = raw[place + _PART.size : place + _PART.size + length]
     if len(part) != length or zlib.crc32(part) != crc:
         raise CorruptIndexError
-    return part
-
-
-def _part(raw: bytes, place: int) -> Any:
-    return marshal.loads(_bytes(raw, place))  # noqa: S302 - only decoded after `store` has seen the owner
+    return marshal.loads(part)  # noqa: S302 - only decoded after `store` has seen the owner
