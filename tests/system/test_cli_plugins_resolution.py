@@ -128,12 +128,14 @@ def test_of_a_broken_plugin_and_what_requires_it_the_breakage_is_told(
 ) -> None:
     install(site, "torn", manifest="name = ")
     install(site, "user", extra='requires = ["torn"]')
-    (home / "framework.yaml").write_text("plugins: {torn: {}, user: {}, absent: {}}")
+    (home / "framework.yaml").write_text("plugins: {torn: {}, user: {}, absent: {}, usre: {}}")
     assert "is not TOML" in good(program("plugins", "why", "torn"))
     lines = good(program("plugins", "why", "user")).splitlines()
     assert "but that plugin is broken: The manifest" in lines[1]
     assert lines[-1] == "Way out: Repair 'torn', or disable 'user'."
-    assert "1. Plugin 'absent' is enabled, but not installed." in good(program("plugins", "why", "absent"))
+    assert "1. Plugin 'absent' is enabled, but not installed.\n" in good(program("plugins", "why", "absent"))
+    misspelt = good(program("plugins", "why", "usre"))
+    assert misspelt.endswith("1. Plugin 'usre' is enabled, but not installed. Did you mean 'user'?\n")
 
 
 @pytest.mark.usefixtures("landscape")

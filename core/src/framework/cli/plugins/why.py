@@ -42,7 +42,7 @@ def command(context: Context, name: str) -> None:
     layer = next((number for number, layer in enumerate(inventory.plan.layers, 1) if name in layer), None)
     if context.format == output.TABLE:
         running = _running(name, needs, needed_by) if layer else iter(())
-        numbered = (f"{number}. {reason['text']}." for number, reason in enumerate(reasons, 1))
+        numbered = (f"{number}. {_ended(str(reason['text']))}" for number, reason in enumerate(reasons, 1))
         for line in (_head(record, layer), *running, *numbered, *([f"Way out: {way_out}"] if way_out else [])):
             context.emit(line)
         return
@@ -60,6 +60,10 @@ def command(context: Context, name: str) -> None:
             ],
         }
     )
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "?")) else f"{text}."
 
 
 def _known(context: Context, name: str) -> PluginRecord:
