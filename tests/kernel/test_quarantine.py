@@ -147,6 +147,20 @@ def test_of_several_starting_at_once_each_is_a_suspect(place: Path) -> None:
     assert "to blame" not in reasons["alone"]
 
 
+def test_of_several_starting_at_once_the_one_whose_code_was_running_is_to_blame(place: Path) -> None:
+    ending = f"""
+    with Quarantine({str(place)!r}).starting("waits", "1.0") as other:
+        other.runs()
+        other.waits()
+        marker.runs()
+        os._exit(1)"""
+    die(place, "runs", ending)
+    reasons = quarantine.quarantined(directory=str(place))
+    assert reasons.keys() == {"runs"}
+    assert "to blame" not in reasons["runs"]
+    assert markers(place) == []
+
+
 def test_a_forked_child_that_leaves_the_block_does_not_remove_the_marker(place: Path) -> None:
     die(place, "forks", "(os.waitpid(child, 0), os._exit(1)) if (child := os.fork()) else None")
     assert quarantine.quarantined(directory=str(place)).keys() == {"forks"}
@@ -200,7 +214,9 @@ def test_names_that_look_alike_have_records_of_their_own(place: Path) -> None:
     assert one.records().keys() == names
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"name": 1}', b"[" * 10_000, b"x" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff\xfe", b'{"name": 1}', b"." + b"[" * 10_000, b"x" * 100_000, b"!{}"]
+)
 def test_files_that_are_none_of_ours_harm_nobody(place: Path, content: bytes) -> None:
     one = Quarantine(str(place))
     one.add("real", "1.0", "Why.")

@@ -31,12 +31,14 @@ BLOCKING_S = 0.5
 class Start:
     """What is known of one start: where it is, how long each phase took in seconds, and what was odd.
 
-    `reached` is told of each phase before it begins.
+    `reached` is told of each phase before it begins; `runs` and `waits` are called around each piece of its own code.
     """
 
     name: str
     phase: str = "import"
     reached: Callable[[str], None] = lambda _phase: None
+    runs: Callable[[], None] = lambda: None
+    waits: Callable[[], None] = lambda: None
     durations: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     failure: BaseException | None = None
@@ -52,6 +54,15 @@ class Start:
         finally:
             self.durations[phase] = time.perf_counter() - begin
 
+    @contextlib.contextmanager
+    def step(self) -> Generator[None]:
+        """Say that the plugin's own code runs, here or in a thread."""
+        self.runs()
+        try:
+            yield
+        finally:
+            self.waits()
+
     async def watch(self, call: Callable[[], Awaitable[T]], timeout: float) -> T:
         """Await what a phase does, within a deadline, noting when it blocks the event loop.
 
@@ -59,14 +70,21 @@ class Start:
             PluginLoadError: It took longer than `timeout` seconds.
         """
         with anyio.move_on_after(timeout) as budget:
-            return await _stepped(_coroutine(call), self._note_step)
+            return await _stepped(_coroutine(call), self._loop_step)
         if budget.cancelled_caught:
             raise too_slow(self.name, self.phase, timeout)
         raise PluginLoadError(f"Plugin {self.name!r} ended its {self.phase} by a cancellation.", plugin=self.name)
 
-    def _note_step(self, seconds: float) -> None:
-        if seconds > BLOCKING_S:
-            self.warnings.append(f"It blocked the event loop for {seconds:.1f} s in {self.phase}.")
+    @contextlib.contextmanager
+    def _loop_step(self) -> Generator[None]:
+        begin = time.perf_counter()
+        try:
+            with self.step():
+                yield
+        finally:
+            seconds = time.perf_counter() - begin
+            if seconds > BLOCKING_S:
+                self.warnings.append(f"It blocked the event loop for {seconds:.1f} s in {self.phase}.")
 
 
 def too_slow(name: str, phase: str, timeout: float) -> PluginLoadError:
@@ -137,19 +155,19 @@ async def _coroutine(call: Callable[[], Awaitable[T]]) -> T:
 
 
 @types.coroutine
-def _stepped(coroutine: Coroutine[Any, Any, T], note: Callable[[float], None]) -> Generator[Any, Any, T]:
-    """Drive a coroutine and note how long each of its steps keeps the event loop."""
+def _stepped(
+    coroutine: Coroutine[Any, Any, T], step: Callable[[], contextlib.AbstractContextManager[None]]
+) -> Generator[Any, Any, T]:
+    """Drive a coroutine, entering `step` around each of its steps on the event loop."""
     value: Any = None
     error: BaseException | None = None
     while True:
-        begin = time.perf_counter()
-        try:
-            wanted = coroutine.send(value) if error is None else coroutine.throw(error)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        finally:
-            note(time.perf_counter() - begin)
+        with step():
+            try:
+                wanted = coroutine.send(value) if error is None else coroutine.throw(error)
+            except StopIteration as end:
+                result: T = end.value
+                return result
         value = error = None
         try:
             value = yield wanted

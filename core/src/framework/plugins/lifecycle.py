@@ -27,6 +27,9 @@ from framework.resolver import Plan
 from framework.settings import Settings, validated
 from framework.telemetry import MetricsManager, PluginMonitor
 
+IMPORT_TURN_S = 1.0
+"""Longest time that one plugin's import waits for another's; the interpreter runs one of them at a time anyway."""
+
 WAITING = {PluginState.DISCOVERED, PluginState.LOADED}
 
 
@@ -49,6 +52,7 @@ class Lifecycle(Registry):
         self._plan = Plan((), {}, {})
         self._quarantine = Quarantine()
         self._quarantined: dict[str, str] = {}
+        self._importing = anyio.Lock()
         self._starting = self._begun = 0
         self._metrics = metrics or MetricsManager.get_instance()
         self._monitor = PluginMonitor(self._metrics)
@@ -221,7 +225,7 @@ class Lifecycle(Registry):
                 self._block(name, f"Plugin {name!r} requires {need!r}, which is {other.state.value}: {other.reason}")
                 return
         with self._quarantine.starting(name, self.record(name).version, overdue_after=self._deadline("start")) as mark:
-            start = Start(name, reached=mark.enter)
+            start = Start(name, reached=mark.enter, runs=mark.runs, waits=mark.waits)
             async with self._observed(start):
                 await self._run(start, self._import, self._configure, self._initialize)
         if start.warnings:
@@ -269,18 +273,38 @@ class Lifecycle(Registry):
             doubt = "" if alone and self._begun == begun else " Or a plugin that started at the same time did."
             start.warnings += [f"{one}{doubt}" for one in observation.changes(before, observation.look())]
 
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Let one plugin import at a time, so that it is known who ended the interpreter; but nobody waits for long."""
+        mine = False
+        with anyio.move_on_after(IMPORT_TURN_S):
+            await self._importing.acquire()
+            mine = True
+        try:
+            yield
+        finally:
+            if mine:
+                self._importing.release()
+
     async def _import(self, start: Start) -> None:
         with start.enter("import"):
             if start.name not in self._plugins:
                 manifest = self._manifest(start.name)
-                plugin = await activation.in_thread(start.name, lambda: loading.load(manifest), self._deadline("start"))
+
+                def load() -> Plugin:
+                    with start.step():
+                        return loading.load(manifest)
+
+                async with self._turn():
+                    plugin = await activation.in_thread(start.name, load, self._deadline("start"))
                 self.register_plugin(plugin)
 
     async def _configure(self, start: Start) -> None:
         with start.enter("settings"):
             section = self._settings.section(start.name)
             manifest = self._manifests.get(start.name)
-            model = loading.settings_model(manifest) if manifest else None
+            with start.step():
+                model = loading.settings_model(manifest) if manifest else None
             plugin = self._plugins[start.name]
             plugin.settings = section if model is None else validated(section, model, start.name)
 

@@ -4,7 +4,9 @@ While a plugin starts there is a marker, a file that its process holds locked. A
 or not, removes it. A marker whose lock is free was left by a process that died in the middle: the next sweep turns it
 into the record of a quarantined plugin. The lock alone decides who lives, so who runs in a container is left alone.
 
-    <process>-<number>.starting     first line JSON, then one line for each phase; flock held by the starter
+A crash blames the plugin whose code was running; only where that cannot be told, all that were being started.
+
+    <process>-<number>.starting     '!' while the plugin's code runs, else '.'; JSON; a line for each phase
     <plugin>.quarantined            JSON: name, version, reason, since
 """
 

@@ -13,6 +13,7 @@ from typing import Any
 SIZE_LIMIT = 1 << 16
 STARTING = ".starting"
 _DOING = {"import": "imported", "settings": "configured", "initialize": "initialized", "register": "registered"}
+_RUNS, _WAITS = b"!", b"."
 _BORN = time.time_ns()
 """Together with the number of the process says which markers are of one process."""
 _HELD: set[int] = set()
@@ -35,6 +36,14 @@ class Marker:
         """Note which phase of its start the plugin is in: import, settings, initialize or register."""
         self._note(f"phase {phase}")
 
+    def runs(self) -> None:
+        """Note that the plugin's own code begins to run: of several that start at once, that one is to blame. 1 µs."""
+        self._flag(_RUNS)
+
+    def waits(self) -> None:
+        """Note that it does not run any more, only waits."""
+        self._flag(_WAITS)
+
     def remove(self) -> None:
         """Say that the start is over, whether it failed or not; a child that was forked meanwhile says nothing."""
         if self._owned():
@@ -50,6 +59,11 @@ class Marker:
 
     def _owned(self) -> bool:
         return self._descriptor in _HELD and self._process == os.getpid()
+
+    def _flag(self, one: bytes) -> None:
+        if self._owned():
+            with contextlib.suppress(OSError):
+                os.pwrite(self._descriptor, one, 0)
 
     def _note(self, line: str) -> None:
         if self._owned():
@@ -81,13 +95,13 @@ def make(directory: str, name: str, version: str) -> Marker | None:
 
     facts = {"name": name, "version": version, "process": os.getpid(), "born": _BORN, "started": time.time()}
     path = os.path.join(directory, f"{os.getpid()}-{time.time_ns()}-{next(_numbers)}{STARTING}")
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(path, flags, 0o600)
     _HELD.add(descriptor)
     marker = Marker(path, descriptor)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(descriptor, f"{json.dumps(facts)}\n".encode())
+        os.write(descriptor, _WAITS + f"{json.dumps(facts)}\n".encode())
         if os.fstat(descriptor).st_nlink:
             return marker
     except BlockingIOError:
@@ -134,7 +148,7 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
     """Return the content of a marker, or nothing when it is not whole."""
     import json
 
-    head, *lines = raw.decode("utf-8", "replace").split("\n")
+    head, *lines = raw[1:].decode("utf-8", "replace").split("\n")
     try:
         content = json.loads(head)
     except (ValueError, RecursionError):
@@ -143,12 +157,19 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
     if not isinstance(content, dict) or not all(type(content.get(key)) is kind for key, kind in kinds.items()):
         return None
     words = [line.partition(" ") for line in lines[:-1]]
-    return content | {word: rest for word, _, rest in words if word in {"phase", "interrupted"}}
+    known = {word: rest for word, _, rest in words if word in {"phase", "interrupted"}}
+    return content | known | {"running": raw[:1] == _RUNS}
 
 
-def same_process(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Return whether two markers are of one process."""
-    return bool((one["process"], one["born"]) == (other["process"], other["born"]))
+def suspects(one: dict[str, Any], left: list[dict[str, Any]]) -> set[str]:
+    """Return who may have ended the process that one marker is of: whose code was running, or all that it was starting.
+
+    Args:
+        one: Content of the marker.
+        left: Content of all that were left, of other processes too.
+    """
+    same = [other for other in left if (other["process"], other["born"]) == (one["process"], one["born"])]
+    return {other["name"] for other in same if other["running"]} or {other["name"] for other in same}
 
 
 def reason(one: dict[str, Any], others: list[str]) -> str:

@@ -180,9 +180,11 @@ class Quarantine:
         """Turn the markers of dead processes into records."""
         added = []
         for path, one in dead:
-            others = sorted({other["name"] for _, other in dead if marker.same_process(one, other)} - {one["name"]})
+            guilty = marker.suspects(one, [content for _, content in dead])
             try:
-                added.append(self.add(one["name"], one["version"], marker.reason(one, others)))
+                if one["name"] in guilty:
+                    why = marker.reason(one, sorted(guilty - {one["name"]}))
+                    added.append(self.add(one["name"], one["version"], why))
                 os.unlink(path)
             except (OSError, FrameworkError) as error:
                 self._warn(error)
