@@ -27,7 +27,14 @@ from framework.discovery import discover
 from framework.manifest import Manifest
 from framework.plugins.loading import load_object
 from framework.records import KindRecord, PluginState
-from framework.testing import PluginContract
+from framework.testing import (
+    PERMISSIONS,
+    CollectorContract,
+    ParticipantContract,
+    PluginContract,
+    ProviderContract,
+    StrategyContract,
+)
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -76,7 +83,12 @@ def pages(warn: Any = print) -> dict[str, str]:
         "_generated/errors.md": error_tree(),
         "_generated/api.md": "\n\n".join(md.public_name(name, getattr(framework, name)) for name in framework.__all__),
         "_generated/unreleased.md": unreleased(),
-        "_generated/contract.md": contract(),
+        "_generated/contract.md": contract(PluginContract),
+        "_generated/contract_provider.md": contract(ProviderContract),
+        "_generated/contract_participant.md": contract(ParticipantContract),
+        "_generated/contract_collector.md": contract(CollectorContract),
+        "_generated/contract_strategy.md": contract(StrategyContract),
+        "_generated/permissions.md": permissions(),
         "_generated/kinds.md": "\n".join(text.removeprefix("#") for each in kinds.values() for text in each),
     }
     for name, one in manifests.items():
@@ -128,12 +140,17 @@ def error_tree() -> str:
     return md.table(["error", "is a", "exit code", "meaning"], rows)
 
 
-def contract() -> str:
-    """Return what the conformance suite tests, one line for each test."""
-    tests = {name: item for name, item in vars(PluginContract).items() if name.startswith("test_")}
+def contract(suite: type) -> str:
+    """Return what a conformance suite tests, one line for each test."""
+    tests = {name: item for name, item in vars(suite).items() if name.startswith("test_")}
     return "\n".join(
         f"- **{name[5:].replace('_', ' ').capitalize()}.** {md.docstring(item)}" for name, item in tests.items()
     )
+
+
+def permissions() -> str:
+    """Return the table of all permissions that a manifest can declare."""
+    return md.table(["permission", "what it covers: the plugin …"], PERMISSIONS.items())
 
 
 def unreleased() -> str:

@@ -16,9 +16,10 @@ import click
 import pytest
 
 import framework
-from framework import errors, hookspecs, manifest_schema, settings
+from framework import errors, hookspecs, manifest_schema, settings, testing
 from framework.manifest import Manifest
 from framework.plugins import loading
+from framework.testing import PERMISSIONS
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 INCLUDE = re.compile(r"^```\{include\} (\S+)\n(?:.*\n)*?```$", re.MULTILINE)
@@ -152,6 +153,21 @@ def test_every_key_of_the_manifest_is_documented() -> None:
 
     assert sorted(first_cells(keys)) == sorted([*manifest_schema.KEYS, *manifest_schema.TABLES])
     assert sorted(first_cells(provides)) == sorted(manifest_schema.PROVIDES)
+
+
+def test_every_permission_is_documented() -> None:
+    section = page("reference/manifest.md").partition("## Permissions")[2].partition("\n## ")[0]
+
+    assert re.findall(r"^\| ([a-z][a-z-]+) \|", section, re.MULTILINE) == ["permission", *PERMISSIONS]
+
+
+def test_every_test_of_the_author_kit_is_documented() -> None:
+    text = page("how-to/test-a-plugin.md")
+    suites = [getattr(testing, name) for name in testing.__all__ if name.endswith("Contract")]
+    tests = [name for suite in suites for name in vars(suite) if name.startswith("test_")]
+
+    assert len(suites) == 5
+    assert [name for name in tests if f"- **{name[5:].replace('_', ' ').capitalize()}.** " not in text] == []
 
 
 def test_every_layer_of_the_kernel_is_in_the_table() -> None:
