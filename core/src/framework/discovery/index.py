@@ -49,8 +49,6 @@ class Group(NamedTuple):
     bundle: tuple[str, ...] | None
     lasting: bool
     """Whether the stamps in the record vouch for it."""
-    stamps: tuple[Stamp, ...]
-    """Of the places."""
     record: bytes
     """The manifests, and the stamps of everything that was looked at, with length and CRC."""
 
@@ -139,7 +137,7 @@ class Index:
         Args:
             now: When the scan began, in ns since the epoch.
         """
-        groups = [one if one.lasting else one._replace(record=b"", stamps=()) for one in self.groups]
+        groups = [one if one.lasting else one._replace(record=b"") for one in self.groups]
         return Index(self.path, self.settled_roots(now), groups)
 
     def settled_roots(self, now: int) -> tuple[Stamp, ...]:
@@ -200,7 +198,7 @@ def build(path: tuple[str, ...], old: Index | None, now: int, *, deep: bool) -> 
         path: Absolute entries of the import path.
         old: An index of the same path, of which everything is kept that has not changed.
         now: When it began, in ns since the epoch.
-        deep: Whether every file is compared, and not just every metadata folder.
+        deep: Whether every file is compared, and not just the entries of folders that changed.
     """
     roots = tuple(map(stamp, path))
     listings: dict[str, Collection[str]] = {}
@@ -210,10 +208,18 @@ def build(path: tuple[str, ...], old: Index | None, now: int, *, deep: bool) -> 
                 return None
             listings[entry] = _listed(entry)
     kept = {one.places: one for one in old.groups} if old else {}
+    before = {
+        entry: [listings[each] for each in path[:number] if each in listings] for number, entry in enumerate(path)
+    }
     groups = []
     for name, places in _grouped(path, kept, listings).items():
         one = kept.get(places)
-        if one is None or not _reusable(one, path, listings, deep=deep):
+        if (
+            one is None
+            or not one.lasting
+            or not all(_stays(*top, before[top[1]], listings.get(top[1])) for top in one.tops)
+            or (deep and not _hold(_part(one.record, 0)[1]))
+        ):
             one = _examined(name, places, path, now)
         groups.append(one)
     return Index(path, roots, groups)
@@ -255,21 +261,11 @@ def _grouped(
     return groups
 
 
-def _reusable(one: Group, path: tuple[str, ...], listings: dict[str, Collection[str]], *, deep: bool) -> bool:
-    if not one.lasting:
+def _stays(top: str, _: str, file: str, before: list[Collection[str]], there: Collection[str] | None) -> bool:
+    """Return whether a module is still found first where it was, going by the folders that changed."""
+    if there is not None and (file not in there or (file != top and top in there)):
         return False
-    if not _hold(_part(one.record, 0)[1] if deep else zip(one.places, one.stamps, strict=True)):
-        return False
-    for top, home, file in one.tops:
-        for entry in path:
-            names = listings.get(entry, ())
-            if entry == home:
-                if names and (file not in names or (file != top and top in names)):
-                    return False
-                break
-            if top in names or f"{top}.py" in names:
-                return False
-    return True
+    return not any(top in names or f"{top}.py" in names for names in before)
 
 
 def _examined(name: str, places: tuple[str, ...], path: tuple[str, ...], now: int) -> Group:
@@ -284,7 +280,6 @@ def _examined(name: str, places: tuple[str, ...], path: tuple[str, ...], now: in
         else:
             rows.append((row.name, row.distribution))
             values.append(_values(row))
-    stamps = found.trail.stamps
     return Group(
         name,
         places,
@@ -292,8 +287,7 @@ def _examined(name: str, places: tuple[str, ...], path: tuple[str, ...], now: in
         tuple(rows),
         found.bundle,
         found.trail.settled(now),
-        tuple(stamps[one] for one in places),
-        _framed(marshal.dumps((values, tuple(stamps.items())))),
+        _framed(marshal.dumps((values, tuple(found.trail.stamps.items())))),
     )
 
 
