@@ -217,7 +217,7 @@ def build(path: tuple[str, ...], old: Index | None, now: int, *, deep: bool) -> 
         if (
             one is None
             or not one.lasting
-            or not all(_stays(*top, before[top[1]], listings.get(top[1])) for top in one.tops)
+            or _moved(one.tops, before, listings)
             or (deep and not _hold(_part(one.record, 0)[1]))
         ):
             one = _examined(name, places, path, now)
@@ -261,11 +261,20 @@ def _grouped(
     return groups
 
 
-def _stays(top: str, _: str, file: str, before: list[Collection[str]], there: Collection[str] | None) -> bool:
-    """Return whether a module is still found first where it was, going by the folders that changed."""
-    if there is not None and (file not in there or (file != top and top in there)):
-        return False
-    return not any(top in names or f"{top}.py" in names for names in before)
+def _moved(
+    tops: tuple[tuple[str, str, str], ...],
+    before: dict[str, list[Collection[str]]],
+    listings: dict[str, Collection[str]],
+) -> bool:
+    """Return whether a module may be found elsewhere than it was, going by the folders that changed."""
+    for top, home, file in tops:
+        there = listings.get(home)
+        if there is not None and (file not in there or (file != top and top in there)):
+            return True
+        for names in before[home]:
+            if top in names or f"{top}.py" in names:
+                return True
+    return False
 
 
 def _examined(name: str, places: tuple[str, ...], path: tuple[str, ...], now: int) -> Group:
