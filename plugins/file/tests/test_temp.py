@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,15 @@ async def test_a_directory_cannot_be_replaced(provider: FileProvider, tmp_path: 
             await file.keep_as(tmp_path / "final")
         assert os.path.exists(file.path)
     assert os.listdir(tmp_path) == ["final"]
+
+
+async def test_a_pipe_is_not_replaced(provider: FileProvider, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "final")
+    async with await provider.create_temp_file("t", directory=tmp_path) as file:
+        with pytest.raises(ResourceUnavailableError, match=r"cannot be kept as .*: what is there is not a file"):
+            await file.keep_as(tmp_path / "final")
+        assert os.path.exists(file.path)
+    assert stat.S_ISFIFO(os.stat(tmp_path / "final").st_mode)
 
 
 async def test_another_file_system_is_refused_with_the_way_out(run_on: Script, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Sequence
 
-from framework.errors import LeaseStateError
+from framework.errors import LeaseStateError, ResourceUnavailableError
 from plugin_file.creation import NewFile
 from plugin_file.local import LocalFile
 from plugin_file.places import Place, place
@@ -31,7 +32,8 @@ class TempFile(LocalFile):
         """Put the file in its final place, atomically and durably; the release then removes nothing.
 
         Whoever looks sees what was there before or the complete file, even if the machine loses power. A file that is
-        there is replaced. Close what else has the file open first, such as a database: POSIX locks on it are dropped.
+        there is replaced, a pipe, socket or device is not. Close what else has the file open first, such as a database:
+        POSIX locks on it are dropped.
 
         Args:
             path: Where to, on the same file system. Its permissions stay those of a temporary file, 0600.
@@ -40,8 +42,8 @@ class TempFile(LocalFile):
             InvalidRequestError: The path cannot be that of a file.
             LeaseStateError: It was kept or released already.
             PolicyError: The path is outside the roots.
-            ResourceUnavailableError: The path is on another file system or cannot be written, or the temporary file
-                is not where it was. The file then stays temporary.
+            ResourceUnavailableError: The path is on another file system or cannot be written, something else than a
+                file is there, or the temporary file is not where it was. The file then stays temporary.
         """
         self._check_keepable()
         with place(self.kind, path, self._roots) as target:
@@ -60,8 +62,20 @@ class TempFile(LocalFile):
         self._check_keepable()  # it may have been released while it was written to disk
         if not self._is_in_place():
             raise self._replaced()
+        self._check_replaceable(target)
         os.replace(self._path, target.name, dst_dir_fd=target.directory)
         self._path, self._kept = target.path, True
+
+    def _check_replaceable(self, target: Place) -> None:
+        """Refuse to put a file where others look for a pipe, a socket or a device, such as /dev/null."""
+        try:
+            mode = os.stat(target.name, dir_fd=target.directory, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):  # the system refuses a directory
+            raise ResourceUnavailableError(
+                f"{self.kind} cannot be kept as {target.path!r}: what is there is not a file.", "Choose another path."
+            )
 
     def _check_keepable(self) -> None:
         _ = self.fd
