@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -108,6 +109,18 @@ def test_a_path_that_does_not_exist_is_a_usage_error_and_leaves_nothing(run: Run
 def test_a_foreign_file_is_not_overwritten(run: Run, tree: Path, option: str) -> None:
     assert "not replaced" in run("tree", option, tree / "other", code=2).stderr
     assert (tree / "other").read_text() == "different"
+
+
+@pytest.mark.parametrize("option", ["--catalogue", "--report"])
+def test_a_pipe_is_neither_waited_for_nor_replaced(run: Run, tree: Path, tmp_path: Path, option: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "is not a file" in run("tree", option, "pipe", code=2).stderr
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+
+
+@pytest.mark.parametrize("option", ["--catalogue", "--report"])
+def test_an_empty_target_is_a_usage_error(run: Run, tree: Path, option: str) -> None:
+    assert "empty" in run("tree", option, "", code=2).stderr
 
 
 def test_a_target_in_a_missing_folder_is_a_usage_error(run: Run, tree: Path) -> None:
@@ -244,7 +257,7 @@ def test_an_interrupt_ends_it_within_two_seconds_and_leaves_nothing(
         file.truncate(1 << 40)
     for number in range(MANY_FILES if moment == "with worker processes" else 0):
         (tree / str(number)).touch()
-    state = tmp_path / "state"
+    state = tmp_path / "state" / "framework" / "survey"  # beside it the kernel keeps what it knows of plugins
     process = subprocess.Popen(
         [*COMMAND, tree],
         env=environment,
@@ -266,5 +279,5 @@ def test_an_interrupt_ends_it_within_two_seconds_and_leaves_nothing(
     assert process.returncode == 130, errors
     assert output == ""
     assert "Traceback" not in errors
-    assert list((state / "framework" / "survey").iterdir()) == []
+    assert list(state.iterdir()) == []
     assert wait_until(lambda: not living(process.pid)), "processes of its group are left"

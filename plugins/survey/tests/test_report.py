@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.errors import InvalidRequestError
+from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.duplicates import DuplicateGroup
 from plugin_survey.problem import REASONS, Problem
 from plugin_survey.report import (
@@ -108,6 +108,12 @@ def test_a_file_that_is_no_report_is_not_replaced(tmp_path: Path) -> None:
     foreign.write_text("")
     check_replaceable(str(foreign))
     check_replaceable(str(tmp_path / "missing"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the device /dev/full is Linux's")
+def test_a_report_that_does_not_fit_is_named_by_where_it_should_go() -> None:
+    with pytest.raises(ResourceUnavailableError, match=r"final\.json could not be written: No space left on device"):
+        write_report(make_report(findings()), "/dev/full", shown_as="final.json")
 
 
 def test_problems_of_a_survey_are_listed_by_reason(tmp_path: Path, survey_of: Callable[..., Findings]) -> None:

@@ -7,7 +7,6 @@ finished is never published. Tables: `run` (one row), `file` (one row for each f
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 from framework.errors import InvalidRequestError, ResourceError, ResourceUnavailableError
 from plugin_survey.fingerprint import Row
+from plugin_survey.former import head_of
 from plugin_survey.problem import Problem
 
 APPLICATION_ID = 0x46535659
@@ -187,15 +187,7 @@ def check_replaceable(path: str) -> None:
     Raises:
         InvalidRequestError: Something else is there.
     """
-    try:
-        with open(path, "rb") as former:
-            head = former.read(100)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise InvalidRequestError(
-            f"The catalogue {path} cannot be replaced: {os.strerror(error.errno or 0)}.", "Choose another file."
-        ) from error
+    head = head_of(path, 100, "catalogue")
     ours = head[:16] == b"SQLite format 3\0" and head[68:72] == APPLICATION_ID.to_bytes(4, "big")
     if head and not ours:
         raise InvalidRequestError(

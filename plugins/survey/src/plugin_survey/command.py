@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -109,7 +110,8 @@ async def _publish(
             shown_as=targets.catalogue,
         )
         content = make_report(found)
-        await threads.run(write_report, content, str(document.path))
+        write = functools.partial(write_report, shown_as=targets.report)
+        await threads.run(write, content, str(document.path))
         await database.keep_as(targets.catalogue)
         await document.keep_as(targets.report)
     return found, content

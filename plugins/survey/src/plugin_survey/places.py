@@ -55,6 +55,10 @@ def check_targets(catalogue: str | None, report: str | None) -> None:
     for target, check in ((catalogue, catalogues.check_replaceable), (report, reports.check_replaceable)):
         if target is None:
             continue
+        if not target:
+            raise InvalidRequestError(
+                "The path of the catalogue or the report is empty.", "Name a file, or leave it out."
+            )
         folder = os.path.dirname(os.path.realpath(target))
         if not os.path.isdir(folder):
             raise InvalidRequestError(f"There is no folder {folder!r} to write {target!r} to.", "Make it first.")

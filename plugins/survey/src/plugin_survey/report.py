@@ -22,14 +22,14 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from framework.errors import InvalidRequestError
+from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.duplicates import DuplicateGroup
+from plugin_survey.former import head_of
 from plugin_survey.problem import Problem
 from plugin_survey.walk import WalkCounts
 
@@ -113,14 +113,27 @@ def make_report(found: Findings) -> dict[str, Any]:
     }
 
 
-def write_report(report: Mapping[str, Any], path: str) -> None:
+def write_report(report: Mapping[str, Any], path: str, *, shown_as: str = "") -> None:
     """Write a report as JSON to a file.
 
+    Args:
+        report: What `make_report` returned.
+        path: The file.
+        shown_as: What the error message calls it: where it will be published.
+
     Raises:
-        OSError: It cannot be written.
+        ResourceUnavailableError: There is no space, or it cannot be written.
     """
-    with open(path, "w", encoding="ascii") as target:
-        target.writelines(_json_lines(report))
+    try:
+        with open(path, "w", encoding="ascii") as target:
+            target.writelines(_json_lines(report))
+    except OSError as error:
+        where = shown_as or path
+        raise ResourceUnavailableError(
+            f"The report {where} could not be written: {error.strerror}.",
+            "Make room or choose another place with --report; what was there before is untouched.",
+            resource=where,
+        ) from error
 
 
 def check_replaceable(path: str) -> None:
@@ -129,15 +142,7 @@ def check_replaceable(path: str) -> None:
     Raises:
         InvalidRequestError: Something else is there.
     """
-    try:
-        with open(path, "rb") as former:
-            head = former.read(len(_HEAD))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise InvalidRequestError(
-            f"The report {path} cannot be replaced: {os.strerror(error.errno or 0)}.", "Choose another file."
-        ) from error
+    head = head_of(path, len(_HEAD), "report")
     if head and head != _HEAD.encode():
         raise InvalidRequestError(
             f"{path} exists and is not a report of a survey, so it is not replaced.",
