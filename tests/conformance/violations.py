@@ -133,6 +133,23 @@ class Careless(ResourceProvider):
         return Thing()
 
 
+class Kept(Thing):
+    async def release(self) -> None:
+        pass
+
+
+class Forgiving(ResourceProvider):
+    """Takes whatever is asked, and what it lends cannot be given back."""
+
+    @creates("bad.kept")
+    async def create_kept(self, name: str) -> Kept:
+        """A thing that is never released."""
+        return Kept()
+
+    async def create(self, kind: str, **parameters: Any) -> Resource:
+        return await super().create(kind)
+
+
 @declared
 class Lender(Plugin):
     @hookimpl
@@ -156,6 +173,31 @@ class TestLeaseOfACancelledCaller(PluginContract):
     @pytest.fixture
     def requests(self) -> dict[str, dict[str, Any]]:
         return {"bad.lease": {}}
+
+
+class TestForgiving(PluginContract):
+    caught_by = "test_each_kind_refuses_what_it_does_not_know"
+
+    @declared
+    class Subject(Plugin):
+        @hookimpl
+        def register_resource_providers(self) -> list[ResourceProvider]:
+            return [Forgiving()]
+
+    subject = Subject
+
+    @pytest.fixture
+    def requests(self) -> dict[str, dict[str, Any]]:
+        return {"bad.kept": {}}
+
+
+class TestUnreleased(PluginContract):
+    caught_by = "test_closing_the_host_gives_back_what_was_forgotten"
+    subject = TestForgiving.subject
+
+    @pytest.fixture
+    def requests(self) -> dict[str, dict[str, Any]]:
+        return {"bad.kept": {}}
 
 
 class TestForgottenRequest(PluginContract):
