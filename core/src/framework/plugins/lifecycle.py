@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import sys
@@ -249,7 +250,7 @@ class Lifecycle(Registry):
                 await self._register(start)
         except BaseException as error:
             self._forget(name)
-            if not isinstance(error, (Exception, SystemExit)):
+            if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)):
                 self._set(name, waiting, phase=start.phase, reason="The start was cancelled.")
                 raise
             start.failure = error
