@@ -94,6 +94,31 @@ def test_a_fitting_index_answers_for_one_plugin_without_reading_the_rest(known: 
     assert done.stdout.splitlines() == ["('two.a',) True", "[]"]
 
 
+def test_a_fitting_index_is_read_without_heavy_imports(known: Path, cache: Path) -> None:
+    code = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "from framework.discovery import discover\n"
+        f"discover([{str(known)!r}], index=True, cache={str(cache)!r})\n"
+        "print(*sorted({one.partition('.')[0] for one in set(sys.modules) - before}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {
+        "typing",
+        "re",
+        "enum",
+        "dataclasses",
+        "inspect",
+        "pydantic",
+        "opentelemetry",
+        "rich",
+        "packaging",
+        "pluggy",
+    }
+    assert heavy & set(done.stdout.split()) == set()
+    assert "framework" in done.stdout.split()
+
+
 def _change_manifest(site: Path, install: Install) -> None:
     with (site / "plugin_two" / "plugin.toml").open("r+") as file:
         content = file.read().replace("two.a", "two.b")

@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from framework.discovery import store
 from framework.discovery.found import Discovery, Remembered
 from framework.discovery.index import CorruptIndexError, Index, build, manifests
 from framework.discovery.stamps import Stamp
 
+TYPE_CHECKING = False  # which type checkers take for true; importing typing for it would cost 8 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
     from framework.discovery.scan import BUNDLE, GROUP, MODULE_PREFIX, Fault, modules_in, normalised
     from framework.manifest import Manifest
 
@@ -51,14 +53,15 @@ def __getattr__(name: str) -> Any:
     return getattr(scan, name)
 
 
-class Refreshed(NamedTuple):
+class Refreshed:
     """The outcome of `refresh`."""
 
-    found: Discovery
-    file: str
-    """The index, or empty where none could be written."""
-    changes: dict[str, str]
-    """`added`, `removed` or `changed` by the name of the plugin, against the index that was there."""
+    def __init__(self, found: Discovery, file: str, changes: dict[str, str]) -> None:
+        self.found = found
+        self.file = file
+        """The index, or empty where none could be written."""
+        self.changes = changes
+        """`added`, `removed` or `changed` by the name of the plugin, against the index that was there."""
 
 
 def discover(

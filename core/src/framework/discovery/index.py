@@ -16,12 +16,15 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import namedtuple
 
 from framework.discovery.stamps import Stamp, settled, stamp
 
+TYPE_CHECKING = False  # which type checkers take for true; importing typing for it would cost 8 ms
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from typing import Any, NamedTuple
+
     from framework.manifest import Manifest
 
 _MAGIC = b"framework index 1\n"
@@ -36,21 +39,26 @@ class CorruptIndexError(Exception):
     """The bytes are not an index, or not a whole one."""
 
 
-class Group(NamedTuple):
-    """What the distributions of one name come to."""
+if TYPE_CHECKING:
 
-    name: str
-    places: tuple[str, ...]
-    """Their metadata folders."""
-    tops: tuple[tuple[str, str, str], ...]
-    """Of each top-level module: its name, the entry of the path that it was found in, and the file's name there."""
-    rows: tuple[tuple[str, ...], ...]
-    """Name and distribution of each plugin, and the reason if it is a fault."""
-    bundle: tuple[str, ...] | None
-    lasting: bool
-    """Whether the stamps in the record vouch for it."""
-    record: bytes
-    """The manifests, and the stamps of everything that was looked at, with length and CRC."""
+    class Group(NamedTuple):
+        """What the distributions of one name come to."""
+
+        name: str
+        places: tuple[str, ...]
+        """Their metadata folders."""
+        tops: tuple[tuple[str, str, str], ...]
+        """Of each top-level module: its name, the entry of the path that it was found in, and the file's name there."""
+        rows: tuple[tuple[str, ...], ...]
+        """Name and distribution of each plugin, and the reason if it is a fault."""
+        bundle: tuple[str, ...] | None
+        lasting: bool
+        """Whether the stamps in the record vouch for it."""
+        record: bytes
+        """The manifests, and the stamps of everything that was looked at, with length and CRC."""
+
+else:
+    Group = namedtuple("Group", "name places tops rows bundle lasting record")  # noqa: PYI024 - see TYPE_CHECKING
 
 
 def tag() -> tuple[Any, ...]:
