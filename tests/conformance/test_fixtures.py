@@ -12,8 +12,9 @@ import threading
 import pytest
 
 from framework import PluginState
-from framework.testing import DummyPlugin
+from framework.testing import DummyPlugin, traces
 
+traces.PATIENCE_S = 0.3
 pytest_plugins = ["framework.testing.pytest_plugin"]
 KEPT = []
 

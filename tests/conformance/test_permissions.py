@@ -1,6 +1,7 @@
 """Which permission what a plugin does needs, and that the recorder sees it and nothing else."""
 
 import ctypes
+import mmap
 import os
 import socket
 import subprocess
@@ -92,6 +93,19 @@ def test_what_is_really_done_is_seen(
     assert set(recorder.seen) == {permission}
     assert recorder.beyond([permission]) == {}
     assert recorder.beyond([]).keys() == {permission}
+
+
+def test_what_a_c_module_did_is_seen_while_it_is_there() -> None:
+    with Recorder() as recorder, tempfile.TemporaryFile(dir="/dev/shm") as file:
+        recorder.seen.clear()  # the audit event of the file itself
+        recorder.look()
+        nothing = dict(recorder.seen)
+        file.truncate(4096)
+        with mmap.mmap(file.fileno(), 4096):
+            recorder.look()
+
+    assert nothing == {}
+    assert recorder.seen.keys() == {"shared-memory"}
 
 
 def test_only_what_happens_meanwhile_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,10 @@ from framework.testing import (
     PluginContract,
     ProviderContract,
     StrategyContract,
+    traces,
 )
+
+traces.PATIENCE_S = 0.3  # nothing that is left here is just about to go
 
 KEPT: list[Any] = []
 """What the violations leave behind; it lives as long as this process."""

@@ -225,7 +225,7 @@ class PluginContract(Surroundings):
             async with host:
                 for kind, parameters in requests.items():
                     async with host.acquire(kind, **parameters):
-                        pass
+                        recorder.look()
         assert recorder.beyond(declared) == {}
 
     @pytest.fixture

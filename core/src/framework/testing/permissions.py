@@ -1,9 +1,9 @@
 """The permissions that a manifest may declare, and how each is recognised when a plugin makes use of it.
 
 Python raises an audit event before it opens a file, connects a socket or starts a process. `recognised` says which
-permission an event needs; `Recorder` collects the events between two moments. An audit hook cannot be removed, so there
-is one for the process, which does nothing while no recorder is active. It sees this process only: what a child does,
-and what a library does without the help of the interpreter, stays unseen. This is an observation, never a sandbox.
+permission an event needs; `Recorder` collects the events between two moments, and looks at what C modules made without
+any. An audit hook cannot be removed, so there is one for the process, which does nothing while no recorder is active.
+It sees this process only: what a child does stays unseen. This is an observation, never a sandbox.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import threading
 from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Any, ClassVar, Self
+
+from framework.testing.traces import child_processes
 
 PERMISSIONS = {
     "files": "creates, changes or removes files outside the folder for temporary files",
@@ -58,6 +60,7 @@ _CHANGES = {
     "os.truncate": 1,
 }
 """Events that change files, with how many of their first arguments are paths."""
+_SEMAPHORES = "/dev/shm/sem."  # noqa: S108 - how multiprocessing locks; nobody else gets in
 _SHARED = "/dev/shm/"  # noqa: S108 - recognised, not used
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _HEARD = {"open"} | {one.partition(".")[0] for one in (*_BY_EVENT, *_SOCKETS, *_CHANGES)}
@@ -111,6 +114,8 @@ class Recorder:
 
     def __init__(self, *temporary: str) -> None:
         self._temporary = [os.path.realpath(one) for one in (tempfile.gettempdir(), *temporary)]
+        self._children: set[int] = set()
+        self._segments: set[str] = set()
         self.seen: dict[str, set[str]] = {}
         """Events by the permission that they need, each with its arguments."""
 
@@ -118,7 +123,15 @@ class Recorder:
         """Return what was seen and is not covered by the permissions declared."""
         return {name: sorted(events) for name, events in self.seen.items() if name not in set(declared)}
 
+    def look(self) -> None:
+        """Note what is there now and raised no event: children, and shared memory, as C modules make them."""
+        for child in child_processes() - self._children:
+            self.seen.setdefault("processes", set()).add(f"child process {child}")
+        for segment in _mapped() - self._segments:
+            self.seen.setdefault("shared-memory", set()).add(f"mapped {segment}")
+
     def __enter__(self) -> Self:
+        self._children, self._segments = child_processes(), _mapped()
         if not Recorder._hooked:
             sys.addaudithook(_hear)
             Recorder._hooked = True
@@ -147,6 +160,15 @@ def _hear(event: str, args: tuple[Any, ...]) -> None:
         recorder.note(event, args)
     finally:
         _busy.yes = False
+
+
+def _mapped() -> set[str]:
+    """Return the shared memory that this process has mapped; empty where that cannot be read."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+            return {line.split(maxsplit=5)[-1].strip() for line in file if _SHARED in line and _SEMAPHORES not in line}
+    except OSError:
+        return set()
 
 
 def _culprit(frame: FrameType | None) -> str:
