@@ -394,6 +394,19 @@ def test_no_flipped_bit_changes_an_answer_silently(known: Path, cache: Path) -> 
         assert [one.name for one in found.faults] in ([], ["? discovery index"])
 
 
+@pytest.mark.parametrize("change", [_uninstall, _change_manifest, _stranger_joins])
+def test_a_flipped_bit_is_survived_while_something_changes(
+    known: Path, cache: Path, install: Install, change: Callable[[Path, Install], None]
+) -> None:
+    file = file_of(cache, known)
+    whole = file.read_bytes()
+    change(known, install)
+    plain = discovery.discover([str(known)], index=False)
+    for place in range(0, len(whole), 41):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        assert dict(indexed(cache, known).manifests) == dict(plain.manifests), place
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("folder_too", [False, True])
 def test_an_index_of_another_user_is_not_read(known: Path, cache: Path, folder_too: bool) -> None:

@@ -129,7 +129,6 @@ class _Cache:
         return _scanned(self.path, self.reasons) if built is None else Remembered(built, self._compared)
 
     def load(self) -> Index | None:
-        where = os.path.join(self.folder, self.file)
         try:
             raw = store.load(self.folder, self.file)
             old = None if raw is None else Index.decode(raw, self.path)
@@ -139,25 +138,30 @@ class _Cache:
             self.reasons.append(str(error))
             return None
         except (CorruptIndexError, EOFError, ValueError, TypeError):
-            self.reasons.append(f"The index {where} is damaged; it is written anew.")
+            self._say_damaged()
             return None
         return old
 
     def renew(self, old: Index | None) -> Discovery:
-        built = self._built(old, deep=True)
-        return (
-            _scanned(self.path, self.reasons)
-            if built is None
-            else _told(built, map(manifests, built.groups), self.reasons)
-        )
+        try:
+            built = self._built(old, deep=True)
+        except CorruptIndexError:
+            self._say_damaged()
+            built = self._built(None, deep=True)
+        if built is None:
+            return _scanned(self.path, self.reasons)
+        return _told(built, map(manifests, built.groups), self.reasons)
 
     def _compared(self, index: Index) -> Discovery:
         try:
             plugins = index.fresh()
         except CorruptIndexError:
-            self.reasons.append(f"The index {os.path.join(self.folder, self.file)} is damaged; it is written anew.")
+            self._say_damaged()
             return self.renew(None)
         return self.renew(index) if plugins is None else _told(index, plugins, self.reasons)
+
+    def _say_damaged(self) -> None:
+        self.reasons.append(f"The index {os.path.join(self.folder, self.file)} is damaged; it is written anew.")
 
     def _built(self, old: Index | None, *, deep: bool) -> Index | None:
         now = self.clock()
