@@ -26,6 +26,7 @@ import os, sys, time, ctypes, signal
 from framework.quarantine import Quarantine
 with Quarantine({place!r}).starting({name!r}, "1.0") as marker:
     marker.enter("initialize")
+    marker.runs()
     print("started", flush=True)
     {ending}
 """
@@ -137,7 +138,7 @@ def test_the_marker_of_a_living_process_is_left_alone(place: Path, hanging: subp
 
 
 def test_of_several_starting_at_once_each_is_a_suspect(place: Path) -> None:
-    ending = f"other = Quarantine({str(place)!r}).starting('second'); other.__enter__(); os._exit(1)"
+    ending = f"other = Quarantine({str(place)!r}).starting('second'); other.__enter__().runs(); os._exit(1)"
     die(place, "first", ending)
     die(place, "alone")
     reasons = quarantine.quarantined(directory=str(place))
@@ -152,13 +153,28 @@ def test_of_several_starting_at_once_the_one_whose_code_was_running_is_to_blame(
     with Quarantine({str(place)!r}).starting("waits", "1.0") as other:
         other.runs()
         other.waits()
-        marker.runs()
         os._exit(1)"""
     die(place, "runs", ending)
     reasons = quarantine.quarantined(directory=str(place))
     assert reasons.keys() == {"runs"}
     assert "to blame" not in reasons["runs"]
     assert markers(place) == []
+
+
+def test_where_nobodys_code_was_running_it_must_happen_twice_in_a_row(place: Path) -> None:
+    one = Quarantine(str(place))
+    for _ in range(2):  # a start that ends in good order clears the suspicion
+        die(place, "waits", "marker.waits(); os._exit(1)")
+        assert one.sweep() == Sweep()
+        assert [file.name for file in place.iterdir()] == ["waits.suspected"]
+        with one.starting("waits", "1.0"):
+            pass
+        assert list(place.iterdir()) == []
+    die(place, "waits", "marker.waits(); os._exit(1)")
+    assert one.sweep() == Sweep()
+    die(place, "waits", "marker.waits(); os._exit(1)")
+    assert [record.name for record in one.sweep().added] == ["waits"]
+    assert [file.name for file in place.iterdir()] == ["waits.quarantined"]
 
 
 def test_a_forked_child_that_leaves_the_block_does_not_remove_the_marker(place: Path) -> None:

@@ -44,12 +44,17 @@ class Marker:
         """Note that it does not run any more, only waits."""
         self._flag(_WAITS)
 
-    def remove(self) -> None:
-        """Say that the start is over, whether it failed or not; a child that was forked meanwhile says nothing."""
-        if self._owned():
-            with contextlib.suppress(OSError):
-                os.unlink(self._path)
-            self._release()
+    def remove(self) -> bool:
+        """Say that the start is over, whether it failed or not; a child that was forked meanwhile says nothing.
+
+        Returns whether there was something to say.
+        """
+        if not self._owned():
+            return False
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+        self._release()
+        return True
 
     def leave(self, seconds: float) -> None:
         """Leave the marker behind for the next sweep: the start hung for so long, and the user interrupted it."""
@@ -161,15 +166,9 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
     return content | known | {"running": raw[:1] == _RUNS}
 
 
-def suspects(one: dict[str, Any], left: list[dict[str, Any]]) -> set[str]:
-    """Return who may have ended the process that one marker is of: whose code was running, or all that it was starting.
-
-    Args:
-        one: Content of the marker.
-        left: Content of all that were left, of other processes too.
-    """
-    same = [other for other in left if (other["process"], other["born"]) == (one["process"], one["born"])]
-    return {other["name"] for other in same if other["running"]} or {other["name"] for other in same}
+def companions(one: dict[str, Any], left: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the markers of the process that one marker is of, itself included."""
+    return [other for other in left if (other["process"], other["born"]) == (one["process"], one["born"])]
 
 
 def reason(one: dict[str, Any], others: list[str]) -> str:

@@ -20,7 +20,7 @@ from framework.quarantine.marker import SIZE_LIMIT, STARTING, Marker
 OVERDUE_S = 30.0
 """A start that the user interrupts after so many seconds counts as hung."""
 
-_QUARANTINED = ".quarantined"
+QUARANTINED, SUSPECTED = ".quarantined", ".suspected"
 _WARNED: set[str] = set()
 
 _numbers = itertools.count()
@@ -76,7 +76,8 @@ class Quarantine:
                 mark.leave(seconds)
             raise
         finally:
-            mark.remove()
+            if mark.remove():
+                self._clear(name)
 
     def sweep(self, installed: Mapping[str, str] | None = None) -> Sweep:
         """Quarantine the plugins that dead processes were starting, and let out those that were upgraded.
@@ -94,7 +95,7 @@ class Quarantine:
     def records(self) -> dict[str, Quarantined]:
         """Return who is in quarantine, by name."""
         directory = self._existing()
-        names = [entry for entry in _listed(directory) if entry.endswith(_QUARANTINED)] if directory else []
+        names = [entry for entry in _listed(directory) if entry.endswith(QUARANTINED)] if directory else []
         found = (_record(directory, entry) for entry in sorted(names))
         return {one.name: one for one in found if one is not None}
 
@@ -180,15 +181,32 @@ class Quarantine:
         """Turn the markers of dead processes into records."""
         added = []
         for path, one in dead:
-            guilty = marker.suspects(one, [content for _, content in dead])
+            same = marker.companions(one, [content for _, content in dead])
+            running = {other["name"] for other in same if other["running"]}
             try:
-                if one["name"] in guilty:
-                    why = marker.reason(one, sorted(guilty - {one["name"]}))
-                    added.append(self.add(one["name"], one["version"], why))
+                # where no plugin's code was running, somebody may just have stopped the program: that must happen twice
+                if one["name"] in running or "interrupted" in one or (not running and not self._suspect(one)):
+                    others = (running or {other["name"] for other in same}) - {one["name"]}
+                    added.append(self.add(one["name"], one["version"], marker.reason(one, sorted(others))))
                 os.unlink(path)
             except (OSError, FrameworkError) as error:
                 self._warn(error)
         return added
+
+    def _suspect(self, one: dict[str, Any]) -> bool:
+        """Note a first suspicion; drop a second one of the same version, and return False."""
+        directory, file = self._prepared(), _file_of(one["name"], SUSPECTED)
+        former = _record(directory, file)
+        if former is not None and former.version == one["version"]:
+            os.unlink(os.path.join(directory, file))
+            return False
+        _write(directory, file, asdict(Quarantined(one["name"], one["version"], "", time.time())))
+        return True
+
+    def _clear(self, name: str) -> None:
+        """Drop a suspicion: a start of the plugin came to its end."""
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self._ready, _file_of(name, SUSPECTED)))
 
     def _warn(self, error: Exception) -> None:
         place = str(self._directory)
@@ -233,14 +251,14 @@ def _retried(lock: Callable[[], None]) -> bool:
     return False
 
 
-def _file_of(name: str) -> str:
+def _file_of(name: str, kind: str = QUARANTINED) -> str:
     """Return the name of the file for a plugin's record; whatever the plugin is called, it is one safe name."""
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else f"%{ord(c):x}." for c in name)
     if len(safe) > 200:
         import hashlib
 
         safe = f"{safe[:100]}%{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}"
-    return f"{safe}{_QUARANTINED}"
+    return f"{safe}{kind}"
 
 
 def _record(directory: str, entry: str) -> Quarantined | None:
@@ -256,7 +274,7 @@ def _record(directory: str, entry: str) -> Quarantined | None:
     kinds = {"name": str, "version": str, "reason": str, "since": float}
     if not isinstance(content, dict) or {key: type(value) for key, value in content.items()} != kinds:
         return None
-    return Quarantined(**content) if _file_of(content["name"]) == entry else None
+    return Quarantined(**content) if _file_of(content["name"], f".{entry.rpartition('.')[2]}") == entry else None
 
 
 def _write(directory: str, name: str, content: Mapping[str, Any]) -> None:
