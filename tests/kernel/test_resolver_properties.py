@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.resolver import Candidate, Plan, resolve
+from framework.resolver import Candidate, Plan, ordering, resolve
 
 NAMES = [f"p{number}" for number in range(7)]
 CAPABILITIES = ["x", "y", "z"]
@@ -253,6 +253,24 @@ def test_every_chain_of_reasons_is_true_and_ends_at_a_root(wanted: list[Candidat
             assert step.text.startswith(f"Plugin {step.plugin!r} ")
             assert step.text in reason
         assert reason.endswith(".")
+
+
+edges = st.fixed_dictionaries({name: st.sets(st.sampled_from(NAMES), max_size=3) for name in NAMES})
+
+
+@given(edges)
+def test_cycles_are_found_whole_and_apart(graph: Edges) -> None:
+    far = {name: reachable(name, graph) for name in graph}
+    rings = {name: min(one for one in far[name] if name in far[one]) for name in graph if name in far[name]}
+    assert ordering.components(graph) == rings
+
+
+@given(edges, edges)
+def test_only_wishes_on_cycles_are_left_out(drawn: Edges, soft: Edges) -> None:
+    firm = {name: {one for one in others if one < name} for name, others in drawn.items()}
+    both = merged(firm, soft)
+    kept = {name: {one for one in others if name not in reachable(one, both) | {one}} for name, others in soft.items()}
+    assert ordering.untangle(firm, soft) == merged(firm, kept)
 
 
 @given(candidates().flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))))

@@ -20,7 +20,7 @@ def bind(market: Market, levels: Mapping[str, int]) -> Bound:
     while rings := components({name: set(each.values()) for name, each in bound.items()}):
         for name, ring in rings.items():
             for requirement, other in bound[name].items():
-                if rings.get(other) == ring and levels[other] >= levels[name]:
+                if rings.get(other) == ring:
                     earlier = (one for one in market.others(name, requirement) if one in levels)
                     bound[name][requirement] = next(one for one in earlier if levels[one] < levels[name])
     return bound
