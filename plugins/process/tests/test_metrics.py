@@ -15,11 +15,11 @@ async def test_it_counts_what_runs_and_not_what_ended() -> None:
     (collector,) = plugin.register_metrics_collectors()
     assert isinstance(provider, ProcessProvider)
     await provider.initialize()
-    assert collector.collect() == {"process_children_running": 0, "process_threads_running": 0}
+    assert collector.collect() == {"framework_process_children_running": 0, "framework_process_threads_running": 0}
 
     await provider.create_local_process("a", "sleep", args=["100"])
     ended = await provider.create_local_process("b", "true")
     await ended.wait()
     await provider.create_thread("c", lambda stop: stop.wait())
-    assert collector.collect() == {"process_children_running": 1, "process_threads_running": 1}
+    assert collector.collect() == {"framework_process_children_running": 1, "framework_process_threads_running": 1}
     await provider.cleanup()

@@ -16,4 +16,4 @@ class ProcessMetrics:
     def collect(self) -> dict[str, float]:
         """Return the two counts."""
         children, threads = self._provider.running()
-        return {"process_children_running": children, "process_threads_running": threads}
+        return {"framework_process_children_running": children, "framework_process_threads_running": threads}
