@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -209,3 +210,9 @@ def test_a_lock_that_is_missing_or_cannot_be_written_is_named(tmp_path: Path) ->
     with pytest.raises(SettingsError, match="cannot be written: Is a directory"):
         lock.write({}, str(tmp_path / "folder"))
     assert [one.name for one in tmp_path.iterdir()] == ["folder"]
+
+
+def test_who_locks_nothing_pays_nothing() -> None:
+    code = "import sys, framework.lock, framework.quarantine; print({'hashlib', 'json', 'csv'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import importlib.machinery
-import importlib.util
-import io
 import os
 import re
 import stat
@@ -60,6 +56,9 @@ def is_editable(metadata: str) -> bool:
 
 def recorded(metadata: str) -> list[Recorded]:
     """Return what a distribution's RECORD lists; nothing where there is none, as with a system's packages."""
+    import csv
+    import io
+
     text = _read(os.path.join(metadata, "RECORD")).decode("utf-8", "surrogateescape")
     try:
         rows = [row for row in csv.reader(io.StringIO(text)) if len(row) == 3]
@@ -75,6 +74,9 @@ def package_of(module: str, location: str = "") -> str:
         module: Dotted name; a portion of a namespace package is followed to the first part that is a real package.
         location: The module's file, for one that is not on the import path.
     """
+    import importlib.machinery
+    import importlib.util
+
     if location:
         return os.path.dirname(location) if os.path.basename(location) == "__init__.py" else location
     name, _, rest = module.partition(".")

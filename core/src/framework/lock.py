@@ -9,8 +9,6 @@ plugins themselves require.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -57,6 +55,8 @@ def write(content: Mapping[str, Entry], path: str) -> None:
     Raises:
         SettingsError: It cannot be written.
     """
+    import json  # here and below: nobody pays for it who locks nothing
+
     data = {"schema": SCHEMA, "plugins": {name: asdict(one) for name, one in sorted(content.items())}}
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
@@ -77,6 +77,8 @@ def read(path: str) -> dict[str, Entry]:
     Raises:
         SettingsError: It is not there, cannot be read, or is no lock.
     """
+    import json
+
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             raw = file.read(SIZE_LIMIT)
@@ -131,6 +133,8 @@ def _digest(one: Manifest, folders: Mapping[str, str]) -> str:
     Raises:
         PluginError: They cannot be found or read.
     """
+    import hashlib
+
     package = installed.package_of(one.entry_point.partition(":")[0].strip(), one.location)
     metadata = folders.get(installed.normalised(one.distribution), "")
     if not os.path.exists(package):
