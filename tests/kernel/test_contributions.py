@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pluggy
 import pytest
 
-from framework import AllocationStrategy, Ledger, Plugin, Resource, ResourceProvider, creates, hookimpl, hookspecs
+from framework import AllocationStrategy, Ledger, Plugin, Resource, ResourceProvider, creates, hookimpl
 from framework.errors import PluginError
+from framework.hooks import HookRegistry
 from framework.plugins.contributions import Contributions
 from framework.records import ResourceClass
 
@@ -76,8 +76,7 @@ class Stage:
     """Contributions, with the hooks that a manager would bring."""
 
     def __init__(self) -> None:
-        self.hooks = pluggy.PluginManager(hookspecs.PROJECT)
-        self.hooks.add_hookspecs(hookspecs)
+        self.hooks = HookRegistry()
         self.contributions = Contributions(Ledger())
 
     async def add(self, name: str, plugin: Plugin) -> None:

@@ -378,7 +378,7 @@ def test_standard_output_that_is_closed_or_full_is_survived(environment: dict[st
         {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         {"LC_ALL": "de_DE.ISO-8859-1", "PYTHONIOENCODING": "ascii"},
         {"HOME": None},
-        {"HOME": "/nonexistent", "USER": None, "TERM": "dumb", "COLUMNS": "20"},
+        {"HOME": "/proc/nowhere", "USER": None, "TERM": "dumb", "COLUMNS": "20"},
     ],
 )
 def test_odd_surroundings_change_nothing_but_the_letters(program: Program, environ: dict[str, str | None]) -> None:

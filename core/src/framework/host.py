@@ -60,6 +60,7 @@ class Framework:
         self.settings = settings or Settings.load()
         self.ledger = Ledger()
         self.plugins = PluginManager(Contributions(self.ledger))
+        self.hooks = self.plugins.hooks
         self._owner = owner
         self._entered = self._open = False
         for plugin in plugins:

@@ -10,7 +10,7 @@ import pytest
 from plugin_executors.cgroups import directories
 from plugin_executors.cpus import cpu_quota, task_limit, usable_cpus
 
-CPUS = usable_cpus("/nonexistent")  # what affinity alone says
+CPUS = usable_cpus("/proc/nowhere")  # what affinity alone says
 
 
 def tree(root: Path, groups: str, mounts: str, files: dict[str, str]) -> str:

@@ -129,7 +129,7 @@ def test_a_small_size_is_never_refused() -> None:
 
 
 def test_a_directory_that_cannot_be_asked_does_not_limit() -> None:
-    check_shared_memory("memory.shared", 1 << 50, directory="/nonexistent")
+    check_shared_memory("memory.shared", 1 << 50, directory="/proc/nowhere")
 
 
 def test_shared_memory_is_limited_by_what_its_directory_can_hold(tmp_path: Path) -> None:

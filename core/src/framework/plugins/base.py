@@ -27,6 +27,12 @@ class Plugin:
     Set before `initialize`. An instance of the model where the manifest names one, else a plain dictionary.
     """
 
+    hooks: Any = None
+    """The `Hooks` of the host: `self.hooks.call("card_dealt", card=7)` calls a hook that a plugin specified.
+
+    Set before `initialize`. None where the plugin runs without a host.
+    """
+
     @property
     def metadata(self) -> PluginMetadata:
         """What the plugin says of itself.

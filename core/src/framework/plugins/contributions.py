@@ -11,6 +11,7 @@ import anyio
 import pluggy
 
 from framework.errors import PluginError, PluginLoadError, did_you_mean
+from framework.hooks import HookRegistry
 from framework.ledger import Ledger
 from framework.plugins.base import Plugin
 from framework.protocols import AllocationStrategy, CleanupParticipant, MetricsCollector
@@ -42,7 +43,7 @@ class Contributions:
         self._by_plugin: dict[str, Contribution] = {}
         self._kinds: dict[str, tuple[ResourceProvider, KindRecord]] = {}
 
-    async def add(self, name: str, plugin: Plugin, hooks: pluggy.PluginManager) -> None:
+    async def add(self, name: str, plugin: Plugin, hooks: HookRegistry) -> None:
         """Call the plugin's hooks, check what they return, and initialize its providers.
 
         Raises:
@@ -50,7 +51,7 @@ class Contributions:
             Exception: Whatever a hook or a provider raised; nothing of the plugin stays registered.
         """
         for spec in await _results(hooks, plugin, "add_hookspecs"):
-            hooks.add_hookspecs(spec)
+            hooks.add_hookspecs(spec, name)
         verify(name, plugin, hooks)
         one = Contribution(
             await _typed(hooks, name, plugin, "register_resource_providers", ResourceProvider),

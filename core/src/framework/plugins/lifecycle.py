@@ -258,6 +258,7 @@ class Lifecycle(Registry):
             self._timings[name] = start.durations
         if start.failure is None:
             self._started.append(name)
+            self._order_hooks()
             self._set(name, PluginState.ACTIVE)
         return start
 
@@ -318,6 +319,7 @@ class Lifecycle(Registry):
         plugin = self._plugins[start.name]
         try:
             await start.watch(lambda: self.contributions.add(start.name, plugin, self._hooks), self._deadline("start"))
+            start.warnings += self.hooks.warnings(start.name)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._clean(start.name)
@@ -325,6 +327,7 @@ class Lifecycle(Registry):
 
     async def _stop(self, name: str) -> list[Exception]:
         """Take back what a plugin registered and clean it up; return what failed."""
+        self._order_hooks()
         failures = await activation.stop(name, lambda: self.contributions.remove(name), self._deadline("stop"))
         failures += await self._clean(name)
         self._forget(name)
@@ -338,6 +341,12 @@ class Lifecycle(Registry):
         failures = await activation.stop(name, self._plugins[name].cleanup, self._deadline("stop"))
         await self._monitor.record_operation("cleanup", name, not failures, time.perf_counter() - start)
         return failures
+
+    def _order_hooks(self) -> None:
+        """Have hooks call exactly the plugins that are active, in the order of the plan."""
+        active = dict.fromkeys(self._started)
+        planned = dict.fromkeys(name for name in self._plan.order if name in active)
+        self.hooks.set_order(planned | active)
 
     def _manifest(self, name: str) -> Any:
         if name not in self._manifests:

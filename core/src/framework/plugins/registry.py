@@ -6,10 +6,8 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 
-import pluggy
-
-from framework import hookspecs
 from framework.errors import FrameworkError, PluginError, PluginLoadError, PluginNotFoundError, did_you_mean
+from framework.hooks import Hooks
 from framework.manifest import Manifest
 from framework.plugins import loading
 from framework.plugins.base import Plugin
@@ -25,8 +23,8 @@ class Registry:
         self._metadata: dict[str, PluginMetadata] = {}
         self._manifests: Mapping[str, Manifest] = {}
         self._records: dict[str, PluginRecord] = {}
-        self._hooks = pluggy.PluginManager(hookspecs.PROJECT)
-        self._hooks.add_hookspecs(hookspecs)
+        self.hooks = Hooks()
+        self._hooks = self.hooks.registry
         self._logger = get_logger()
 
     def register_plugin(self, plugin: Plugin) -> None:
@@ -53,6 +51,7 @@ class Registry:
             raise PluginLoadError(
                 f"A hook of plugin {metadata.name!r} does not fit: {reason}.", plugin=metadata.name
             ) from error
+        plugin.hooks = self.hooks
         self._plugins[metadata.name] = plugin
         self._metadata[metadata.name] = metadata
         former = self._records.get(metadata.name)
