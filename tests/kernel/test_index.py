@@ -65,7 +65,8 @@ def file_of(cache: Path, *sites: Path) -> Path:
 
 def remembered(cache: Path, *sites: Path) -> index.Index:
     """Return the index as the next interpreter reads it."""
-    found = index.Index.decode(file_of(cache, *sites).read_bytes(), tuple(str(one) for one in sites))
+    raw = file_of(cache, *sites).read_bytes()
+    found = index.Index.decode(raw, tuple(str(one) for one in sites), lambda: raw)
     assert found is not None
     return found
 
@@ -458,6 +459,20 @@ def test_many_processes_write_one_index_at_once(known: Path, cache: Path) -> Non
     assert [one for one in os.listdir(cache) if one.startswith(".")] == []
 
 
+def test_an_index_that_is_replaced_while_it_is_used_is_not_mixed_with_the_new_one(
+    known: Path, cache: Path, install: Install
+) -> None:
+    found = indexed(cache, known)
+    install(known, "aaa", extra='description = "Comes first."')
+    assert "aaa" in indexed(cache, known).manifests  # which wrote another index
+    assert found.manifests["two"].capabilities == ("two.a",)
+    assert found.faults == []
+    gone = indexed(cache, known)
+    file_of(cache, known).unlink()
+    assert gone.manifests["two"].capabilities == ("two.a",)
+    assert gone.faults == []
+
+
 def test_another_version_of_python_has_an_index_of_its_own(
     known: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -465,7 +480,7 @@ def test_another_version_of_python_has_an_index_of_its_own(
     raw = mine.read_bytes()
     monkeypatch.setattr(sys, "version", "3.99.0 (another)")
     assert file_of(cache, known) != mine
-    assert index.Index.decode(raw, (str(known),)) is None
+    assert index.Index.decode(raw, (str(known),), lambda: raw) is None
     assert as_on_disk(cache, known)
     assert {mine.name, file_of(cache, known).name} <= set(os.listdir(cache))
 

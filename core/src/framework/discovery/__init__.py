@@ -13,7 +13,7 @@ import time
 
 from framework.discovery import store
 from framework.discovery.found import Discovery, Remembered
-from framework.discovery.index import CorruptIndexError, Index, build, manifests
+from framework.discovery.index import BEGINNING, CorruptIndexError, Index, ReplacedIndexError, build, manifests
 from framework.discovery.stamps import Stamp
 
 TYPE_CHECKING = False  # which type checkers take for true; importing typing for it would cost 8 ms
@@ -130,23 +130,23 @@ class _Cache:
 
     def load(self) -> Index | None:
         try:
-            raw = store.load(self.folder, self.file)
-            old = None if raw is None else Index.decode(raw, self.path)
+            beginning = store.load(self.folder, self.file, BEGINNING)
+            old = None if beginning is None else Index.decode(beginning, self.path, self._whole_file)
             if old is not None and not old.current():
                 _ = old.groups  # which are going to be used, and may be damaged
         except store.UnsafeIndexError as error:
             self.reasons.append(str(error))
             return None
-        except (CorruptIndexError, EOFError, ValueError, TypeError):
-            self._say_damaged()
+        except (CorruptIndexError, EOFError, ValueError, TypeError) as error:
+            self._say_damaged(error)
             return None
         return old
 
     def renew(self, old: Index | None) -> Discovery:
         try:
             built = self._built(old, deep=True)
-        except CorruptIndexError:
-            self._say_damaged()
+        except CorruptIndexError as error:
+            self._say_damaged(error)
             built = self._built(None, deep=True)
         if built is None:
             return _scanned(self.path, self.reasons)
@@ -155,12 +155,20 @@ class _Cache:
     def _compared(self, index: Index) -> Discovery:
         try:
             plugins = index.fresh()
-        except CorruptIndexError:
-            self._say_damaged()
+        except CorruptIndexError as error:
+            self._say_damaged(error)
             return self.renew(None)
         return self.renew(index) if plugins is None else _told(index, plugins, self.reasons)
 
-    def _say_damaged(self) -> None:
+    def _whole_file(self) -> bytes:
+        try:
+            return store.load(self.folder, self.file) or b""
+        except store.UnsafeIndexError:
+            return b""
+
+    def _say_damaged(self, error: Exception) -> None:
+        if isinstance(error, ReplacedIndexError):  # by another process, which is its right
+            return
         self.reasons.append(f"The index {os.path.join(self.folder, self.file)} is damaged; it is written anew.")
 
     def _built(self, old: Index | None, *, deep: bool) -> Index | None:

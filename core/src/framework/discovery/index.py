@@ -4,9 +4,10 @@ It is keyed by the stamps of the directories on the path, so whatever is install
 of one distribution (its metadata, its manifest, its package folder) are compared when something asks for a plugin of
 it, and all of them when something asks for everything; what no longer fits is examined anew, the rest is kept.
 
-As bytes: one record for each distribution, a table of them, and a head with the names, each with its CRC. All is
-`marshal`, which an interpreter has at hand: no other version of Python or of this framework reads it (`tag`). It must
-not be decoded before `store` has found that nobody else could have written it.
+As bytes: a head with the names, one record for each distribution, and a table of them, each with its CRC. Only the head
+is read until a record is asked for. All is `marshal`, which an interpreter has at hand; no other version of Python or
+of this framework reads it (`tag`). It must not be decoded before `store` has found that nobody else could have written
+it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from framework.discovery.stamps import Stamp, settled, stamp
 
 TYPE_CHECKING = False  # which type checkers take for true; importing typing for it would cost 8 ms
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from typing import Any, NamedTuple
 
     from framework.manifest import Manifest
@@ -35,8 +36,16 @@ _KERNEL = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _SOURCES = ("manifest.py", "manifest_schema.py", "records.py", "discovery/scan.py", "discovery/index.py")
 
 
+BEGINNING = 1 << 16
+"""Bytes that hold the head of an index of a thousand plugins, and more."""
+
+
 class CorruptIndexError(Exception):
     """The bytes are not an index, or not a whole one."""
+
+
+class ReplacedIndexError(CorruptIndexError):
+    """Another process has written another index since the beginning of this one was read."""
 
 
 if TYPE_CHECKING:
@@ -77,8 +86,10 @@ class Index:
         self.lasting = groups is not None and all(one.lasting for one in groups)
         self._groups = groups
         self._names: dict[str, int] | None = None
-        self._raw = b""
-        self._table = 0
+        self._beginning = b""
+        self._rest: Callable[[], bytes] | None = None
+        self._body = b""
+        self._table = self._length = 0
 
     @property
     def names(self) -> dict[str, int]:
@@ -95,36 +106,53 @@ class Index:
             CorruptIndexError: The index was damaged.
         """
         if self._groups is None:
-            raw = self._raw
-            rows = _part(raw, self._table)
-            self._groups = [Group._make((*one[:-2], raw[one[-2] : one[-1]])) for one in rows]
+            body = self._read()
+            rows = _part(body, self._table)
+            self._groups = [Group._make((*one[:-2], body[one[-2] : one[-1]])) for one in rows]
         return self._groups
 
     @classmethod
-    def decode(cls, raw: bytes, path: tuple[str, ...]) -> Index | None:
+    def decode(cls, beginning: bytes, path: tuple[str, ...], rest: Callable[[], bytes]) -> Index | None:
         """Return the index in some bytes, or None where it is one of other versions or of another path.
+
+        Args:
+            beginning: At least the first `BEGINNING` bytes, if there are so many.
+            path: The entries of the import path.
+            rest: Returns all bytes, from the first.
 
         Raises:
             CorruptIndexError: It is not an index, or not a whole one.
         """
-        if not raw.startswith(_MAGIC) or len(raw) < _START:
+        if not beginning.startswith(_MAGIC) or len(beginning) < _START:
             raise CorruptIndexError
-        length, table, head = _HEAD.unpack_from(raw, len(_MAGIC))
-        if length != len(raw):
-            raise CorruptIndexError
-        key, entries, roots, lasting, names = _part(raw, head)
+        head, table, length = _HEAD.unpack_from(beginning, len(_MAGIC))
+        if head > len(beginning):
+            beginning = rest()
+        key, entries, roots, lasting, names = _part(beginning[:head], _START)
         if key != tag() or entries != path:
             return None
         self = cls(path, roots, None)
-        self._names, self.lasting, self._raw, self._table = names, lasting, raw, table
+        self._names, self.lasting, self._table, self._length = names, lasting, table, length
+        self._beginning, self._rest = beginning[:head], rest
         return self
+
+    def _read(self) -> bytes:
+        """Return what follows the head."""
+        if self._rest is not None:
+            whole = self._rest()
+            if not whole.startswith(self._beginning):
+                raise ReplacedIndexError
+            if len(whole) != self._length:
+                raise CorruptIndexError
+            self._body, self._rest = whole[len(self._beginning) :], None
+        return self._body
 
     def encode(self) -> bytes:
         """Return the index as bytes."""
         parts: list[bytes] = []
         table: list[tuple[Any, ...]] = []
         places: dict[int, int] = {}
-        end = _START
+        end = 0
         for number, one in enumerate(self.groups):
             start = end
             if one.lasting:
@@ -134,10 +162,10 @@ class Index:
             table.append((*one[:-1], start, end))
         parts.append(_framed(marshal.dumps(table)))
         names = {name: places[number] for name, number in self.names.items() if number in places}
-        head = end + len(parts[-1])
         lasting = len(places) == len(table)
-        parts.append(_framed(marshal.dumps((tag(), self.path, self.roots, lasting, names))))
-        return b"".join([_MAGIC, _HEAD.pack(head + len(parts[-1]), end, head), *parts])
+        head = _framed(marshal.dumps((tag(), self.path, self.roots, lasting, names)))
+        length = _START + len(head) + end + len(parts[-1])
+        return b"".join([_MAGIC, _HEAD.pack(_START + len(head), end, length), head, *parts])
 
     def settled(self, now: int) -> Index:
         """Return the part that can be stored: without the stamps of what may still change without a new one.
@@ -170,7 +198,8 @@ class Index:
             CorruptIndexError: The index was damaged.
         """
         place = self.names[name]
-        rows, stamps = _part(self._raw, place) if self._raw else _part(self.groups[place].record, 0)
+        decoded = self._table or self._rest is not None
+        rows, stamps = _part(self._read(), place) if decoded else _part(self.groups[place].record, 0)
         return next((_manifest(row) for row in rows if row[0] == name), None) if _hold(stamps) else None
 
     def fresh(self) -> list[list[Manifest]] | None:

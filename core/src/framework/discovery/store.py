@@ -47,8 +47,8 @@ def name(path: tuple[str, ...]) -> str:
     return f"{zlib.crc32(key):08x}{zlib.adler32(key):08x}{_SUFFIX}"
 
 
-def load(place: str, file: str) -> bytes | None:
-    """Return the content of an index, or None where there is none.
+def load(place: str, file: str, limit: int = SIZE_LIMIT) -> bytes | None:
+    """Return the content of an index, at most so many bytes of it, or None where there is none.
 
     Raises:
         UnsafeIndexError: Somebody else could have written it.
@@ -69,7 +69,7 @@ def load(place: str, file: str) -> bytes | None:
     try:
         found = os.fstat(descriptor)
         _refuse_strangers(os.path.join(place, file), found, proper=stat.S_ISREG(found.st_mode))
-        return os.pread(descriptor, min(found.st_size, SIZE_LIMIT), 0)
+        return os.pread(descriptor, min(found.st_size, limit), 0)
     finally:
         os.close(descriptor)
 
