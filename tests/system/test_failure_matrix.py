@@ -147,7 +147,7 @@ class Sample(Plugin):
 """
 CLEANS = f"{WORKS}\n    async def cleanup(self):\n        raise ValueError('not clean')\n"
 HOLDS = "import ctypes\nopen('hangs', 'w').close()\nctypes.PyDLL(None).pause()"
-EATS = "eaten = []\nwhile True:\n    eaten.append(bytearray(1 << 26))"
+EATS = "eaten = []\nwhile True:\n    eaten.append(bytearray(1 << 28))"
 GOOD_LINE = "bad = plugin_bad:Sample\n"
 
 CASES = [

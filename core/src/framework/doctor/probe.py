@@ -23,7 +23,7 @@ _NETWORK = {"socket.bind", "socket.connect", "socket.getaddrinfo", "socket.sendt
 _PROCESSES = {"subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.fork", "os.forkpty", "os.kill"}
 _FILES = {"os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_SHOWN = 80
+_SHOWN = 240
 
 
 def permission(event: str, arguments: tuple[Any, ...]) -> str:
