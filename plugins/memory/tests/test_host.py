@@ -38,7 +38,7 @@ async def test_a_second_host_attaches_by_name_and_reads_what_was_written(unique:
 
 
 async def test_an_acquisition_that_times_out_leaves_nothing(unique: str) -> None:
-    async with Framework.from_config({"plugins": {"memory": {}}}) as fw:
+    async with Framework.from_config({"plugins": {"memory": {"activation": "startup"}}}) as fw:
         with anyio.move_on_after(0) as scope:
             await fw.acquire("memory.shared", name=unique, size=3 * (16 << 20))
         assert scope.cancelled_caught
