@@ -25,7 +25,7 @@ LAYERS = [
     {"hooks"},
     {"hookspecs"},
     {"resources"},
-    {"ledger", "requests", "directories", "installed"},
+    {"ledger", "requests", "directories", "installed", "finishing"},
     {"telemetry"},
     {"protocols"},
     {"records"},

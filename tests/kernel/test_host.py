@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,18 @@ from typing import Any
 import anyio
 import pytest
 
-from framework import Framework, Plugin, PluginState, PluginType, Resource, ResourceProvider, creates, hookimpl, plugin
+from framework import (
+    Framework,
+    MetricsManager,
+    Plugin,
+    PluginState,
+    PluginType,
+    Resource,
+    ResourceProvider,
+    creates,
+    hookimpl,
+    plugin,
+)
 from framework.errors import FrameworkError, InvalidRequestError, PluginError, ResourceError, UnknownKindError
 
 pytestmark = pytest.mark.anyio
@@ -329,3 +341,51 @@ async def test_a_cancelled_opening_closes_again() -> None:
     assert events == ["a down"]
     assert fw.plugins.record("a").state is PluginState.STOPPED
     assert fw.plugins.record("b").reason == "The start was cancelled."
+
+
+async def test_closing_is_finished_whoever_cancels_it() -> None:
+    boxes = BoxPlugin()
+    closing, gate = anyio.Event(), anyio.Event()
+
+    class Slow(Plugin):
+        async def cleanup(self) -> None:
+            closing.set()
+            await gate.wait()
+
+    slow = plugin("slow", "1", "", "", PluginType.MONITOR)(Slow)()
+    fw = host(boxes, slow)
+    await fw.__aenter__()
+    held: Any = await fw.acquire("box.small", name="x")
+    task = asyncio.create_task(fw.close())
+    await closing.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not held.is_allocated()
+    assert fw.leases() == ()
+    assert PluginState.ACTIVE not in {one.state for one in fw.plugins.records()}
+    assert fw.plugins.record("slow").state is PluginState.STOPPED
+
+
+async def test_an_acquisition_is_entered_once() -> None:
+    async with host(BoxPlugin()) as fw:
+        acquisition = fw.acquire("box.small")
+        async with acquisition:
+            with pytest.raises(FrameworkError, match="entered already"):
+                await acquisition.__aenter__()
+        assert fw.leases() == ()
+
+
+async def test_each_host_counts_its_own_leases_in_one_gauge() -> None:
+    def held() -> float:
+        return sum(MetricsManager.get_instance()._sum("framework_leases_held").values())
+
+    async with host(BoxPlugin()) as one:
+        before = held()
+        async with host(BoxPlugin()) as two:
+            await one.acquire("box.small")
+            await two.acquire("box.small")
+            assert held() == before + 2
+        assert held() == before + 1

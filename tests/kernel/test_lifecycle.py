@@ -442,3 +442,29 @@ async def test_a_plugin_that_is_not_as_locked_is_refused(
         await fw.activate("one")
         with pytest.raises(PluginError, match="lock"):
             await fw.activate("two")
+
+
+async def test_a_plugin_without_manifest_is_held_to_what_its_decorator_says(tmp_path: Path) -> None:
+    text = (
+        "from framework import Plugin, PluginType, plugin\n"
+        "@plugin(name='{name}', version='1', description='', author='', plugin_type=PluginType.STORAGE,\n"
+        "        dependencies=['{needs}'])\nclass Sample(Plugin): pass\n"
+    )
+    for name, needs in (("needy", "absentee"), ("ring", "round"), ("round", "ring")):
+        (tmp_path / f"plugin_{name}.py").write_text(text.format(name=name, needs=needs))
+    async with host({"needy": None, "ring": None, "round": None}, plugin_folders=[str(tmp_path)]) as fw:
+        assert {one.state for one in fw.plugins.records() if one.name in {"needy", "ring", "round"}} == {
+            PluginState.BLOCKED
+        }
+        assert "'absentee'" in fw.plugins.record("needy").reason
+        assert "cycle" in fw.plugins.record("ring").reason
+    for name in ("needy", "ring", "round"):
+        sys.modules.pop(f"plugin_{name}", None)
+
+
+async def test_a_command_or_a_service_is_no_kind(site: Path, install: Install) -> None:
+    install(site, "one", code("one"), extra=manifest("one"))
+    async with host({"one": None}) as fw:
+        with pytest.raises(UnknownKindError, match=r"No installed plugin provides 'one\.service'"):
+            await fw.acquire("one.service")
+        assert state(fw, "one") is PluginState.DISCOVERED

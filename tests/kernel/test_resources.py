@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -206,6 +207,50 @@ async def test_a_release_that_is_cancelled_is_finished_all_the_same(provider: Th
         thing.gate.set()
     assert provider.closed == ["one"]
     assert thing.status is ResourceStatus.RELEASED
+
+
+@pytest.mark.parametrize("how", ["cancel", "timeout"])
+async def test_a_release_that_asyncio_cancels_is_finished_all_the_same(provider: ThingProvider, how: str) -> None:
+    thing = await provider.create_patient("one")
+    thing.gate = anyio.Event()
+
+    async def release() -> None:
+        if how == "cancel":
+            await thing.release()
+        else:
+            async with asyncio.timeout(0.01):
+                await thing.release()
+
+    task = asyncio.create_task(release())
+    await thing.closing.wait()
+    if how == "cancel":
+        task.cancel()
+    else:
+        await asyncio.sleep(0.02)  # until the time limit is over, which is what is tested
+    task.cancel()
+    await asyncio.sleep(0)
+    assert thing.lease.allocation is Allocation.RELEASING
+    thing.gate.set()
+    outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+
+    assert isinstance(outcome, asyncio.CancelledError | TimeoutError)
+    assert provider.closed == ["one"]
+    assert not thing.is_allocated()
+
+
+async def test_what_is_no_resource_is_refused_and_leaves_no_lease() -> None:
+    class Careless(ResourceProvider):
+        @creates("thing.none")
+        async def create_none(self, name: str) -> Thing:
+            """Nothing."""
+            return None  # type: ignore[return-value]  # the mistake that is tested
+
+    careless = Careless()
+    await careless.initialize()
+
+    with pytest.raises(ResourceError, match=r"thing\.none was created as None; expected a Resource"):
+        await careless.create_none("one")
+    assert careless.ledger.records() == ()
 
 
 async def test_a_release_that_fails_is_visible_and_can_be_tried_again(provider: ThingProvider) -> None:

@@ -218,14 +218,17 @@ def test_plugin_folders_are_relative_to_the_file(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("plugin: {}", ["has the unknown key 'plugin'", "allowed: locked, logging, plugin_folders, plugins", "Did you mean"]),
+        (
+            "plugin: {}",
+            ["has the unknown key 'plugin'", "allowed: locked, logging, plugin_folders, plugins", "Did you mean"],
+        ),
         ("logging: {levle: info}", ["unknown key 'logging.levle'", "Did you mean 'logging.level'?"]),
         ("logging: {level: loud}", ["says logging.level = 'loud'", "debug, info, warning, error"]),
         ("logging: {style: [json]}", ["says logging.style = ['json']", "console, json"]),
         ("logging: info", ["says logging = 'info'", "a mapping"]),
         ("plugins: [file]", ["says plugins = ['file']", "a mapping of plugin names"]),
         ("plugins:", ["says plugins = None", "a mapping of plugin names"]),
-        ("plugins: {file: yes}", ["says plugins.file = True", "a mapping of the plugin's settings"]),
+        ("plugins: {file: yes}", ["says plugins.file = 'a bool'", "a mapping of the plugin's settings"]),
         ("plugins: {file: {enabled: maybe}}", ["says plugins.file.enabled = 'maybe'", "true or false"]),
         ("plugin_folders: here", ["says plugin_folders = 'here'", "a list of paths"]),
         ("plugin_folders: ['']", ["says plugin_folders = ['']", "a list of paths"]),

@@ -144,17 +144,24 @@ def test_histograms_reach_opentelemetry(exported: tuple[MetricsManager, InMemory
 def test_gauges_are_read_when_exported_until_forgotten(exported: tuple[MetricsManager, InMemoryMetricReader]) -> None:
     metrics, reader = exported
     level = [1.0]
-    metrics.observe("level", lambda: {SQUARE: level[0]}, unit="By")
+
+    def read() -> dict[tuple[tuple[str, str], ...], float]:
+        return {SQUARE: level[0]}
+
+    def other() -> dict[tuple[tuple[str, str], ...], float]:
+        return {SQUARE: 10, (): 7}
+
+    metrics.observe("level", read, unit="By")
     assert points(reader)["level"][SQUARE].value == 1
     level[0] = 2
     assert points(reader)["level"][SQUARE].value == 2
-    metrics.observe("level", lambda: {(): 7})
-    assert {labels: point.value for labels, point in points(reader)["level"].items()} == {(): 7}
-    metrics.forget("level")
-    metrics.forget("never observed")
+    metrics.observe("level", other)
+    assert {labels: point.value for labels, point in points(reader)["level"].items()} == {SQUARE: 12, (): 7}
+    metrics.forget("level", other)
+    metrics.forget("never observed", other)
+    assert points(reader)["level"][SQUARE].value == 2
+    metrics.forget("level", read)
     assert points(reader).get("level", {}) == {}
-    metrics.observe("level", lambda: {(): 8})
-    assert points(reader)["level"][()].value == 8
 
 
 def test_a_gauge_may_read_the_manager_itself(exported: tuple[MetricsManager, InMemoryMetricReader]) -> None:

@@ -156,7 +156,11 @@ CASES = [
         config("plugin: {}"),
         LIST,
         2,
-        ("framework.yaml has the unknown key 'plugin'", "allowed: locked, logging, plugin_folders, plugins", "Did you mean"),
+        (
+            "framework.yaml has the unknown key 'plugin'",
+            "allowed: locked, logging, plugin_folders, plugins",
+            "Did you mean",
+        ),
     ),
     Case(
         "misspelt a nested key",

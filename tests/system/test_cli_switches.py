@@ -83,3 +83,15 @@ def test_locked_refuses_what_was_changed(program: Program, home: Path, site: Pat
     assert states(program, "--locked")["stranger"] == "failed"
     assert states(program)["stranger"] == "discovered"
     assert program("--locked", "plugins", "list").returncode == 6
+
+
+def test_secrets_are_not_shown(program: Program, home: Path) -> None:
+    (home / "framework.yaml").write_text("plugins:\n  network: {password: hunter2}\n")
+
+    shown = program("config", "show", "-o", "json")
+    explained = program(
+        "config", "explain", "plugins.network.password", FRAMEWORK__PLUGINS__NETWORK__PASSWORD="hunter3"
+    )
+
+    assert "plugins.network.password" in shown.stdout
+    assert "hunter" not in shown.stdout + shown.stderr + explained.stdout + explained.stderr

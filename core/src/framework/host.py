@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-import anyio
-
 from framework import cleanup, directories, discovery
 from framework.errors import FrameworkError, PluginError, ResourceError, UnknownKindError, did_you_mean, nearest
+from framework.finishing import finish
 from framework.ledger import Ledger
 from framework.plugins import Plugin, PluginManager
 from framework.plugins.contributions import Contributions
@@ -19,6 +18,8 @@ from framework.records import CleanupReport, Health, KindRecord, LeaseRecord, Le
 from framework.resources import Resource, ResourceProvider, lease_owner
 from framework.settings import Settings
 from framework.telemetry import MetricsManager, get_logger
+
+LEASES_HELD = "framework_leases_held"
 
 
 class Acquisition:
@@ -37,6 +38,8 @@ class Acquisition:
         return self._acquire().__await__()
 
     async def __aenter__(self) -> Any:
+        if self._resource is not None:
+            raise FrameworkError("This acquisition was entered already.", "Call acquire() again for another resource.")
         self._resource = await self._acquire()
         return self._resource
 
@@ -63,6 +66,7 @@ class Framework:
         self.hooks = self.plugins.hooks
         self._owner = owner
         self._entered = self._open = False
+        self._gauge = self._held_by_kind  # one object, so that it can be forgotten again
         for plugin in plugins:
             self.plugins.register_plugin(plugin)
 
@@ -110,19 +114,21 @@ class Framework:
         if not self._open:
             return
         self._open = False
-        MetricsManager.get_instance().forget("framework_leases_held")
+        MetricsManager.get_instance().forget(LEASES_HELD, self._gauge)
+        await finish(self._give_everything_back())
+
+    async def _give_everything_back(self) -> None:
         failures: list[Exception] = []
-        with anyio.CancelScope(shield=True):
-            for lease in reversed(self.ledger.leases()):
-                if lease.resource is not None:
-                    try:
-                        await lease.resource.release()
-                    except Exception as error:  # noqa: BLE001 - every lease must be tried; all are reported together
-                        failures.append(error)
-            try:
-                await self.plugins.cleanup()
-            except ExceptionGroup as group:
-                failures += group.exceptions
+        for lease in reversed(self.ledger.leases()):
+            if lease.resource is not None:
+                try:
+                    await lease.resource.release()
+                except Exception as error:  # noqa: BLE001 - every lease must be tried; all are reported together
+                    failures.append(error)
+        try:
+            await self.plugins.cleanup()
+        except ExceptionGroup as group:
+            failures += group.exceptions
         if failures:
             msg = "closing the framework"
             raise ExceptionGroup(msg, failures)
@@ -211,7 +217,7 @@ class Framework:
         Raises:
             PluginError: No enabled plugin registers it.
         """
-        waiting = self.plugins.provider_of(name)
+        waiting = self.plugins.waiting_provider("services", name)
         if waiting is not None:
             await self.plugins.activate(waiting)
         services = self.plugins.contributions.services()
@@ -264,7 +270,7 @@ class Framework:
 
     async def _provider_on_use(self, kind: str) -> ResourceProvider:
         """Start the plugin that provides a kind, if it waits for that, and return its provider."""
-        name = self.plugins.provider_of(kind)
+        name = self.plugins.waiting_provider("kinds", kind)
         if name is not None:
             await self.plugins.activate(name)
         provider = self.plugins.contributions.provider(kind)
@@ -273,8 +279,10 @@ class Framework:
         return provider
 
     def _unknown(self, kind: str) -> UnknownKindError:
-        for record in self.plugins.records():
-            if kind in record.provides and record.state is not PluginState.ACTIVE:
+        offers = self.plugins.offered_kinds()
+        if kind in offers:
+            record = self.plugins.record(offers[kind])
+            if record.state is not PluginState.ACTIVE:
                 remedy = record.reason or f"Enable it: write `{record.name}: {{}}` under `plugins:`."
                 return UnknownKindError(
                     f"No active plugin provides {kind!r}; plugin {record.name!r} would, but is {record.state.value}.",
@@ -282,7 +290,6 @@ class Framework:
                     resource=kind,
                     plugin=record.name,
                 )
-        offers = {item: record.name for record in self.plugins.records() for item in record.provides}
         offers |= {one.kind: one.plugin for one in self.kinds()}
         near = nearest(kind, offers)
         return UnknownKindError(
@@ -292,8 +299,8 @@ class Framework:
         )
 
     def _export(self) -> None:
-        MetricsManager.get_instance().observe(
-            "framework_leases_held",
-            lambda: {(("kind", kind),): float(n) for kind, n in self.ledger.statistics().held_by_kind.items()},
-            unit="{lease}",
-        )
+        MetricsManager.get_instance().observe(LEASES_HELD, self._gauge, unit="{lease}")
+
+    def _held_by_kind(self) -> Mapping[tuple[tuple[str, str], ...], float]:
+        held = self.ledger.statistics().held_by_kind
+        return {(("kind", kind),): float(count) for kind, count in held.items()}

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar, cast
 import anyio
 
 from framework.errors import FrameworkError, ResourceError, UnknownKindError, did_you_mean
+from framework.finishing import finish
 from framework.ledger import Lease, Ledger
 from framework.records import Allocation, KindRecord, LeaseRecord, ResourceStatus, Usage
 from framework.requests import Signature
@@ -110,9 +111,12 @@ class Resource(abc.ABC):
         if not self._ledger.claim(self._lease):
             await self._share_outcome()
             return
+        await finish(self._release())
+
+    async def _release(self) -> None:
         failure: BaseException | None = None
         try:
-            with anyio.move_on_after(self.release_timeout, shield=True) as budget:
+            with anyio.move_on_after(self.release_timeout) as budget:
                 await self._close()
             if budget.cancelled_caught:
                 raise ResourceError(
@@ -261,6 +265,11 @@ class ResourceProvider:
     async def _lend(self, lease: Lease, method: Callable[..., Awaitable[R]], arguments: dict[str, Any]) -> R:
         try:
             resource = await method(self, **arguments)
+            if not isinstance(resource, Resource):
+                raise ResourceError(
+                    f"{lease.kind} was created as {resource!r}; expected a Resource.",
+                    "Report this to the plugin's author.",
+                )
         except FrameworkError as error:
             self.ledger.fail(lease)
             error.resource = error.resource or lease.name

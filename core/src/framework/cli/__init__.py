@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to stop
     code = run(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is over: a second Ctrl-C must not turn the exit into a death
     try:
         if sys.stdout is not None:  # None when it was closed before we were started
             sys.stdout.flush()

@@ -11,7 +11,7 @@ from framework.cli.groups import NounGroup
 from framework.errors import FrameworkError, SettingsError
 from framework.manifest import Manifest
 from framework.records import PluginState
-from framework.settings import KEYS, PREFIX, RESERVED, Value, validated
+from framework.settings import KEYS, PREFIX, RESERVED, Value, masked, validated
 
 
 @click.group(cls=NounGroup, name="config", help="Show, check and explain the configuration.")
@@ -36,7 +36,7 @@ def explain(context: Context, key: str) -> None:
     """Explain one setting: its value, where it came from, what it overrode, and what it means."""
     found = context.settings.explain(key)
     row = _row(key, found)
-    row["overridden"] = [f"{value!r} from {source}" for value, source in found.overridden]
+    row["overridden"] = [f"{masked(key, value)!r} from {source}" for value, source in found.overridden]
     if key in KEYS:
         row |= {"doc": KEYS[key].doc, "allowed": KEYS[key].allowed, "default": KEYS[key].default}
     row["environment"] = PREFIX + key.upper().replace(".", "__")
@@ -115,7 +115,7 @@ def _model(manifest: Manifest) -> Any:
 
 
 def _row(key: str, found: Value) -> dict[str, Any]:
-    return {"key": key, "value": found.value, "source": found.source}
+    return {"key": key, "value": masked(key, found.value), "source": found.source}
 
 
 def _covered(key: str, origins: Any) -> bool:

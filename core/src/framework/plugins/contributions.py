@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import anyio
 import pluggy
 
 from framework.errors import PluginError, PluginLoadError, did_you_mean
+from framework.finishing import finish
 from framework.hooks import HookRegistry
 from framework.ledger import Ledger
 from framework.plugins.base import Plugin
@@ -66,8 +66,7 @@ class Contributions:
                 provider.ledger = self.ledger
                 await provider.initialize()
         except BaseException:
-            with anyio.CancelScope(shield=True):  # a cancelled start must give back what it already took
-                await self._cleanup(one)
+            await finish(self._cleanup(one))  # a cancelled start must give back what it already took
             raise
         self._by_plugin[name] = one
         self._kinds |= one.kinds

@@ -16,6 +16,7 @@ import anyio
 from framework import inventory
 from framework.discovery import Discovery
 from framework.errors import PluginError, PluginNotFoundError
+from framework.finishing import finish
 from framework.ledger import Ledger
 from framework.plugins import activation, loading, observation
 from framework.plugins.activation import Start
@@ -70,6 +71,7 @@ class Lifecycle(Registry):
         self._found, self._settings = found, settings
         self._quarantined = quarantined({one.name: one.version for one in found.manifests.values()})
         self._take()
+        await self._load_undeclared()
         wanted = self._with_needs(name for name in self._plan.order if not self._is_lazy(name))
         for layer in self._plan.layers:
             async with anyio.create_task_group() as tasks:
@@ -106,13 +108,18 @@ class Lifecycle(Registry):
                     if self.record(name).state in WAITING:
                         await self._start_unless_broken(name)
 
-    def provider_of(self, capability: str) -> str | None:
-        """Return the enabled plugin that provides a capability and still waits for its first use."""
+    def waiting_provider(self, family: str, item: str) -> str | None:
+        """Return the enabled plugin that provides a kind, or another family's item, and waits for its first use."""
         for name in self._plan.order:
-            record = self._records[name]
-            if record.state in WAITING and capability in record.provides:
+            promised = self._manifests[name].provides if name in self._manifests else {}
+            if self._records[name].state in WAITING and item in promised.get(family, ()):
                 return name
         return None
+
+    def offered_kinds(self) -> dict[str, str]:
+        """Return the plugin that offers each kind in its manifest, enabled or not."""
+        offers = {kind: one.name for one in self._manifests.values() for kind in one.provides.get("kinds", ())}
+        return dict(sorted(offers.items()))
 
     async def enable(self, name: str) -> None:
         """Enable and start a plugin of a running host, and those that were blocked only for want of it.
@@ -215,6 +222,22 @@ class Lifecycle(Registry):
         if manifest is None or name in self._plugins or self._settings.is_required(name):
             return False
         return self._settings.activation(name, manifest.activation) == "use"
+
+    async def _load_undeclared(self) -> None:
+        """Import the enabled plugins that have no manifest: only their modules say what they require."""
+        undeclared = [one for one in self._plan.order if (m := self._manifests.get(one)) is not None and not m.path]
+        for name in undeclared:
+            if name in self._plugins:
+                continue
+            version = self.record(name).version
+            with self._quarantine.starting(name, version, overdue_after=self._deadline("start")) as mark:
+                start = Start(name, reached=mark.enter, runs=mark.runs, waits=mark.waits)
+                try:
+                    await self._import(start)
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its module does, the others start
+                    self._fail(name, start.phase, error)
+        if undeclared:
+            self._take()
 
     async def _start_unless_broken(self, name: str) -> None:
         """Start one plugin whose needs were started before it; a failure in any phase is undone and recorded."""
@@ -321,8 +344,7 @@ class Lifecycle(Registry):
             await start.watch(lambda: self.contributions.add(start.name, plugin, self._hooks), self._deadline("start"))
             start.warnings += self.hooks.warnings(start.name)
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._clean(start.name)
+            await finish(self._clean(start.name))
             raise
 
     async def _stop(self, name: str) -> list[Exception]:

@@ -20,7 +20,7 @@ from framework import documents
 from framework.errors import SettingsError, did_you_mean
 from framework.settings.keys import KEYS, RESERVED, check
 from framework.settings.layers import Layers, Value
-from framework.settings.sections import validated
+from framework.settings.sections import masked, validated
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -31,6 +31,7 @@ __all__ = [
     "Settings",
     "Value",
     "find",
+    "masked",
     "validated",
 ]
 

@@ -129,7 +129,9 @@ def _check_plugins(section: Any, present: bool, origins: Mapping[str, Value]) ->
         raise _wrong("plugins", section, KEYS["plugins"].allowed, origins)
     for name, values in section.items():
         if values is not None and not isinstance(values, Mapping):
-            raise _wrong(f"plugins.{name}", values, "a mapping of the plugin's settings, or nothing", origins)
+            # the value itself is not shown: what was meant for the plugin may be a secret
+            what = f"a {type(values).__name__}"
+            raise _wrong(f"plugins.{name}", what, "a mapping of the plugin's settings, or nothing", origins)
         for key, value in (values or {}).items():
             schema = RESERVED[key][1] if key in RESERVED else None
             if schema is not None and not _allows(schema, value):

@@ -10,6 +10,16 @@ from typing import Any
 from framework.errors import PluginError, SettingsError, did_you_mean
 
 _SECRET = re.compile(r"(?i)passw|secret|token|credential|api_?key")
+MASK = "********"
+
+
+def masked(key: str, value: Any) -> Any:
+    """Return a value as it may be shown: what stands under a key that sounds like a secret is hidden."""
+    if _SECRET.search(key):
+        return MASK
+    if isinstance(value, Mapping):
+        return {name: masked(str(name), one) for name, one in value.items()}
+    return value
 
 
 def validated(section: Mapping[str, Any], model: Any, name: str) -> Any:

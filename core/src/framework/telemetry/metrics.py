@@ -51,7 +51,7 @@ class MetricsManager:
         self._counters: dict[str, dict[Labels, float]] = {}
         self._summaries: dict[str, dict[Labels, HistogramSummary]] = {}
         self._histograms: dict[str, Histogram] = {}
-        self._observed: dict[str, Callable[[], Mapping[Labels, float]]] = {}
+        self._observed: dict[str, list[Callable[[], Mapping[Labels, float]]]] = {}
 
     @classmethod
     def get_instance(cls) -> MetricsManager:
@@ -88,19 +88,27 @@ class MetricsManager:
         instrument.record(value, labels)
 
     def observe(self, name: str, read: Callable[[], Mapping[Labels, float]], *, unit: str = "1") -> None:
-        """Export a gauge that is read only when an exporter asks; a second call replaces the reader."""
+        """Export a gauge that is read only when an exporter asks; what several readers of one name say is added up."""
         with self._lock:
             known = name in self._observed
-            self._observed[name] = read
+            self._observed.setdefault(name, []).append(read)
         if not known:
-            callback = _reader(lambda: self._observed.get(name, dict)())
+            callback = _reader(lambda: self._sum(name))
             self._get_meter().create_observable_gauge(name, callbacks=[callback], unit=unit)
 
-    def forget(self, name: str) -> None:
-        """Stop reading the gauge of that name; forgetting one that is not observed does nothing."""
+    def forget(self, name: str, read: Callable[[], Mapping[Labels, float]]) -> None:
+        """Stop asking one reader of a gauge; forgetting one that is not asked does nothing."""
         with self._lock:
-            if name in self._observed:
-                self._observed[name] = dict
+            self._observed[name] = [one for one in self._observed.get(name, []) if one is not read]
+
+    def _sum(self, name: str) -> dict[Labels, float]:
+        with self._lock:
+            readers = list(self._observed[name])
+        total: dict[Labels, float] = {}
+        for read in readers:
+            for labels, value in read().items():
+                total[labels] = total.get(labels, 0.0) + value
+        return total
 
     def counters(self) -> dict[str, dict[Labels, float]]:
         """Return a copy of every counter's cells."""
