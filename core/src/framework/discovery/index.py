@@ -107,8 +107,9 @@ class Index:
         """
         if self._groups is None:
             body = self._read()
-            rows = _part(body, self._table)
-            self._groups = [Group._make((*one[:-2], body[one[-2] : one[-1]])) for one in rows]
+            base = len(self._beginning)
+            rows = _part(body, base + self._table)
+            self._groups = [Group._make((*one[:-2], body[base + one[-2] : base + one[-1]])) for one in rows]
         return self._groups
 
     @classmethod
@@ -137,14 +138,14 @@ class Index:
         return self
 
     def _read(self) -> bytes:
-        """Return what follows the head."""
+        """Return all bytes; places count from the end of the head."""
         if self._rest is not None:
             whole = self._rest()
             if not whole.startswith(self._beginning):
                 raise ReplacedIndexError
             if len(whole) != self._length:
                 raise CorruptIndexError
-            self._body, self._rest = whole[len(self._beginning) :], None
+            self._body, self._rest = whole, None
         return self._body
 
     def encode(self) -> bytes:
@@ -199,7 +200,9 @@ class Index:
         """
         place = self.names[name]
         decoded = self._table or self._rest is not None
-        rows, stamps = _part(self._read(), place) if decoded else _part(self.groups[place].record, 0)
+        rows, stamps = (
+            _part(self._read(), len(self._beginning) + place) if decoded else _part(self.groups[place].record, 0)
+        )
         return next((_manifest(row) for row in rows if row[0] == name), None) if _hold(stamps) else None
 
     def fresh(self) -> list[list[Manifest]] | None:
