@@ -385,7 +385,11 @@ def test_odd_surroundings_change_nothing_but_the_letters(program: Program, envir
     done = program("plugins", "show", "lends", **environ)
     assert "plugin_lends:Sample" in good(done)
     assert {one["name"] for one in rows(program("plugins", "list", "-o", "json", **environ))} >= {"lends"}
-    assert yaml.safe_load(good(program("resources", "kinds", "-o", "yaml", **environ)))[0]["kind"] == "thing.any"
+    kinds = program("resources", "kinds", "-o", "yaml", **environ)
+    assert yaml.safe_load(kinds.stdout)[0]["kind"] == "thing.any"
+    # where nothing can be kept there is no quarantine, and whoever starts plugins is told so
+    assert ("quarantine_unavailable" if environ.get("HOME") == "/proc/nowhere" else "") in kinds.stderr
+    assert kinds.stderr.count("\n") == (environ.get("HOME") == "/proc/nowhere")
 
 
 @pytest.mark.usefixtures("lends", "says")

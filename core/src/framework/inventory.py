@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from framework import lock, resolver
+from framework import resolver
 from framework.discovery import Discovery
 from framework.errors import did_you_mean
 from framework.manifest import Manifest
@@ -54,6 +54,8 @@ def take(
         hint = did_you_mean(name, found.manifests)
         records[name] = _fault(name, "", f"Plugin {name!r} is enabled, but not installed. {hint}".rstrip())
     if settings.get("locked"):
+        from framework import lock  # hashing costs 5 ms to import
+
         chosen = [one for one in found.manifests.values() if records[one.name].state is PluginState.DISCOVERED]
         for name, reason in lock.verify(chosen, lock.place(settings.base)).items():
             records[name] = replace(records[name], state=PluginState.FAILED, phase="lock", reason=reason)

@@ -233,7 +233,8 @@ class Lifecycle(Registry):
             with self._quarantine.starting(name, version, overdue_after=self._deadline("start")) as mark:
                 start = Start(name, reached=mark.enter, runs=mark.runs, waits=mark.waits)
                 try:
-                    await self._import(start)
+                    async with self._observed(start):
+                        await self._import(start)
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its module does, the others start
                     self._fail(name, start.phase, error)
         if undeclared:
