@@ -95,3 +95,16 @@ def test_secrets_are_not_shown(program: Program, home: Path) -> None:
 
     assert "plugins.network.password" in shown.stdout
     assert "hunter" not in shown.stdout + shown.stderr + explained.stdout + explained.stderr
+
+
+@pytest.mark.usefixtures("stranger")
+def test_a_plugin_without_settings_takes_none(program: Program, home: Path) -> None:
+    (home / "framework.yaml").write_text("plugins:\n  stranger: {colour: red, activation: startup}\n")
+
+    checked = program("config", "check")
+    listed = program("plugins", "list", "--start", "-o", "json")
+
+    sentence = "unknown key 'plugins.stranger.colour'; plugin 'stranger' has no settings"
+    assert checked.returncode == 2
+    assert sentence in checked.stderr
+    assert sentence in next(row["reason"] for row in json.loads(listed.stdout) if row["name"] == "stranger")

@@ -11,7 +11,7 @@ from framework.cli.groups import NounGroup
 from framework.errors import FrameworkError, SettingsError
 from framework.manifest import Manifest
 from framework.records import PluginState
-from framework.settings import KEYS, PREFIX, RESERVED, Value, masked, validated
+from framework.settings import KEYS, PREFIX, RESERVED, Value, masked
 
 
 @click.group(cls=NounGroup, name="config", help="Show, check and explain the configuration.")
@@ -47,6 +47,8 @@ def explain(context: Context, key: str) -> None:
 @click.pass_obj
 def check(context: Context) -> None:
     """Check the whole configuration, the settings of every enabled plugin included; exits with 2 when it is wrong."""
+    from framework.plugins import loading
+
     inventory = context.inventory
     faults: list[Exception] = []
     for name in sorted(context.settings.enabled(context.found.first_party())):
@@ -55,9 +57,7 @@ def check(context: Context) -> None:
             faults.append(SettingsError(record.reason, plugin=name))
         elif name in inventory.manifests:
             try:
-                model = _model(inventory.manifests[name])
-                if model is not None:
-                    validated(context.settings.section(name), model, name)
+                loading.settings_of(inventory.manifests[name], context.settings.section(name), name)
             except FrameworkError as error:
                 faults.append(error)
     if faults:

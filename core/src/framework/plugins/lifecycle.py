@@ -26,7 +26,7 @@ from framework.plugins.registry import Registry
 from framework.quarantine import Quarantine, quarantined
 from framework.records import PluginState
 from framework.resolver import Plan
-from framework.settings import Settings, validated
+from framework.settings import Settings
 from framework.telemetry import MetricsManager, PluginMonitor
 
 IMPORT_TURN_S = 1.0
@@ -330,9 +330,7 @@ class Lifecycle(Registry):
             section = self._settings.section(start.name)
             manifest = self._manifests.get(start.name)
             with start.step():
-                model = loading.settings_model(manifest) if manifest else None
-            plugin = self._plugins[start.name]
-            plugin.settings = section if model is None else validated(section, model, start.name)
+                self._plugins[start.name].settings = loading.settings_of(manifest, section, start.name)
 
     async def _initialize(self, start: Start) -> None:
         with start.enter("initialize"):

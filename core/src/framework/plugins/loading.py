@@ -9,9 +9,10 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from framework.errors import FrameworkError, PluginError, PluginLoadError, PluginNotFoundError
+from framework.errors import FrameworkError, PluginError, PluginLoadError, PluginNotFoundError, SettingsError
 from framework.manifest import Manifest
 from framework.plugins.base import Plugin
+from framework.settings import validated
 
 
 def load_module(path: str, location: str = "") -> ModuleType:
@@ -138,6 +139,26 @@ def load_object(path: str, plugin: str) -> Any:
         raise PluginLoadError(
             f"The manifest of {plugin!r} names {path!r}, which is not there; expected module:object.", plugin=plugin
         ) from error
+
+
+def settings_of(manifest: Manifest | None, section: dict[str, Any], name: str) -> Any:
+    """Return what a plugin gets as its settings: its section, checked by the model that its manifest names.
+
+    Raises:
+        SettingsError: The section does not fit the model, or says something to a plugin whose manifest names none.
+        PluginError: The model cannot be loaded.
+    """
+    model = settings_model(manifest) if manifest else None
+    if model is not None:
+        return validated(section, model, name)
+    if manifest is not None and manifest.path and section:
+        key = f"plugins.{name}.{min(section)}"
+        raise SettingsError(
+            f"The configuration has the unknown key {key!r}; plugin {name!r} has no settings.",
+            "Remove it.",
+            plugin=name,
+        )
+    return section
 
 
 def described(error: BaseException) -> str:
