@@ -21,7 +21,9 @@ def anyio_backend() -> str:
 async def test_all_of_them_start_together() -> None:
     async with Framework.from_config({"plugins": dict.fromkeys(INSTALLED)}) as host:
         await host.plugins.activate_all()
-        assert [one for one in host.plugins.records() if one.state is not PluginState.ACTIVE] == []
+        others = [one for one in host.plugins.records() if one.state is not PluginState.ACTIVE]
+        # a plugin whose requirement was deleted is blocked, and says so; nothing else may keep one from starting
+        assert [one for one in others if "which no installed plugin" not in one.reason] == []
 
 
 @pytest.mark.parametrize("name", INSTALLED)

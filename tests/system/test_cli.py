@@ -359,6 +359,7 @@ def test_a_reader_that_leaves_early_is_no_trouble(environment: dict[str, str], h
 
 
 def test_standard_output_that_is_closed_or_full_is_survived(environment: dict[str, str], home: Path) -> None:
+    (home / "framework.yaml").write_text("plugins: {}\n")
     done = shell("framework plugins list >&-", environment, home)
     assert (done.returncode, done.stderr) == (0, "")
     for command in ("plugins list", "--help"):

@@ -97,6 +97,7 @@ def test_refresh_says_what_is_different_and_where_the_index_is(
 
 def test_a_damaged_index_is_said_and_repaired(program: Program, home: Path, site: Path, install: Install) -> None:
     install(site, "good")
+    (home / "framework.yaml").write_text("plugins: {}\n")
     assert program("plugins", "list").returncode == 0
     index = next((home / ".cache" / "framework" / "discovery").glob("*.index"))
     index.write_bytes(b"damage")
@@ -110,5 +111,6 @@ def test_a_damaged_index_is_said_and_repaired(program: Program, home: Path, site
 
 
 def test_no_index_is_kept_where_it_is_switched_off(program: Program, home: Path) -> None:
+    (home / "framework.yaml").write_text("plugins: {}\n")
     assert program("plugins", "list", FRAMEWORK_NO_INDEX="1").returncode == 0
     assert not (home / ".cache").exists()
