@@ -6,6 +6,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# a machine that does something else meanwhile is no fault of what is tested
+settings.register_profile("framework", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("framework")
 
 
 @pytest.fixture(scope="session", autouse=True)
