@@ -19,6 +19,7 @@ from framework.discovery import discover
 from framework.errors import PluginError, ResourceError, SettingsError, UnknownKindError
 from framework.quarantine import Quarantine
 from framework.settings import Settings
+from framework.testing import DummyPlugin
 
 pytestmark = pytest.mark.anyio
 
@@ -314,6 +315,19 @@ async def test_dependants_go_first_and_come_back(site: Path, install: Install) -
         await fw.enable("base")
         await fw.activate("top")
         assert state(fw, "top") is PluginState.ACTIVE
+
+
+async def test_a_plugin_object_of_the_application_stays_stopped_until_it_is_registered_again() -> None:
+    dummy = DummyPlugin()
+    async with Framework(Settings.load({"plugins": {}}, environ={}), plugins=[dummy]) as fw:
+        assert await fw.disable("dummy") == ["dummy"]
+        assert dummy.actions == ["initialize", "cleanup"]
+        assert state(fw, "dummy") is PluginState.STOPPED
+        with pytest.raises(PluginError, match="which may register it again"):
+            await fw.enable("dummy")
+        fw.plugins.register_plugin(dummy)
+        await fw.enable("dummy")
+        assert (await fw.acquire("dummy.thing")).is_allocated()
 
 
 async def test_reloading_reads_the_plugin_anew_with_all_that_need_it(site: Path, install: Install) -> None:

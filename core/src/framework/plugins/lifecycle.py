@@ -128,7 +128,10 @@ class Lifecycle(Registry):
             PluginNotFoundError: No plugin of that name is installed.
             PluginError: It cannot be started; the message says why.
         """
-        if self.record(name).state is PluginState.FAILED:
+        record = self.record(name)
+        if record.state is PluginState.STOPPED and name not in self._found.manifests:
+            raise PluginError(f"Plugin {name!r} is stopped.", record.reason, plugin=name)
+        if record.state is PluginState.FAILED:
             del self._records[name]  # it gets another chance
         self._settings = self._settings.with_enabled(name, enabled=True)
         self._take()
@@ -150,9 +153,12 @@ class Lifecycle(Registry):
         for one in stopping:
             self._started.remove(one)
             failures += await self._stop(one)
-        self._records.pop(name)
+        rows = {one: self._records.pop(one) for one in {*stopping, name}}
         self._settings = self._settings.with_enabled(name, enabled=False)
         self._take()
+        for one in rows.keys() - self._records.keys():  # objects of the application: nothing installed to go back to
+            self._records[one] = rows[one]
+            self._set(one, PluginState.STOPPED, reason="It was given by the application, which may register it again.")
         if failures:
             msg = f"disabling plugin {name!r}"
             raise ExceptionGroup(msg, failures)
