@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,17 @@ def test_a_plugin_without_settings_takes_none(program: Program, home: Path) -> N
     assert checked.returncode == 2
     assert sentence in checked.stderr
     assert sentence in next(row["reason"] for row in json.loads(listed.stdout) if row["name"] == "stranger")
+
+
+def test_a_second_interrupt_during_the_exit_changes_nothing(environment: dict[str, str], home: Path) -> None:
+    code = (
+        "import atexit, os, signal\nfrom framework import cli\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "cli.main(['--version'])\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")

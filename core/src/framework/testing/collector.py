@@ -22,7 +22,7 @@ class CollectorContract(Surroundings):
     @pytest.fixture
     def collector(self) -> MetricsCollector:
         """The collector; override it."""
-        raise NotImplementedError
+        pytest.fail(f"{type(self).__name__} gives no collector; override the fixture `collector`.")
 
     def test_it_has_the_shape_of_a_collector(self, collector: MetricsCollector) -> None:
         """It has a name and the method `collect`."""

@@ -20,7 +20,7 @@ class ParticipantContract(Surroundings):
     @pytest.fixture
     def participant(self) -> CleanupParticipant:
         """The participant; override it."""
-        raise NotImplementedError
+        pytest.fail(f"{type(self).__name__} gives no participant; override the fixture `participant`.")
 
     def test_it_has_the_shape_of_a_participant(self, participant: CleanupParticipant) -> None:
         """It has a name and the method `cleanup`."""

@@ -31,7 +31,7 @@ class ProviderContract(Surroundings):
     @pytest.fixture
     def provider(self) -> ResourceProvider:
         """A provider, not initialized; override it."""
-        raise NotImplementedError
+        pytest.fail(f"{type(self).__name__} gives no provider; override the fixture `provider`.")
 
     @pytest.fixture
     def requests(self) -> dict[str, dict[str, Any]]:

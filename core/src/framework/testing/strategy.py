@@ -27,7 +27,7 @@ class StrategyContract(Surroundings):
     @pytest.fixture
     def strategy(self) -> AllocationStrategy:
         """The strategy; override it."""
-        raise NotImplementedError
+        pytest.fail(f"{type(self).__name__} gives no strategy; override the fixture `strategy`.")
 
     @pytest.fixture
     def classes(self) -> list[ResourceClass]:
