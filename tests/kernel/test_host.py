@@ -19,6 +19,7 @@ from framework import (
     PluginType,
     Resource,
     ResourceProvider,
+    ResourceStatus,
     creates,
     hookimpl,
     plugin,
@@ -171,13 +172,13 @@ async def test_an_error_in_the_body_still_releases() -> None:
 async def test_releases_that_fail_are_all_tried_and_reported_together() -> None:
     boxes = BoxPlugin()
     fw = await host(boxes).__aenter__()
-    for name in ("a", "b", "c"):
-        await fw.acquire("box.small", name=name, fails=name != "b")
+    kept = [await fw.acquire("box.small", name=name, fails=name != "b") for name in ("a", "b", "c")]
     with pytest.raises(ExceptionGroup) as caught:
         await fw.close()
     text = [str(one) for one in caught.value.exceptions]
     assert boxes.provider.log[:3] == ["closed c", "closed b", "closed a"]
     assert text[:2] == ["c", "a"]
+    assert [one.status for one in kept] == [ResourceStatus.ERROR, ResourceStatus.RELEASED, ResourceStatus.ERROR]
     assert fw.plugins.record("boxes").state is PluginState.STOPPED
 
 
@@ -385,7 +386,6 @@ async def test_each_host_counts_its_own_leases_in_one_gauge() -> None:
     async with host(BoxPlugin()) as one:
         before = held()
         async with host(BoxPlugin()) as two:
-            await one.acquire("box.small")
-            await two.acquire("box.small")
-            assert held() == before + 2
+            kept = [await one.acquire("box.small"), await two.acquire("box.small")]
+            assert held() == before + len(kept)
         assert held() == before + 1

@@ -31,6 +31,7 @@ class LedgerMachine(RuleBasedStateMachine):
         super().__init__()
         self.ledger = Ledger()
         self.states: dict[Lease, Allocation] = {}
+        self.things: dict[Lease, Thing] = {}  # the ledger itself does not keep them
         self.usages: dict[Lease, Usage] = {}
         self.counts: Counter[str] = Counter()
 
@@ -51,7 +52,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(lease=leases)
     def hold(self, lease: Lease) -> None:
         if self.attempt(lease, Allocation.HELD, {Allocation.INTENT}):
-            self.ledger.hold(lease, Thing())
+            self.things[lease] = Thing()
+            self.ledger.hold(lease, self.things[lease])
             self.counts["acquired"] += 1
         else:
             with pytest.raises(LeaseStateError):
@@ -99,15 +101,21 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def statistics_equal_the_model(self) -> None:
         there = [lease for lease, state in self.states.items() if state not in GONE]
+        kinds, owners = {lease.kind for lease in there}, {lease.owner for lease in there}
         assert self.ledger.statistics() == LedgerStatistics(
             acquired=self.counts["acquired"],
             released=self.counts["released"],
             failed=self.counts["failed"],
+            refused=0,
+            expired=0,
+            abandoned=0,
             repeated_releases=self.counts["repeated"],
             held=len(there),
             held_bytes=sum(lease.size for lease in there),
             held_by_kind=Counter(lease.kind for lease in there),
             held_by_owner=Counter(lease.owner for lease in there),
+            held_bytes_by_kind={kind: sum(one.size for one in there if one.kind == kind) for kind in kinds},
+            held_bytes_by_owner={owner: sum(one.size for one in there if one.owner == owner) for owner in owners},
         )
 
     @invariant()

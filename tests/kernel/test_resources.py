@@ -356,11 +356,11 @@ async def test_what_is_created_while_the_provider_closes_is_released(provider: T
 
 
 async def test_cleanup_releases_newest_first(provider: ThingProvider) -> None:
-    for name in ("one", "two", "three"):
-        await provider.create_thing(name)
+    kept = [await provider.create_thing(name) for name in ("one", "two", "three")]
     await (await provider.create_thing("gone")).release()
     await provider.cleanup()
     assert provider.closed == ["gone", "three", "two", "one"]
+    assert [one.is_allocated() for one in kept] == [False] * 3
 
 
 async def test_cleanup_tries_everything_and_reports_every_failure() -> None:
@@ -399,13 +399,42 @@ async def test_leases_belong_to_the_owner_of_the_context(provider: ThingProvider
 async def test_two_providers_can_share_a_ledger() -> None:
     ledger = Ledger()
     providers = [ThingProvider(ledger), ThingProvider(ledger)]
+    kept = []
     for provider in providers:
         await provider.initialize()
-        await provider.create_thing("one")
+        kept.append(await provider.create_thing("one"))
     assert ledger.statistics().held == 2
     await providers[0].cleanup()
     assert ledger.statistics().held == 1
     await providers[1].cleanup()
+    assert [one.is_allocated() for one in kept] == [False] * 2
+
+
+async def test_what_nobody_refers_to_any_more_is_given_back(
+    provider: ThingProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    await provider.create_thing("dropped")
+    for _ in range(6):
+        await asyncio.sleep(0)
+    assert provider.closed == ["dropped"]
+    assert provider.ledger.records() == ()
+    assert provider.ledger.statistics().abandoned == 1
+    assert "lease_abandoned" in caplog.text
+
+
+async def test_what_was_created_for_a_caller_who_had_gone_is_given_back(provider: ThingProvider) -> None:
+    async def acquire() -> None:
+        await asyncio.shield(provider.create_thing("undelivered"))
+
+    caller = asyncio.create_task(acquire())
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert provider.closed == ["undelivered"]
+    assert provider.ledger.records() == ()
 
 
 def test_kinds_are_described_and_inherited() -> None:

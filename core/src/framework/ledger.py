@@ -7,6 +7,8 @@ The ledger is a plain thread-safe object without awaits. A lease has two axes. *
     RELEASING -> QUARANTINED -> RELEASING         (giving it back failed; it may be tried again)
 
 *Usage* moves freely while the lease is held. `ResourceStatus` is the projection of both that users see.
+
+A forked child sees the leases of its parent as *borrowed*: giving one back there ends the loan and nothing else.
 """
 
 from __future__ import annotations
@@ -16,35 +18,76 @@ import itertools
 import os
 import threading
 import time
+import weakref
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from framework.errors import LeaseStateError
-from framework.records import Allocation, LeaseRecord, LedgerStatistics, ResourceStatus, Usage
+from framework.errors import LeaseStateError, ResourceLimitError
+from framework.journal import Journal, Target
+from framework.quotas import Quotas
+from framework.records import Allocation, LeaseRecord, LedgerStatistics, Quota, ResourceStatus, Usage
+from framework.telemetry import get_logger
 
 if TYPE_CHECKING:
+    from framework.quotas import Book
     from framework.resources import Resource
 
 _ids = itertools.count(1)
-_TOKEN = os.urandom(4).hex()  # a made-up name must not meet a leftover of a dead process with the same number
+_TOKEN = os.urandom(8).hex()  # a made-up name must not meet a leftover of a dead process with the same number
+_LOGGER = get_logger()
+_ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()
+
+LOUD = {"abandoned", "quarantined"}
+"""Events that an operator should look at; the others are for developers."""
 
 
 class Lease:
     """The ledger's entry for one resource. Only the ledger changes its allocation."""
 
-    __slots__ = ("acquired_at", "allocation", "id", "kind", "name", "owner", "resource", "size", "usage", "watchers")
+    __slots__ = (
+        "acquired_at",
+        "allocation",
+        "books",
+        "expires_at",
+        "find",
+        "id",
+        "journalled",
+        "kind",
+        "name",
+        "owner",
+        "process",
+        "size",
+        "usage",
+        "used_at",
+        "watchers",
+    )
 
     def __init__(self, kind: str, name: str, owner: str, size: int) -> None:
         self.id = next(_ids)
         self.kind = kind
-        self.name = name or f"{kind}-{os.getpid()}-{_TOKEN}-{self.id}"
+        self.process = os.getpid()
+        self.name = name or f"{kind}-{self.process}-{_TOKEN[:8]}-{self.id}"
         self.owner = owner
         self.size = size
-        self.acquired_at = time.time()
+        self.acquired_at = self.used_at = time.time()
+        self.expires_at: float | None = None
         self.allocation = Allocation.INTENT
         self.usage = Usage.AVAILABLE
-        self.resource: Resource | None = None
+        self.books: tuple[Book, ...] = ()
+        self.journalled: Journal | None = None
+        self.find: Callable[[], Resource | None] = _nothing
         self.watchers: list[concurrent.futures.Future[BaseException | None]] = []
+
+    @property
+    def resource(self) -> Resource | None:
+        """The resource, as long as there is one that is not given back and that somebody refers to."""
+        return self.find()
+
+    @property
+    def borrowed(self) -> bool:
+        """Whether the resource belongs to the process that this one was forked from."""
+        return self.process != os.getpid()
 
     @property
     def status(self) -> ResourceStatus:
@@ -60,52 +103,129 @@ class Lease:
     def record(self) -> LeaseRecord:
         """Return a snapshot."""
         return LeaseRecord(
-            self.id, self.kind, self.name, self.owner, self.size, self.acquired_at, self.allocation, self.status
+            self.id,
+            self.kind,
+            self.name,
+            self.owner,
+            self.size,
+            self.acquired_at,
+            self.allocation,
+            self.status,
+            self.expires_at,
+            self.used_at,
+            self.borrowed,
         )
 
 
 class Ledger:
-    """Records every lease from the intent to create until it is given back."""
+    """Records every lease from the intent to create until it is given back.
 
-    def __init__(self) -> None:
+    Args:
+        quotas: What may not be exceeded.
+        journal: How to treat the record on disk: `auto` does without where none can be kept, and says so; `required`
+            refuses to create what would need it; `off` keeps none.
+    """
+
+    def __init__(self, quotas: Iterable[Quota] = (), journal: str = "auto") -> None:
+        self.journal = journal
         self._lock = threading.Lock()
         self._leases: dict[int, Lease] = {}
-        self._acquired = self._released = self._failed = self._repeated = 0
+        self._quotas = Quotas()
+        self._events: Counter[tuple[str, str]] = Counter()
+        for quota in quotas:
+            self._quotas.add(quota)
+        _ledgers.add(self)
+
+    def bound(self, quota: Quota) -> None:
+        """Refuse from now on what would exceed a quota."""
+        with self._lock:
+            self._quotas.add(quota)
+
+    def unbound(self, quota: Quota) -> None:
+        """Lift a quota again."""
+        with self._lock:
+            self._quotas.remove(quota)
 
     def open(self, kind: str, name: str, owner: str, size: int) -> Lease:
-        """Record the intent to create a resource of `size` bytes; an empty name is replaced by a unique one."""
+        """Record the intent to create a resource of `size` bytes; an empty name is replaced by a unique one.
+
+        Raises:
+            ResourceLimitError: A quota does not allow it; nothing is recorded.
+        """
         lease = Lease(kind, name, owner, size)
-        with self._lock:
-            self._leases[lease.id] = lease
+        try:
+            with self._lock:
+                lease.books = self._quotas.enter(kind, owner, size)
+                self._leases[lease.id] = lease
+        except ResourceLimitError as error:
+            self.tell("refused", lease, reason=error.problem)
+            raise
         return lease
+
+    def token(self, lease: Lease) -> str:
+        """Return what the names of all that is made for a lease contain, so that they are known to be its own.
+
+        Raises:
+            ResourceUnavailableError: No journal can be kept, though the policy requires one or the disk is full.
+        """
+        journal = lease.journalled or Journal.current(self.journal)
+        return journal.token_of(lease.id) if journal else f"{_TOKEN}{lease.id:012x}"
+
+    def intend(self, lease: Lease, target: Target) -> None:
+        """Record on disk what must be undone should this process die, before it is done.
+
+        Raises:
+            LeaseStateError: The lease neither intends to hold something nor does.
+            ResourceUnavailableError: It cannot be written; nothing must be created then.
+        """
+        if lease.allocation not in {Allocation.INTENT, Allocation.HELD}:
+            raise self._refusal(lease, "intend anything", {Allocation.INTENT, Allocation.HELD})
+        journal = lease.journalled or Journal.current(self.journal)
+        if journal is not None:
+            journal.intend(lease, target)
+            lease.journalled = journal
+
+    def disclaim(self, lease: Lease) -> None:
+        """Record on disk that nothing is to be undone for a lease any more, though it is held."""
+        journal, lease.journalled = lease.journalled, None
+        if journal is not None and not lease.borrowed:
+            journal.release(lease.id)
 
     def hold(self, lease: Lease, resource: Resource) -> None:
         """Record that the resource now exists."""
         with self._lock:
             self._move(lease, Allocation.HELD, {Allocation.INTENT})
-            lease.resource = resource
-            self._acquired += 1
+            lease.find = weakref.ref(resource)
+        if lease.journalled is not None:
+            lease.journalled.hold(lease.id)
+        self.tell("acquired", lease)
 
-    def fail(self, lease: Lease) -> None:
+    def fail(self, lease: Lease, error: BaseException | None = None) -> None:
         """Record that the resource could not be created; nothing is held."""
         with self._lock:
             self._move(lease, Allocation.FAILED, {Allocation.INTENT})
-            del self._leases[lease.id]
-            self._failed += 1
+            self._forget(lease)
+        self.disclaim(lease)
+        self.tell("failed", lease, reason=f"{type(error).__name__}: {error}" if error else "")
 
     def claim(self, lease: Lease) -> bool:
         """Claim the right to give a resource back; true for exactly one caller.
 
-        A lease that is being released or was released already is counted and answered with false.
+        A lease that is being released or was released already is counted and answered with false, and so is a
+        borrowed one, which is only forgotten.
 
         Raises:
             LeaseStateError: The resource does not exist (yet).
         """
         with self._lock:
             if lease.allocation in {Allocation.RELEASING, Allocation.RELEASED}:
-                self._repeated += 1
+                self._events["repeated", lease.kind] += 1
                 return False
             self._move(lease, Allocation.RELEASING, {Allocation.HELD, Allocation.QUARANTINED})
+            if lease.borrowed:
+                lease.allocation = Allocation.RELEASED
+                self._forget(lease)
+                return False
             return True
 
     def watch(self, lease: Lease) -> concurrent.futures.Future[BaseException | None] | None:
@@ -121,12 +241,15 @@ class Ledger:
         with self._lock:
             if released:
                 self._move(lease, Allocation.RELEASED, {Allocation.RELEASING})
-                del self._leases[lease.id]
-                lease.resource = None
-                self._released += 1
+                self._forget(lease)
             else:
                 self._move(lease, Allocation.QUARANTINED, {Allocation.RELEASING})
             watchers, lease.watchers = lease.watchers, []
+        if released:
+            self.disclaim(lease)
+            self.tell("released", lease)
+        else:
+            self.tell("quarantined", lease, reason=f"{type(error).__name__}: {error}")
         for watcher in watchers:
             watcher.set_result(error)
 
@@ -140,31 +263,90 @@ class Ledger:
             if lease.allocation is not Allocation.HELD:
                 raise self._refusal(lease, f"be marked {usage.value}", {Allocation.HELD})
             lease.usage = usage
+            lease.used_at = time.time()
+        self.tell("used", lease, usage=usage.value)
+
+    def renew(self, lease: Lease, ttl: float | None) -> None:
+        """Let a held lease end in `ttl` seconds from now, or never.
+
+        Raises:
+            LeaseStateError: The resource is not held.
+        """
+        with self._lock:
+            if lease.allocation is not Allocation.HELD:
+                raise self._refusal(lease, "be renewed", {Allocation.HELD})
+            lease.used_at = time.time()
+            lease.expires_at = None if ttl is None else lease.used_at + ttl
+
+    def tell(self, event: str, lease: Lease, **more: str) -> None:
+        """Count something that happened to a lease, and log it as the event `lease_<event>`: for all kinds the same."""
+        key = event, lease.kind
+        with self._lock:
+            self._events[key] += 1
+        log = _LOGGER.warning if event in LOUD else _LOGGER.debug
+        log(
+            f"lease_{event}",
+            lease=lease.id,
+            kind=lease.kind,
+            resource=lease.name,
+            owner=lease.owner,
+            size=lease.size,
+            **more,
+        )
+
+    def events(self) -> dict[tuple[str, str], int]:
+        """Return how often each event happened to leases of each kind."""
+        with self._lock:
+            return dict(self._events)
 
     def leases(self) -> list[Lease]:
         """Return the leases that hold or may hold something, oldest first."""
         with self._lock:
             return list(self._leases.values())
 
-    def records(self) -> tuple[LeaseRecord, ...]:
-        """Return a snapshot of every lease, oldest first."""
+    def records(self, *, idle_for: float = 0.0, older_than: float = 0.0) -> tuple[LeaseRecord, ...]:
+        """Return a snapshot of every lease, oldest first.
+
+        Args:
+            idle_for: Only those that were not used for so many seconds.
+            older_than: Only those that were acquired at least so many seconds ago.
+        """
+        now = time.time()
         with self._lock:
-            return tuple(lease.record() for lease in self._leases.values())
+            return tuple(
+                lease.record()
+                for lease in self._leases.values()
+                if (not idle_for or now - lease.used_at >= idle_for)
+                and (not older_than or now - lease.acquired_at >= older_than)
+            )
 
     def statistics(self) -> LedgerStatistics:
         """Return the counts of now."""
         with self._lock:
-            leases = list(self._leases.values())
+            kinds, owners = self._quotas.totals("kind"), self._quotas.totals("owner")
+            counts: Counter[str] = Counter()
+            for (event, _), number in self._events.items():
+                counts[event] += number
             return LedgerStatistics(
-                acquired=self._acquired,
-                released=self._released,
-                failed=self._failed,
-                repeated_releases=self._repeated,
-                held=len(leases),
-                held_bytes=sum(lease.size for lease in leases),
-                held_by_kind=Counter(lease.kind for lease in leases),
-                held_by_owner=Counter(lease.owner for lease in leases),
+                acquired=counts["acquired"],
+                released=counts["released"],
+                failed=counts["failed"],
+                refused=counts["refused"],
+                expired=counts["expired"],
+                abandoned=counts["abandoned"],
+                repeated_releases=counts["repeated"],
+                held=len(self._leases),
+                held_bytes=sum(tally.bytes for tally in kinds.values()),
+                held_by_kind={name: tally.count for name, tally in kinds.items()},
+                held_by_owner={name: tally.count for name, tally in owners.items()},
+                held_bytes_by_kind={name: tally.bytes for name, tally in kinds.items()},
+                held_bytes_by_owner={name: tally.bytes for name, tally in owners.items()},
             )
+
+    def _forget(self, lease: Lease) -> None:
+        del self._leases[lease.id]
+        self._quotas.leave(lease.books, lease.size)
+        lease.find = _nothing
 
     def _move(self, lease: Lease, to: Allocation, allowed: set[Allocation]) -> None:
         if lease.allocation not in allowed or self._leases.get(lease.id) is not lease:
@@ -180,3 +362,19 @@ class Ledger:
             "Acquire the resource again.",
             resource=lease.name,
         )
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+
+def _nothing() -> None:
+    return None
+
+
+def _renew_locks() -> None:
+    """Let a forked child use the ledgers: at the fork another thread of the parent may have held a lock."""
+    for ledger in _ledgers:
+        ledger._renew_lock()  # noqa: SLF001 - the same module
+
+
+os.register_at_fork(after_in_child=_renew_locks)

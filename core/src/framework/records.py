@@ -107,9 +107,23 @@ class ResourceStatus(enum.Enum):
     RELEASED = "released"
 
 
+class Recovery(enum.Enum):
+    """How to undo what a process had acquired when it died. A kind that the system takes back by itself has none."""
+
+    UNLINK = "unlink"  # remove a file
+    RMTREE = "rmtree"  # remove a directory with all that is in it
+    KILL = "kill"  # end every process whose environment has the lease's token
+    RMDIR = "rmdir"  # empty and remove a control group
+    PROVIDER = "provider"  # have the provider of the kind do it, in its `reclaim`
+
+
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """A snapshot of one lease. `acquired_at` is seconds since the epoch, `size` is in bytes."""
+    """A snapshot of one lease.
+
+    Times are seconds since the epoch, `size` is in bytes. `expires_at` is None for a lease without an end; `used_at` is
+    when the resource was last marked or touched. `borrowed` is true in a forked child, for what its parent holds.
+    """
 
     id: int
     kind: str
@@ -119,20 +133,44 @@ class LeaseRecord:
     acquired_at: float
     allocation: Allocation
     status: ResourceStatus
+    expires_at: float | None = None
+    used_at: float = 0.0
+    borrowed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quota:
+    """A bound on what is held at once; each is one of its own, whatever it says.
+
+    The kinds that match are bounded together. Without an owner pattern all owners are bounded together, with one each
+    matching owner is bounded by itself. Patterns are those of shells: `*`, `?`, `[…]`.
+    """
+
+    kinds: tuple[str, ...] = ("*",)
+    owner: str = ""
+    count: int | None = None
+    bytes: int | None = None
+    setting: str = ""
+    """What to change to raise it, for messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerStatistics:
-    """Counts since the ledger was made; `held_bytes` and the mappings are of now."""
+    """Counts since the ledger was made; what begins with `held` is of now. Sizes are in bytes."""
 
     acquired: int
     released: int
     failed: int
+    refused: int
+    expired: int
+    abandoned: int
     repeated_releases: int
     held: int
     held_bytes: int
     held_by_kind: Mapping[str, int]
     held_by_owner: Mapping[str, int]
+    held_bytes_by_kind: Mapping[str, int]
+    held_bytes_by_owner: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class ExecutorsProvider(ResourceProvider):
 
     def executors(self) -> list[PoolResource]:
         """Return the executors that are lent now."""
-        return [lent for lent in list(self._lent.values()) if isinstance(lent, PoolResource)]
+        return [lent for lent in self.lent() if isinstance(lent, PoolResource)]
 
 
 def _check(kind: str, workers: int, most: int, cpus: int) -> None:

@@ -44,7 +44,7 @@ class ProcessProvider(ResourceProvider):
         Raises:
             ExceptionGroup: Some releases failed; all were tried.
         """
-        for resource in list(self._lent.values()):
+        for resource in self.lent():
             if isinstance(resource, LocalProcess | ThreadResource):
                 with contextlib.suppress(OSError):  # no descriptor left to look with: its release says so
                     resource.request_stop()
@@ -52,7 +52,7 @@ class ProcessProvider(ResourceProvider):
 
     def running(self) -> tuple[int, int]:
         """Return how many children and how many threads run now."""
-        held = list(self._lent.values())
+        held = self.lent()
         children = sum(isinstance(one, LocalProcess) and one.returncode is None for one in held)
         return children, sum(isinstance(one, ThreadResource) and one.running for one in held)
 

@@ -1,31 +1,27 @@
-"""`Resource`, what is lent; `ResourceProvider`, who lends it; `creates`, which ties a kind to a method that makes one.
-
-A provider works alone (`initialize`, `create_…`, `cleanup`) and in a host, which gives it the host's ledger and calls
-`create` with the kind. Both ways go through the same wrapper, so every resource there is has a lease.
-"""
+"""`ResourceProvider`, who lends; `creates`, which ties a kind to a method that makes one."""
 
 from __future__ import annotations
 
-import abc
 import asyncio
 import functools
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import ContextVar
-from types import TracebackType
-from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar, cast
-
-import anyio
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
 from framework.errors import FrameworkError, ResourceError, UnknownKindError, did_you_mean
-from framework.finishing import finish
+from framework.journal import Target
 from framework.ledger import Lease, Ledger
-from framework.records import Allocation, KindRecord, LeaseRecord, ResourceStatus, Usage
+from framework.records import KindRecord, Quota, Recovery
 from framework.requests import Signature
+from framework.resources.resource import Resource
+from framework.telemetry.tracing import span
 
 lease_owner: ContextVar[str] = ContextVar("lease_owner")
 """Who the leases opened in this context belong to; see `current_owner`."""
+
+_creating: ContextVar[Lease] = ContextVar("_creating")
 
 P = ParamSpec("P")
 R = TypeVar("R", bound="Resource")
@@ -40,116 +36,6 @@ def current_owner() -> str:
     except LookupError:
         program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
         return f"{program}[{os.getpid()}]"
-
-
-class Resource(abc.ABC):
-    """One acquired thing. Subclasses give it back in `_close`, which is called once, shielded from cancellation.
-
-    Use it with `async with`, or call `release`; releasing twice is harmless.
-    """
-
-    release_timeout: ClassVar[float] = 30.0
-    """Seconds that `_close` may take before the lease is quarantined."""
-
-    _lease: Lease
-    _ledger: Ledger
-    _forget: Callable[[int], object]
-
-    @abc.abstractmethod
-    async def _close(self) -> None:
-        """Give back what the resource holds."""
-
-    @property
-    def name(self) -> str:
-        """The name it was asked for by, or the one made up for it."""
-        return self._lease.name
-
-    @property
-    def kind(self) -> str:
-        """Its kind, as in `memory.shared`."""
-        return self._lease.kind
-
-    @property
-    def owner(self) -> str:
-        """Who holds it."""
-        return self._lease.owner
-
-    @property
-    def size(self) -> int:
-        """Its size in bytes, 0 where it has none."""
-        return self._lease.size
-
-    @property
-    def status(self) -> ResourceStatus:
-        """The one word for its state."""
-        return self._lease.status
-
-    @property
-    def lease(self) -> LeaseRecord:
-        """A snapshot of its lease."""
-        return self._lease.record()
-
-    def is_allocated(self) -> bool:
-        """Return whether it is held: created, and not given back."""
-        return self._lease.allocation is Allocation.HELD
-
-    def mark(self, usage: Usage) -> None:
-        """Say what it is doing.
-
-        Raises:
-            LeaseStateError: It is not held any more.
-        """
-        self._ledger.use(self._lease, usage)
-
-    async def release(self) -> None:
-        """Give it back. Of several calls, in whichever threads, one does so; the others wait and share its outcome.
-
-        Raises:
-            ResourceError: Giving it back failed or took too long; the lease is then quarantined, stays visible, and
-                `release` may be called again.
-        """
-        if not self._ledger.claim(self._lease):
-            await self._share_outcome()
-            return
-        await finish(self._release())
-
-    async def _release(self) -> None:
-        failure: BaseException | None = None
-        try:
-            with anyio.move_on_after(self.release_timeout) as budget:
-                await self._close()
-            if budget.cancelled_caught:
-                raise ResourceError(
-                    f"Releasing {self.kind} {self.name!r} took longer than {self.release_timeout:g} s.",
-                    "It stays in the ledger as quarantined; call release() again to retry.",
-                    resource=self.name,
-                )
-        except BaseException as error:
-            failure = error
-            raise
-        finally:
-            self._ledger.settle(self._lease, released=failure is None, error=failure)
-            if failure is None:
-                self._forget(self._lease.id)
-
-    async def _share_outcome(self) -> None:
-        watched = self._ledger.watch(self._lease)
-        if watched is not None:
-            # shielded: a waiter that is cancelled must not cancel what the others wait for
-            failure = await asyncio.shield(asyncio.wrap_future(watched))
-            if failure is not None:
-                raise failure
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.release()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.kind} {self.name!r} {self.status.value}>"
 
 
 def creates(kind: str) -> Callable[[Factory[S, P, R]], Factory[S, P, R]]:
@@ -167,10 +53,12 @@ def creates(kind: str) -> Callable[[Factory[S, P, R]], Factory[S, P, R]]:
         async def create(provider: S, *args: P.args, **kwargs: P.kwargs) -> R:
             provider.check_ready()
             arguments = signature.arguments(args, kwargs)
-            lease = provider.ledger.open(kind, arguments.get("name") or "", current_owner(), arguments.get("size") or 0)
+            owner, size = current_owner(), arguments.get("size") or 0
+            lease = provider.ledger.open(kind, arguments.get("name") or "", owner, size)
             if "name" in signature:
                 arguments["name"] = lease.name
-            return await provider._lend(lease, method, arguments)  # noqa: SLF001 - the two halves of one thing
+            with span("lease.acquire", kind=kind, resource=lease.name, owner=owner, size=size):
+                return await provider._lend(lease, method, arguments)  # noqa: SLF001 - the two halves of one thing
 
         create.request_signature = signature  # type: ignore[attr-defined]  # a function attribute, read by kinds()
         return cast("Factory[S, P, R]", create)
@@ -192,7 +80,8 @@ class ResourceProvider:
 
     def __init__(self, ledger: Ledger | None = None) -> None:
         self.ledger = ledger or Ledger()
-        self._lent: dict[int, Resource] = {}
+        self._lent: dict[int, Lease] = {}
+        self._quotas: list[Quota] = []
         self._ready = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -211,9 +100,33 @@ class ResourceProvider:
             for kind, (_, signature) in sorted(cls._factories.items())
         )
 
+    def quotas(self) -> Iterable[Quota]:
+        """Return what bounds this provider's kinds by its own settings; in force from `initialize` to `cleanup`."""
+        return ()
+
     async def initialize(self) -> None:
         """Make ready to create; calling it again does nothing."""
+        if not self._ready:
+            self._quotas = list(self.quotas())
+            for quota in self._quotas:
+                self.ledger.bound(quota)
         self._ready = True
+
+    def lent(self) -> list[Resource]:
+        """Return what is lent now, oldest first."""
+        found = [lease.resource for lease in list(self._lent.values())]
+        return [one for one in found if one is not None]
+
+    async def reclaim(self, path: str) -> None:
+        """Undo what a process that died had intended with `Recovery.PROVIDER`; what is undone already is fine.
+
+        Args:
+            path: What it had said with `intend`.
+
+        Raises:
+            Exception: It could not be undone; it is tried again later.
+        """
+        raise ResourceError(f"{self._title()} does not undo what other processes left.", resource=path)
 
     async def cleanup(self) -> None:
         """Release everything still lent, newest first, and refuse to create until initialized again.
@@ -223,11 +136,13 @@ class ResourceProvider:
         """
         self._ready = False
         failures: list[Exception] = []
-        for resource in reversed(list(self._lent.values())):
+        for resource in reversed(self.lent()):
             try:
                 await resource.release()
             except Exception as error:  # noqa: BLE001 - every one must be tried; all are reported together
                 failures.append(error)
+        for quota in self._quotas:
+            self.ledger.unbound(quota)
         if failures:
             msg = f"{self._title()} could not release {len(failures)} of its resources"
             raise ExceptionGroup(msg, failures)
@@ -262,7 +177,33 @@ class ResourceProvider:
                 f"{self._title()} is not initialized.", "Await its initialize() first; a host does that for you."
             )
 
+    def token(self) -> str:
+        """Return what the names of all that is made for the lease being created must contain; 28 hexadecimal digits.
+
+        To be called by a method marked with `creates`.
+        """
+        return self.ledger.token(_creating.get())
+
+    def intend(self, verb: Recovery, path: str, *, proof: str = "", volatile: bool = False) -> None:
+        """Record on disk what must be undone should this process die, before it is done.
+
+        To be called by a method marked with `creates`; once for each thing that outlives the process.
+
+        Args:
+            verb: How it is undone.
+            path: The absolute path, without symbolic links, of what will be there; the token of a child's environment
+                for `KILL`; anything that `reclaim` understands for `PROVIDER`.
+            proof: What shows that a thing at the path is the lease's: `inode:DEVICE:NUMBER`, or `mark:TOKEN` for the
+                extended attribute `user.framework.lease`. Without one the last part of the path must contain the token.
+            volatile: True for what is gone when the machine starts anew.
+
+        Raises:
+            ResourceUnavailableError: It cannot be recorded; nothing must be created then.
+        """
+        self.ledger.intend(_creating.get(), Target(verb, path, proof, volatile))
+
     async def _lend(self, lease: Lease, method: Callable[..., Awaitable[R]], arguments: dict[str, Any]) -> R:
+        token = _creating.set(lease)
         try:
             resource = await method(self, **arguments)
             if not isinstance(resource, Resource):
@@ -271,15 +212,18 @@ class ResourceProvider:
                     "Report this to the plugin's author.",
                 )
         except FrameworkError as error:
-            self.ledger.fail(lease)
+            self.ledger.fail(lease, error)
             error.resource = error.resource or lease.name
             raise
-        except BaseException:
-            self.ledger.fail(lease)
+        except BaseException as error:
+            self.ledger.fail(lease, error)
             raise
+        finally:
+            _creating.reset(token)
         resource._lease, resource._ledger = lease, self.ledger  # noqa: SLF001 - a resource gets its lease here, once
+        resource._lent_on = asyncio.get_running_loop()  # noqa: SLF001
         resource._forget = functools.partial(self._lent.pop, lease.id)  # noqa: SLF001
-        self._lent[lease.id] = resource
+        self._lent[lease.id] = lease
         self.ledger.hold(lease, resource)
         if not self._ready:
             await resource.release()
