@@ -29,7 +29,7 @@ LAYERS = [
     {"telemetry"},
     {"protocols"},
     {"records"},
-    {"errors"},
+    {"errors", "frozen"},
 ]
 
 # The package root resolves every public name lazily and type-checks against all of them.

@@ -7,14 +7,14 @@ import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from framework.frozen import Frozen
 
 SIZE_LIMIT = 1 << 24
 """Most bytes of a metadata file that are read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Frozen):
     """One line of a RECORD: a file below the folder of packages, and its hash, empty where none is recorded."""
 
     path: str

@@ -28,9 +28,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+from framework.frozen import Frozen, replace
 from framework.manifest_schema import LISTS, STARTUP, fault
 from framework.manifest_schema import check as check  # the format's own check is part of this interface
 from framework.records import PLUGIN_API, PluginMetadata, PluginType
@@ -42,16 +42,14 @@ SIZE_LIMIT = 1 << 20
 _TEXTS = ("name", "type", "activation", "stability", "settings", "description", "version", "author")
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(Frozen):
     """Something a plugin does to the machine, with the reason it gives. Declared, not enforced."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Frozen):
     """One plugin as it is installed. Where a package has no `plugin.toml`, `type` is empty until it is loaded."""
 
     name: str
@@ -63,7 +61,7 @@ class Manifest:
     distribution: str = ""
     api: str = str(PLUGIN_API)
     """Version of the plugin interface that it was written for, or a range of versions."""
-    provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    provides: Mapping[str, tuple[str, ...]] = {}
     requires: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     after: tuple[str, ...] = ()

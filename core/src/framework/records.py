@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from framework.frozen import Frozen
 
 PLUGIN_API = 1
 """Version of the plugin interface. It rises only when a plugin written for the former number would break."""
@@ -19,8 +20,7 @@ class PluginType(enum.Enum):
     MONITOR = "monitor"
 
 
-@dataclass(frozen=True, slots=True)
-class PluginMetadata:
+class PluginMetadata(Frozen):
     """What a plugin says of itself, by decorator or by manifest.
 
     `dependencies` holds the hard requirements: names of plugins or of what plugins provide, each with an
@@ -49,8 +49,7 @@ class PluginState(enum.Enum):
     STOPPED = "stopped"  # was active, cleaned up
 
 
-@dataclass(frozen=True, slots=True)
-class PluginRecord:
+class PluginRecord(Frozen):
     """One row of `framework plugins list`: a plugin, its state, and for anything broken the reason."""
 
     name: str
@@ -67,8 +66,7 @@ class PluginRecord:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Frozen):
     """A plugin's own word on whether it works, with what a person should know."""
 
     healthy: bool
@@ -107,8 +105,7 @@ class ResourceStatus(enum.Enum):
     RELEASED = "released"
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseRecord:
+class LeaseRecord(Frozen):
     """A snapshot of one lease. `acquired_at` is seconds since the epoch, `size` is in bytes."""
 
     id: int
@@ -121,8 +118,7 @@ class LeaseRecord:
     status: ResourceStatus
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerStatistics:
+class LedgerStatistics(Frozen):
     """Counts since the ledger was made; `held_bytes` and the mappings are of now."""
 
     acquired: int
@@ -135,8 +131,7 @@ class LedgerStatistics:
     held_by_owner: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Frozen):
     """One parameter of a kind, read from the signature of the method that creates it."""
 
     name: str
@@ -145,8 +140,7 @@ class Parameter:
     default: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KindRecord:
+class KindRecord(Frozen):
     """One kind of resource: what it is, who provides it, which parameters a request takes."""
 
     kind: str
@@ -155,8 +149,7 @@ class KindRecord:
     parameters: tuple[Parameter, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CleanupOutcome:
+class CleanupOutcome(Frozen):
     """What one participant answered to a cleanup request; `claimed_bytes` is its own word, not a measurement."""
 
     participant: str
@@ -165,8 +158,7 @@ class CleanupOutcome:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CleanupReport:
+class CleanupReport(Frozen):
     """The outcome of one cleanup request; `freed_bytes` is the measured fall of this process' resident set."""
 
     aggressive: bool
@@ -175,10 +167,9 @@ class CleanupReport:
     outcomes: tuple[CleanupOutcome, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceClass:
+class ResourceClass(Frozen):
     """Pooled entities that are alike: what an allocation strategy ranks. Levels run from 1 to 10."""
 
     type: str
-    capabilities: Mapping[str, int] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    capabilities: Mapping[str, int] = {}
+    labels: Mapping[str, str] = {}

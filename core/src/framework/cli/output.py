@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from framework.frozen import Frozen, as_dict
 
 TABLE, JSON, NDJSON, YAML = "table", "json", "ndjson", "yaml"
 FORMATS = (TABLE, JSON, NDJSON, YAML)
@@ -15,7 +16,11 @@ def plain(data: Any) -> Any:
     """Return data made of mappings, lists, texts, numbers, booleans and None only."""
     if isinstance(data, enum.Enum):
         return data.value
-    if dataclasses.is_dataclass(data) and not isinstance(data, type):
+    if isinstance(data, Frozen):
+        return plain(as_dict(data))
+    if hasattr(data, "__dataclass_fields__") and not isinstance(data, type):
+        import dataclasses  # which only the records of plugins need
+
         return {field.name: plain(getattr(data, field.name)) for field in dataclasses.fields(data)}
     if isinstance(data, Mapping):
         return {str(key): plain(value) for key, value in data.items()}

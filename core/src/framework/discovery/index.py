@@ -20,6 +20,7 @@ import zlib
 from collections import namedtuple
 
 from framework.discovery.stamps import Stamp, settled, stamp
+from framework.frozen import as_dict
 
 TYPE_CHECKING = False  # which type checkers take for true; importing typing for it would cost 8 ms
 if TYPE_CHECKING:
@@ -341,7 +342,7 @@ def _examined(name: str, places: tuple[str, ...], path: tuple[str, ...], now: in
 
 
 def _values(one: Manifest) -> tuple[Any, ...]:
-    values = {name: getattr(one, name) for name in one.__slots__}
+    values = as_dict(one)
     values["provides"] = dict(one.provides)
     values["permissions"] = tuple((each.name, each.reason) for each in one.permissions)
     return tuple(values.values())
@@ -350,7 +351,7 @@ def _values(one: Manifest) -> tuple[Any, ...]:
 def _manifest(values: tuple[Any, ...]) -> Manifest:
     from framework.manifest import Manifest, Permission
 
-    permissions = Manifest.__slots__.index("permissions")
+    permissions = Manifest.__match_args__.index("permissions")
     if values[permissions]:
         given = tuple(Permission(*each) for each in values[permissions])
         values = (*values[:permissions], given, *values[permissions + 1 :])
