@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -40,7 +39,10 @@ def distributions(path: Sequence[str] | None = None) -> dict[str, str]:
 
 def normalised(name: str) -> str:
     """Return a distribution's name as packaging compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    name = name.lower().replace("_", "-").replace(".", "-")
+    while "--" in name:
+        name = name.replace("--", "-")
+    return name
 
 
 def is_editable(metadata: str) -> bool:

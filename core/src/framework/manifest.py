@@ -27,13 +27,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
-from typing import Any
 
+from framework import PLUGIN_API
 from framework.frozen import Frozen, replace
-from framework.manifest_schema import LISTS, STARTUP, fault
-from framework.manifest_schema import check as check  # the format's own check is part of this interface
-from framework.records import PLUGIN_API, PluginMetadata, PluginType
+
+TYPE_CHECKING = False  # which type checkers take for true; importing typing for it would cost 8 ms
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from framework.records import PluginMetadata
 
 FILE_NAME = "plugin.toml"
 SIZE_LIMIT = 1 << 20
@@ -67,7 +70,7 @@ class Manifest(Frozen):
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
-    activation: str = STARTUP
+    activation: str = "startup"
     stability: str = "stable"
     settings: str = ""
     permissions: tuple[Permission, ...] = ()
@@ -83,6 +86,8 @@ class Manifest(Frozen):
 
     def metadata(self) -> PluginMetadata:
         """Return the manifest as the metadata of a plugin object."""
+        from framework.records import PluginMetadata, PluginType
+
         return PluginMetadata(
             self.name,
             self.version,
@@ -104,6 +109,8 @@ def read(path: str) -> dict[str, Any]:
         with open(path, "rb", opener=_without_waiting) as file:
             raw = file.read(SIZE_LIMIT + 1)
     except OSError as error:
+        from framework.manifest_schema import fault
+
         raise fault(path, f"cannot be read: {error.strerror}") from error
     return parse(raw, path)
 
@@ -114,7 +121,9 @@ def parse(raw: bytes, path: str) -> dict[str, Any]:
     Raises:
         ManifestError: It is too large, is not UTF-8 or TOML, or does not follow the format.
     """
-    import tomllib  # 15 ms; a plugin-free `--version` must not pay it
+    import tomllib  # 15 ms, and the format some more: nothing that an index remembers is read again
+
+    from framework.manifest_schema import check, fault
 
     if len(raw) > SIZE_LIMIT:
         raise fault(path, f"is larger than {SIZE_LIMIT} bytes", "A manifest holds a few lines; move data elsewhere.")
@@ -130,6 +139,8 @@ def parse(raw: bytes, path: str) -> dict[str, Any]:
 
 def build(content: Mapping[str, Any], *, path: str, **installed: str) -> Manifest:
     """Return the manifest for checked content; `installed` fills what the file leaves to the distribution."""
+    from framework.manifest_schema import LISTS
+
     texts = installed | {key: content[key] for key in _TEXTS if key in content}
     lists: dict[str, Any] = {key: tuple(content.get(key, ())) for key in LISTS}
     return replace(
@@ -145,6 +156,8 @@ def _without_waiting(path: str, flags: int) -> int:
     descriptor = os.open(path, flags | os.O_NONBLOCK)  # what lies in a package may be a pipe that nobody ever writes to
     kind = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # open() itself refuses a directory, in the system's words
+        from framework.manifest_schema import fault
+
         os.close(descriptor)
         raise fault(path, "is not a regular file")
     return descriptor

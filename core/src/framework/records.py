@@ -7,9 +7,6 @@ from collections.abc import Mapping
 
 from framework.frozen import Frozen
 
-PLUGIN_API = 1
-"""Version of the plugin interface. It rises only when a plugin written for the former number would break."""
-
 
 class PluginType(enum.Enum):
     """What a plugin is for."""

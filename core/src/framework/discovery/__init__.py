@@ -12,6 +12,7 @@ import sys
 import time
 
 from framework.discovery import store
+from framework.discovery.fault import Fault
 from framework.discovery.found import Discovery, Remembered
 from framework.discovery.index import BEGINNING, CorruptIndexError, Index, ReplacedIndexError, build, manifests
 from framework.discovery.stamps import Stamp
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-    from framework.discovery.scan import BUNDLE, GROUP, MODULE_PREFIX, Fault, modules_in, normalised
+    from framework.discovery.scan import BUNDLE, GROUP, MODULE_PREFIX, modules_in
     from framework.manifest import Manifest
 
 __all__ = [
@@ -34,14 +35,13 @@ __all__ = [
     "Refreshed",
     "discover",
     "modules_in",
-    "normalised",
     "refresh",
 ]
 
 SWITCH = "FRAMEWORK_NO_INDEX"
 """Environment variable that turns the index off when it is not empty."""
 
-_OF_SCAN = {"BUNDLE", "GROUP", "MODULE_PREFIX", "Fault", "modules_in", "normalised"}
+_OF_SCAN = {"BUNDLE", "GROUP", "MODULE_PREFIX", "modules_in"}
 
 
 def __getattr__(name: str) -> Any:
@@ -197,8 +197,6 @@ def _hasty(old: tuple[Stamp, ...], kept: tuple[Stamp, ...], built: tuple[Stamp, 
 
 def _told(index: Index, plugins: Iterable[list[Manifest]], reasons: Iterable[str]) -> Discovery:
     """Return everything that an index says."""
-    from framework.discovery.scan import Fault
-
     found = Discovery()
     for group, those in zip(index.groups, plugins, strict=True):
         found.bundle = found.bundle if group.bundle is None else frozenset(group.bundle)
@@ -224,8 +222,6 @@ def _scanned(path: Sequence[str], reasons: Iterable[str] = ()) -> Discovery:
 
 
 def _add_reasons(found: Discovery, reasons: Iterable[str]) -> None:
-    from framework.discovery.scan import Fault
-
     found.faults += [Fault("? discovery index", "", reason) for reason in dict.fromkeys(reasons)]
 
 

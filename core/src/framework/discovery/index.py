@@ -19,6 +19,7 @@ import sys
 import zlib
 from collections import namedtuple
 
+from framework.discovery.fault import Fault
 from framework.discovery.stamps import Stamp, settled, stamp
 from framework.frozen import as_dict
 
@@ -34,7 +35,14 @@ _HEAD = struct.Struct("<QQQ")
 _PART = struct.Struct("<II")
 _START = len(_MAGIC) + _HEAD.size
 _KERNEL = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_SOURCES = ("manifest.py", "manifest_schema.py", "records.py", "discovery/scan.py", "discovery/index.py")
+_SOURCES = (
+    "manifest.py",
+    "manifest_schema.py",
+    "records.py",
+    "installed.py",
+    "discovery/scan.py",
+    "discovery/index.py",
+)
 
 
 BEGINNING = 1 << 16
@@ -325,7 +333,7 @@ def _examined(name: str, places: tuple[str, ...], path: tuple[str, ...], now: in
     rows: list[tuple[str, ...]] = []
     values = []
     for row in found.rows:
-        if isinstance(row, scan.Fault):
+        if isinstance(row, Fault):
             rows.append((row.name, row.distribution, row.reason))
         else:
             rows.append((row.name, row.distribution))

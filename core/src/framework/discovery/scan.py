@@ -16,9 +16,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from framework import manifest
+from framework.discovery.fault import Fault
 from framework.discovery.stamps import Trail
 from framework.errors import FrameworkError
 from framework.frozen import Frozen, replace
+from framework.installed import normalised
 from framework.manifest import Manifest
 
 GROUP = "framework.plugins"
@@ -28,14 +30,6 @@ BUNDLE = "resource-framework"
 METADATA_FOLDERS = (".dist-info", ".egg-info")
 MODULE_PREFIX = "plugin_"
 _ENTRY = re.compile(r"^(?P<module>[\w.]+)\s*(?::\s*(?P<attribute>[\w.]+))?\s*$")
-
-
-class Fault(Frozen):
-    """Something installed that cannot be used: the plugin's name, or `? source` where it is not known, and why."""
-
-    name: str
-    distribution: str
-    reason: str
 
 
 class Distribution(Frozen):
@@ -133,11 +127,6 @@ def modules_in(folder: str) -> list[tuple[str, str]]:
         elif entry.name.endswith(".py") and entry.is_file():
             modules.setdefault(name, entry.path)
     return sorted(modules.items())
-
-
-def normalised(name: str) -> str:
-    """Return a distribution's name as packaging compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _metadata(place: Place, trail: Trail) -> bytes:
