@@ -10,10 +10,13 @@ from framework.frozen import Frozen, as_dict
 
 TABLE, JSON, NDJSON, YAML = "table", "json", "ndjson", "yaml"
 FORMATS = (TABLE, JSON, NDJSON, YAML)
+_PLAIN = {str, int, float, bool}
 
 
 def plain(data: Any) -> Any:
     """Return data made of mappings, lists, texts, numbers, booleans and None only."""
+    if data is None or type(data) in _PLAIN:  # most of all data; the questions below cost more
+        return data
     if isinstance(data, enum.Enum):
         return data.value
     if isinstance(data, Frozen):
@@ -26,7 +29,7 @@ def plain(data: Any) -> Any:
         return {str(key): plain(value) for key, value in data.items()}
     if isinstance(data, Sequence | set | frozenset) and not isinstance(data, str | bytes):
         return [plain(one) for one in data]
-    return data if data is None or isinstance(data, str | int | float | bool) else str(data)
+    return data if isinstance(data, str | int | float) else str(data)
 
 
 def render(data: object, style: str, columns: tuple[str, ...] = ()) -> str:
@@ -64,6 +67,8 @@ def _aligned(rows: list[list[str]]) -> str:
 def _cell(value: Any) -> str:
     if value is None or value == "" or value == []:
         return "-"
+    if type(value) is str and value.isprintable():
+        return value
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
