@@ -36,30 +36,33 @@ def build(path: tuple[str, ...], old: Index | None, now: int, *, deep: bool) -> 
                 return None
             listings[entry] = _listed(entry)
     kept = {one.name: one for one in old.groups} if old else {}
+    places, touched = _grouped(path, kept, listings)
     before = {
         entry: [listings[each] for each in path[:number] if each in listings] for number, entry in enumerate(path)
     }
     groups = []
-    for name, places in _grouped(path, kept, listings).items():
+    for name, those in places.items():
         one = kept.get(name)
         if (
             old is None
             or one is None
-            or one.places != places
+            or name in touched
             or not one.lasting
-            or one.changed != tuple(map(changed, places))
             or _moved(one.tops, before, listings)
             or (deep and not holds(*part(old.record(one), 0)[2:]))
         ):
-            one = _examined(name, places, path, now)
+            one = _examined(name, those, path, now)
         groups.append(one)
     return Index(path, roots, groups, old)
 
 
 def _grouped(
     path: tuple[str, ...], kept: dict[str, Group], listings: dict[str, Collection[str]]
-) -> dict[str, tuple[str, ...]]:
-    """Return the metadata folders on a path by the name of their distribution, in the order of the path."""
+) -> tuple[dict[str, tuple[str, ...]], set[str]]:
+    """Return the metadata folders on a path by the name of their distribution, in the order of the path.
+
+    Also returned are the names of the distributions of which a folder is new, gone, or another than it was.
+    """
     found = {name: one.places for name, one in kept.items()}
     known = {place: name for name, places in found.items() for place in places}
     there = {
@@ -68,14 +71,16 @@ def _grouped(
         for one in listed
         if one.endswith(scan.METADATA_FOLDERS)
     }
-    gone = {place for place in known.keys() - there if _entry(place) in listings}
-    touched = {known[place] for place in gone}
+    times = [when for one in kept.values() for when in one.changed]
+    others = [place for place, when in zip(known, times, strict=True) if changed(place) != when]
+    gone = {place for place in others if place not in there and _entry(place) in listings}
+    touched = {known[place] for place in others}
     for place in there - known.keys():
         name = scan.key_of(place)
         touched.add(name)
         found[name] = (*found.get(name, ()), place)
     if not touched:
-        return found
+        return found, touched
     rank = {entry: number for number, entry in enumerate(path)}
 
     def position(place: str) -> tuple[int, str]:
@@ -85,7 +90,7 @@ def _grouped(
     for name in touched:
         if left := tuple(sorted({*found[name]} - gone, key=position)):
             bisect.insort(order, (name, left), key=lambda one: position(one[1][0]))
-    return dict(order)
+    return dict(order), touched
 
 
 def _entry(place: str) -> str:
