@@ -32,6 +32,7 @@ class _Fields(type):
 
     _defaults: dict[str, Any]
     _setters: tuple[Callable[[object, Any], None], ...]
+    _names: frozenset[str]
     __slots__: tuple[str, ...]
 
     def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> _Fields:
@@ -39,6 +40,7 @@ class _Fields(type):
         defaults = {one: body.pop(one) for one in fields if one in body}
         made = super().__new__(cls, name, bases, body | {"__slots__": fields, "__match_args__": fields})
         made._defaults = defaults
+        made._names = frozenset(fields)
         made._setters = tuple([getattr(made, one).__set__ for one in fields])
         return made
 
@@ -59,10 +61,12 @@ class _Fields(type):
 
 
 class _Fieldset:
-    """What `dataclasses.fields`, `replace` and `asdict` look for on a record."""
+    """What `dataclasses.fields`, `replace` and `asdict` look for on a record, worked out when they first do."""
 
     def __get__(self, _record: object, owner: _Fields) -> Any:
-        return vars(owner.twin())["__dataclass_fields__"]
+        fields = vars(owner.twin())["__dataclass_fields__"]
+        setattr(owner, "__dataclass_fields__", fields)  # noqa: B010 - which type checkers must not know of
+        return fields
 
 
 class Frozen(metaclass=_Fields):
@@ -117,15 +121,15 @@ def _complete(cls: _Fields, values: tuple[Any, ...], named: Mapping[str, Any]) -
     """Return the value of each field, defaults included."""
     names = cls.__slots__
     given = {**dict(zip(names, values, strict=False)), **named}
-    twice = [name for name in named if name in names[: len(values)]]
-    if twice or len(values) > len(names) or not given.keys() <= set(names):
-        strange = twice or [*given.keys() - set(names)] or values[len(names) :]
-        msg = f"{cls.__name__}() takes {', '.join(names) or 'nothing'}, each once; it was also given {strange!r}"
-        raise TypeError(msg)
+    once = len(given) == len(values) + len(named)
     for name, value in cls._defaults.items():
         if name not in given:
             given[name] = value.copy() if isinstance(value, dict) else value
+    if once and given.keys() == cls._names:
+        return [given[name] for name in names]
     if lacking := [name for name in names if name not in given]:
         msg = f"{cls.__name__}() lacks {', '.join(lacking)}"
-        raise TypeError(msg)
-    return [given[name] for name in names]
+    else:
+        strange = [*named.keys() - cls._names, *(named.keys() & set(names[: len(values)])), *values[len(names) :]]
+        msg = f"{cls.__name__}() takes {', '.join(names) or 'nothing'}, each once; it was also given {strange!r}"
+    raise TypeError(msg)

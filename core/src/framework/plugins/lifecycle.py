@@ -8,7 +8,6 @@ import importlib
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -17,6 +16,7 @@ from framework import inventory
 from framework.discovery import Discovery
 from framework.errors import PluginError, PluginNotFoundError
 from framework.finishing import finish
+from framework.frozen import replace
 from framework.ledger import Ledger
 from framework.plugins import activation, loading, observation
 from framework.plugins.activation import Start

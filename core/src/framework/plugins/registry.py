@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
 
 from framework.errors import FrameworkError, PluginError, PluginLoadError, PluginNotFoundError, did_you_mean
+from framework.frozen import replace
 from framework.hooks import Hooks
 from framework.manifest import Manifest
 from framework.plugins import loading
