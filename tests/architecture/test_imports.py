@@ -25,7 +25,7 @@ LAYERS = [
     {"hooks"},
     {"hookspecs"},
     {"resources"},
-    {"ledger", "requests", "directories", "installed", "finishing"},
+    {"ledger", "requests", "directories", "installed", "finishing", "audit"},
     {"telemetry"},
     {"protocols"},
     {"records"},
