@@ -198,7 +198,7 @@ def memory(environment: Environment) -> None:
         print(f"  {name:22} {megabytes:6.2f} MB  +{megabytes - base:.2f} MB")
 
 
-def plant(site: str, name: str, *, plugin: bool = True, body: str = "class Plugin:\n    pass\n") -> None:
+def plant(site: str, name: str, *, plugin: bool = True) -> None:
     """Install a distribution."""
     package = os.path.join(site, f"plugin_{name}")
     metadata = os.path.join(site, f"plugin_{name}-1.0.dist-info")
@@ -209,7 +209,7 @@ def plant(site: str, name: str, *, plugin: bool = True, body: str = "class Plugi
         f'schema = 1\napi = 1\nname = "{name}"\ntype = "provider"\n[provides]\nkinds = ["{name}.a", "{name}.b"]\n'
     )
     files = {
-        os.path.join(package, "__init__.py"): body,
+        os.path.join(package, "__init__.py"): "class Plugin:\n    pass\n",
         os.path.join(package, "plugin.toml"): manifest,
         os.path.join(metadata, "METADATA"): f"Metadata-Version: 2.1\nName: plugin-{name}\nVersion: 1.0\nSummary: x\n\n",
         os.path.join(metadata, "entry_points.txt"): f"[{group}]\n{name} = plugin_{name}:Plugin\n",

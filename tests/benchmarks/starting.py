@@ -19,8 +19,6 @@ import sys
 import tempfile
 import time
 
-from discovery import plant
-
 from framework import Framework
 
 STARTED = 5
@@ -32,7 +30,7 @@ async def main():
         assert all(host.plugins.record(name).state.value == "active" for name in %r), host.plugins.records()
 asyncio.run(main())
 """
-BODY = "from framework import Plugin\n\n\nclass Plugin(Plugin):\n    async def initialize(self):\n        pass\n"
+BODY = "from framework import Plugin\n\n\nclass Sample(Plugin):\n    async def initialize(self):\n        pass\n"
 
 
 def install(root: str, label: str, plugins: int) -> tuple[str, list[str]]:
@@ -40,7 +38,18 @@ def install(root: str, label: str, plugins: int) -> tuple[str, list[str]]:
     site = os.path.join(root, label, "site-packages")
     names = [f"{label}x{number}" for number in range(plugins)]
     for name in names:
-        plant(site, name, body=BODY)
+        package, metadata = (os.path.join(site, f"plugin_{name}{end}") for end in ("", "-1.0.dist-info"))
+        os.makedirs(package)
+        os.makedirs(metadata)
+        files = {
+            os.path.join(package, "__init__.py"): BODY,
+            os.path.join(package, "plugin.toml"): f'schema = 1\napi = 1\nname = "{name}"\ntype = "provider"\n',
+            os.path.join(metadata, "METADATA"): f"Metadata-Version: 2.1\nName: plugin-{name}\nVersion: 1.0\n\n",
+            os.path.join(metadata, "entry_points.txt"): f"[framework.plugins]\n{name} = plugin_{name}:Sample\n",
+        }
+        for path, text in files.items():
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
     return site, names
 
 
