@@ -43,6 +43,8 @@ def test_a_record_is_made_compared_shown_and_copied_like_a_frozen_dataclass(cls:
     assert one != (1, 2, {})
     assert repr(one) == f"{cls.__name__}(x=1, y=2, marks={{}})"
     assert dataclasses.replace(one, x=3) == cls(3, 2)
+    if sys.version_info >= (3, 13):
+        assert copy.replace(one, x=3) == cls(3, 2)
     assert dataclasses.asdict(one) == {"x": 1, "y": 2, "marks": {}}
     assert dataclasses.is_dataclass(one)
     assert copy.deepcopy(one) == pickle.loads(pickle.dumps(one)) == one

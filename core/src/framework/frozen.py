@@ -17,7 +17,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # which type checkers take for true; importing typing for it would cost 8 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, NoReturn, TypeVar, dataclass_transform
+    from typing import Any, NoReturn, Self, TypeVar, dataclass_transform
 
     T = TypeVar("T", bound="Frozen")
 else:
@@ -102,6 +102,9 @@ class Frozen(metaclass=_Fields):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), _values(self)
 
+    def __replace__(self, **changes: Any) -> Self:
+        return type(self)(**{**as_dict(self), **changes})
+
 
 def as_dict(record: Frozen) -> dict[str, Any]:
     """Return the fields of a record by name, in their order; records among the values stay what they are."""
@@ -110,7 +113,7 @@ def as_dict(record: Frozen) -> dict[str, Any]:
 
 def replace(record: T, **changes: Any) -> T:
     """Return a copy of a record with some of its fields changed."""
-    return type(record)(**{**as_dict(record), **changes})
+    return record.__replace__(**changes)
 
 
 def _values(record: Any) -> tuple[Any, ...]:
