@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 import framework
-from framework import errors, manifest
+from framework import errors, manifest_schema
 from framework.manifest import Manifest
 from framework.plugins import loading
 from framework.settings import Settings, validated
@@ -128,7 +128,7 @@ def test_every_toml_example_is_a_manifest_or_a_configuration_that_loads(written:
     for name, text in examples:
         content = tomllib.loads(text)
         if "schema" in content:
-            manifest.check(content, name)
+            manifest_schema.check(content, name)
         elif "project" not in content:
             _check_configuration(content, own)
 

@@ -27,11 +27,11 @@ LAYERS = [
     {"resources"},
     {"ledger"},
     {"journal"},
-    {"requests", "directories", "installed", "finishing", "quotas", "identity", "filesystems"},
+    {"requests", "directories", "installed", "finishing", "audit", "quotas", "identity", "filesystems"},
     {"telemetry"},
     {"protocols"},
     {"records"},
-    {"errors"},
+    {"errors", "frozen"},
 ]
 
 # The package root resolves every public name lazily and type-checks against all of them.

@@ -89,6 +89,8 @@ class Environment:
     def prepare(self, variant: str) -> None:
         """Bring about what a variant needs, outside its measurement."""
         if variant == "one more":
+            for folder in (f"plugin_{self.name}new{self.added}", f"plugin_{self.name}new{self.added}-1.0.dist-info"):
+                shutil.rmtree(os.path.join(self.site, folder), ignore_errors=True)  # or there would be more than one
             self.added += 1
             plant(self.site, f"{self.name}new{self.added}")
         elif variant == "cold":

@@ -95,12 +95,14 @@ def test_a_fitting_index_answers_for_one_plugin_without_reading_the_rest(known: 
     assert done.stdout.splitlines() == ["('two.a',) True", "[]"]
 
 
-def test_a_fitting_index_is_read_without_heavy_imports(known: Path, cache: Path) -> None:
+@pytest.mark.parametrize("looks", ["pass", "found.manifests['two']", "list(found.manifests.values()), found.faults"])
+def test_a_fitting_index_is_read_without_heavy_imports(known: Path, cache: Path, looks: str) -> None:
     code = (
         "import sys\n"
         "before = set(sys.modules)\n"
         "from framework.discovery import discover\n"
-        f"discover([{str(known)!r}], index=True, cache={str(cache)!r})\n"
+        f"found = discover([{str(known)!r}], index=True, cache={str(cache)!r})\n"
+        f"{looks}\n"
         "print(*sorted({one.partition('.')[0] for one in set(sys.modules) - before}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -115,6 +117,7 @@ def test_a_fitting_index_is_read_without_heavy_imports(known: Path, cache: Path)
         "rich",
         "packaging",
         "pluggy",
+        "tomllib",
     }
     assert heavy & set(done.stdout.split()) == set()
     assert "framework" in done.stdout.split()
@@ -261,6 +264,20 @@ def test_an_index_is_not_written_for_a_folder_that_is_still_changing(
     assert file_of(cache, known).read_bytes() == before
     assert "four" in indexed(cache, known).manifests
     assert "four" in remembered(cache, known).names
+
+
+def test_a_rival_that_is_installed_in_the_place_of_another_is_seen_at_once(
+    known: Path, install: Install, cache: Path, tmp_path: Path
+) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    install(second, "four", distribution="guest")
+    assert as_on_disk(cache, known, second)
+    assert remembered(cache, known, second).current()
+    tick(tmp_path)
+    shutil.rmtree(second / "guest-1.0.dist-info")
+    install(second, "two", distribution="guest")
+    assert indexed(cache, known, second).manifests.get("two") is None
 
 
 OPERATIONS = ["install", "uninstall", "upgrade", "toml", "break", "entry", "metadata", "module", "join", "touch"]

@@ -96,7 +96,8 @@ os.environ["TOKEN"] = "shh"
         "It changed the environment: 'TOKEN'.",
     ]
     assert row["changes"] == sentences
-    assert row["findings"] == sentences
+    undeclared = "It did what permission 'environment' covers, which it does not declare: os.putenv: b'TOKEN'."
+    assert row["findings"] == [undeclared, *sentences]
     assert "shh" not in json.dumps(row)
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+PLUGIN_API = 1
+"""Version of the plugin interface. It rises only when a plugin written for the former number would break."""
+
 _HOMES = {
     "AllocationStrategy": "protocols",
     "CleanupParticipant": "protocols",

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from framework.frozen import Frozen
 
 SIZE_LIMIT = 1 << 24
 """Most bytes of a metadata file that are read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Frozen):
     """One line of a RECORD: a file below the folder of packages, and its hash, empty where none is recorded."""
 
     path: str
@@ -40,7 +39,10 @@ def distributions(path: Sequence[str] | None = None) -> dict[str, str]:
 
 def normalised(name: str) -> str:
     """Return a distribution's name as packaging compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    name = name.lower().replace("_", "-").replace(".", "-")
+    while "--" in name:
+        name = name.replace("--", "-")
+    return name
 
 
 def is_editable(metadata: str) -> bool:

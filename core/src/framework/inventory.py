@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 
 from framework import resolver
 from framework.discovery import Discovery
 from framework.errors import did_you_mean
+from framework.frozen import Frozen, replace
 from framework.manifest import Manifest
 from framework.records import PluginRecord, PluginState
 from framework.resolver import Candidate, Plan
@@ -16,8 +16,7 @@ from framework.settings import Settings
 _READY = {PluginState.DISCOVERED, PluginState.LOADED, PluginState.ACTIVE}
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(Frozen):
     """Every plugin known, by name, and the plan for those that can run."""
 
     records: dict[str, PluginRecord]

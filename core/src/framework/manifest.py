@@ -27,13 +27,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
 
-from framework.manifest_schema import LISTS, STARTUP, fault
-from framework.manifest_schema import check as check  # the format's own check is part of this interface
-from framework.records import PLUGIN_API, PluginMetadata, PluginType
+from framework import PLUGIN_API
+from framework.frozen import Frozen, replace
+
+TYPE_CHECKING = False  # which type checkers take for true; importing typing for it would cost 8 ms
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from framework.records import PluginMetadata
 
 FILE_NAME = "plugin.toml"
 SIZE_LIMIT = 1 << 20
@@ -42,16 +45,14 @@ SIZE_LIMIT = 1 << 20
 _TEXTS = ("name", "type", "activation", "stability", "settings", "description", "version", "author")
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(Frozen):
     """Something a plugin does to the machine, with the reason it gives. Declared, not enforced."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Frozen):
     """One plugin as it is installed. Where a package has no `plugin.toml`, `type` is empty until it is loaded."""
 
     name: str
@@ -63,13 +64,13 @@ class Manifest:
     distribution: str = ""
     api: str = str(PLUGIN_API)
     """Version of the plugin interface that it was written for, or a range of versions."""
-    provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    provides: Mapping[str, tuple[str, ...]] = {}
     requires: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
-    activation: str = STARTUP
+    activation: str = "startup"
     stability: str = "stable"
     settings: str = ""
     permissions: tuple[Permission, ...] = ()
@@ -85,6 +86,8 @@ class Manifest:
 
     def metadata(self) -> PluginMetadata:
         """Return the manifest as the metadata of a plugin object."""
+        from framework.records import PluginMetadata, PluginType
+
         return PluginMetadata(
             self.name,
             self.version,
@@ -106,6 +109,8 @@ def read(path: str) -> dict[str, Any]:
         with open(path, "rb", opener=_without_waiting) as file:
             raw = file.read(SIZE_LIMIT + 1)
     except OSError as error:
+        from framework.manifest_schema import fault
+
         raise fault(path, f"cannot be read: {error.strerror}") from error
     return parse(raw, path)
 
@@ -116,7 +121,9 @@ def parse(raw: bytes, path: str) -> dict[str, Any]:
     Raises:
         ManifestError: It is too large, is not UTF-8 or TOML, or does not follow the format.
     """
-    import tomllib  # 15 ms; a plugin-free `--version` must not pay it
+    import tomllib  # 15 ms, and the format some more: nothing that an index remembers is read again
+
+    from framework.manifest_schema import check, fault
 
     if len(raw) > SIZE_LIMIT:
         raise fault(path, f"is larger than {SIZE_LIMIT} bytes", "A manifest holds a few lines; move data elsewhere.")
@@ -132,6 +139,8 @@ def parse(raw: bytes, path: str) -> dict[str, Any]:
 
 def build(content: Mapping[str, Any], *, path: str, **installed: str) -> Manifest:
     """Return the manifest for checked content; `installed` fills what the file leaves to the distribution."""
+    from framework.manifest_schema import LISTS
+
     texts = installed | {key: content[key] for key in _TEXTS if key in content}
     lists: dict[str, Any] = {key: tuple(content.get(key, ())) for key in LISTS}
     return replace(
@@ -147,6 +156,8 @@ def _without_waiting(path: str, flags: int) -> int:
     descriptor = os.open(path, flags | os.O_NONBLOCK)  # what lies in a package may be a pipe that nobody ever writes to
     kind = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # open() itself refuses a directory, in the system's words
+        from framework.manifest_schema import fault
+
         os.close(descriptor)
         raise fault(path, "is not a regular file")
     return descriptor

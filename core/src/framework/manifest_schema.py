@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+from framework import PLUGIN_API
 from framework.errors import ManifestError, did_you_mean
-from framework.records import PLUGIN_API, PluginType
+from framework.records import PluginType
 
 SCHEMA = 1
 STARTUP = "startup"

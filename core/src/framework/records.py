@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-PLUGIN_API = 1
-"""Version of the plugin interface. It rises only when a plugin written for the former number would break."""
+from framework.frozen import Frozen
 
 
 class PluginType(enum.Enum):
@@ -19,8 +17,7 @@ class PluginType(enum.Enum):
     MONITOR = "monitor"
 
 
-@dataclass(frozen=True, slots=True)
-class PluginMetadata:
+class PluginMetadata(Frozen):
     """What a plugin says of itself, by decorator or by manifest.
 
     `dependencies` holds the hard requirements: names of plugins or of what plugins provide, each with an
@@ -49,8 +46,7 @@ class PluginState(enum.Enum):
     STOPPED = "stopped"  # was active, cleaned up
 
 
-@dataclass(frozen=True, slots=True)
-class PluginRecord:
+class PluginRecord(Frozen):
     """One row of `framework plugins list`: a plugin, its state, and for anything broken the reason."""
 
     name: str
@@ -67,8 +63,7 @@ class PluginRecord:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Frozen):
     """A plugin's own word on whether it works, with what a person should know."""
 
     healthy: bool
@@ -117,8 +112,7 @@ class Recovery(enum.Enum):
     PROVIDER = "provider"  # have the provider of the kind do it, in its `reclaim`
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseRecord:
+class LeaseRecord(Frozen):
     """A snapshot of one lease.
 
     Times are seconds since the epoch, `size` is in bytes. `expires_at` is None for a lease without an end; `used_at` is
@@ -138,8 +132,7 @@ class LeaseRecord:
     borrowed: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Quota:
+class Quota(Frozen):
     """A bound on what is held at once; each is one of its own, whatever it says.
 
     The kinds that match are bounded together. Without an owner pattern all owners are bounded together, with one each
@@ -153,9 +146,11 @@ class Quota:
     setting: str = ""
     """What to change to raise it, for messages."""
 
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
-@dataclass(frozen=True, slots=True)
-class LedgerStatistics:
+
+class LedgerStatistics(Frozen):
     """Counts since the ledger was made; what begins with `held` is of now. Sizes are in bytes."""
 
     acquired: int
@@ -173,8 +168,7 @@ class LedgerStatistics:
     held_bytes_by_owner: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Frozen):
     """One parameter of a kind, read from the signature of the method that creates it."""
 
     name: str
@@ -183,8 +177,7 @@ class Parameter:
     default: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KindRecord:
+class KindRecord(Frozen):
     """One kind of resource: what it is, who provides it, which parameters a request takes."""
 
     kind: str
@@ -193,8 +186,7 @@ class KindRecord:
     parameters: tuple[Parameter, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CleanupOutcome:
+class CleanupOutcome(Frozen):
     """What one participant answered to a cleanup request; `claimed_bytes` is its own word, not a measurement."""
 
     participant: str
@@ -203,8 +195,7 @@ class CleanupOutcome:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CleanupReport:
+class CleanupReport(Frozen):
     """The outcome of one cleanup request; `freed_bytes` is the measured fall of this process' resident set."""
 
     aggressive: bool
@@ -213,10 +204,9 @@ class CleanupReport:
     outcomes: tuple[CleanupOutcome, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceClass:
+class ResourceClass(Frozen):
     """Pooled entities that are alike: what an allocation strategy ranks. Levels run from 1 to 10."""
 
     type: str
-    capabilities: Mapping[str, int] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    capabilities: Mapping[str, int] = {}
+    labels: Mapping[str, str] = {}

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from framework.frozen import Frozen, as_dict
+
 TABLE, JSON, NDJSON, YAML = "table", "json", "ndjson", "yaml"
 FORMATS = (TABLE, JSON, NDJSON, YAML)
+_PLAIN = {str, int, float, bool}
 
 
 def plain(data: Any) -> Any:
     """Return data made of mappings, lists, texts, numbers, booleans and None only."""
+    if data is None or type(data) in _PLAIN:  # most of all data; the questions below cost more
+        return data
     if isinstance(data, enum.Enum):
         return data.value
-    if dataclasses.is_dataclass(data) and not isinstance(data, type):
+    if isinstance(data, Frozen):
+        return plain(as_dict(data))
+    if hasattr(data, "__dataclass_fields__") and not isinstance(data, type):
+        import dataclasses  # which only the records of plugins need
+
         return {field.name: plain(getattr(data, field.name)) for field in dataclasses.fields(data)}
     if isinstance(data, Mapping):
         return {str(key): plain(value) for key, value in data.items()}
     if isinstance(data, Sequence | set | frozenset) and not isinstance(data, str | bytes):
         return [plain(one) for one in data]
-    return data if data is None or isinstance(data, str | int | float | bool) else str(data)
+    return data if isinstance(data, str | int | float) else str(data)
 
 
 def render(data: object, style: str, columns: tuple[str, ...] = ()) -> str:
@@ -59,6 +67,8 @@ def _aligned(rows: list[list[str]]) -> str:
 def _cell(value: Any) -> str:
     if value is None or value == "" or value == []:
         return "-"
+    if type(value) is str and value.isprintable():
+        return value
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

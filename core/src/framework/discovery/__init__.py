@@ -1,8 +1,8 @@
 """Finds what is installed without importing it: entry points, then manifests, and every fault as a row of its own.
 
-`scan` reads the disk. `index` remembers what it read, and `store` keeps that safe, so that the next interpreter is told
-in a fraction of a millisecond. Looking at one plugin compares the few files that it was read from; looking at all of
-them, or at the faults, compares all. `FRAMEWORK_NO_INDEX=1` turns the index off.
+`scan` reads the disk. `building` makes of it an `index`, and `store` keeps that safe, so that the next interpreter is
+told in a fraction of a millisecond. Looking at one plugin compares the few files that it was read from; looking at all
+of them, or at the faults, compares all. `FRAMEWORK_NO_INDEX=1` turns the index off.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import sys
 import time
 
 from framework.discovery import store
+from framework.discovery.fault import Fault
 from framework.discovery.found import Discovery, Remembered
-from framework.discovery.index import BEGINNING, CorruptIndexError, Index, ReplacedIndexError, build, manifests
+from framework.discovery.index import BEGINNING, ChangedError, CorruptIndexError, Index, ReplacedIndexError
 from framework.discovery.stamps import Stamp
 
 TYPE_CHECKING = False  # which type checkers take for true; importing typing for it would cost 8 ms
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-    from framework.discovery.scan import BUNDLE, GROUP, MODULE_PREFIX, Fault, modules_in, normalised
-    from framework.manifest import Manifest
+    from framework.discovery.scan import BUNDLE, GROUP, MODULE_PREFIX, Row, modules_in
 
 __all__ = [
     "BUNDLE",
@@ -34,21 +34,20 @@ __all__ = [
     "Refreshed",
     "discover",
     "modules_in",
-    "normalised",
     "refresh",
 ]
 
 SWITCH = "FRAMEWORK_NO_INDEX"
 """Environment variable that turns the index off when it is not empty."""
 
-_OF_SCAN = {"BUNDLE", "GROUP", "MODULE_PREFIX", "Fault", "modules_in", "normalised"}
+_OF_SCAN = {"BUNDLE", "GROUP", "MODULE_PREFIX", "modules_in"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _OF_SCAN:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    from framework.discovery import scan  # 15 ms, which an index that still fits spares
+    from framework.discovery import scan  # see `_built`
 
     return getattr(scan, name)
 
@@ -101,7 +100,8 @@ def refresh(path: Sequence[str] | None = None, *, cache: str | None = None) -> R
     """
     kept = _Cache(_absolute(sys.path if path is None else path), cache, time.time_ns)
     old = kept.load()
-    before = {one.name: one for group in (old.groups if old else ()) if group.record for one in manifests(group)}
+    rows = old.findings(compared=False)[0] if old else []
+    before = {one.name: one for one in rows if not isinstance(one, Fault)}
     found = kept.renew(None)
     after = found.manifests
     changes = dict.fromkeys(before.keys() - after.keys(), "removed")
@@ -150,15 +150,16 @@ class _Cache:
             built = self._built(None, deep=True)
         if built is None:
             return _scanned(self.path, self.reasons)
-        return _told(built, map(manifests, built.groups), self.reasons)
+        return _told(built.findings(compared=False), self.reasons)
 
     def _compared(self, index: Index) -> Discovery:
         try:
-            plugins = index.fresh()
+            return _told(index.findings(compared=True), self.reasons)
+        except ChangedError:
+            return self.renew(index)
         except CorruptIndexError as error:
             self._say_damaged(error)
             return self.renew(None)
-        return self.renew(index) if plugins is None else _told(index, plugins, self.reasons)
 
     def _whole_file(self) -> bytes:
         try:
@@ -172,6 +173,8 @@ class _Cache:
         self.reasons.append(f"The index {os.path.join(self.folder, self.file)} is damaged; it is written anew.")
 
     def _built(self, old: Index | None, *, deep: bool) -> Index | None:
+        from framework.discovery.building import build  # and so `scan`: 15 ms, which an index that fits spares
+
         now = self.clock()
         built = build(self.path, old, now, deep=deep)
         if built is None:
@@ -195,16 +198,12 @@ def _hasty(old: tuple[Stamp, ...], kept: tuple[Stamp, ...], built: tuple[Stamp, 
     return unsettled and not any(one is not None and one != was for was, one, _ in roots)
 
 
-def _told(index: Index, plugins: Iterable[list[Manifest]], reasons: Iterable[str]) -> Discovery:
+def _told(findings: tuple[Iterable[Row], frozenset[str]], reasons: Iterable[str]) -> Discovery:
     """Return everything that an index says."""
-    from framework.discovery.scan import Fault
-
-    found = Discovery()
-    for group, those in zip(index.groups, plugins, strict=True):
-        found.bundle = found.bundle if group.bundle is None else frozenset(group.bundle)
-        left = iter(those)
-        for row in group.rows:
-            found.admit(Fault(*row) if len(row) == 3 else next(left))
+    rows, bundle = findings
+    found = Discovery(bundle=bundle)
+    for row in rows:
+        found.admit(row)
     _add_reasons(found, reasons)
     return found
 
@@ -224,8 +223,6 @@ def _scanned(path: Sequence[str], reasons: Iterable[str] = ()) -> Discovery:
 
 
 def _add_reasons(found: Discovery, reasons: Iterable[str]) -> None:
-    from framework.discovery.scan import Fault
-
     found.faults += [Fault("? discovery index", "", reason) for reason in dict.fromkeys(reasons)]
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from framework.discovery.fault import Fault
 from framework.discovery.index import CorruptIndexError, Index
+from framework.installed import normalised
 
 TYPE_CHECKING = False  # which type checkers take for true; importing typing for it would cost 8 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from framework.discovery.scan import Fault, Row
+    from framework.discovery.scan import Row
     from framework.manifest import Manifest
 
 
@@ -40,16 +42,12 @@ class Discovery:
 
     def first_party(self) -> set[str]:
         """Return the names of the plugins that the bundle distribution requires, broken ones too."""
-        from framework.discovery.scan import normalised
-
         whole = {name for name, one in self.manifests.items() if normalised(one.distribution) in self.bundle}
         broken = {fault.name for fault in self.faults if normalised(fault.distribution) in self.bundle}
         return whole | (broken - self.manifests.keys())  # else a stranger of that name would be enabled by the fault
 
     def admit(self, one: Row) -> None:
         """Add a plugin or a fault; where two plugins have one name, both become a fault."""
-        from framework.discovery.scan import Fault
-
         if isinstance(one, Fault):
             self.faults.append(one)
             return

@@ -14,11 +14,13 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from framework import manifest
+from framework.discovery.fault import Fault
 from framework.discovery.stamps import Trail
 from framework.errors import FrameworkError
+from framework.frozen import Frozen, replace
+from framework.installed import normalised
 from framework.manifest import Manifest
 
 GROUP = "framework.plugins"
@@ -30,17 +32,7 @@ MODULE_PREFIX = "plugin_"
 _ENTRY = re.compile(r"^(?P<module>[\w.]+)\s*(?::\s*(?P<attribute>[\w.]+))?\s*$")
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something installed that cannot be used: the plugin's name, or `? source` where it is not known, and why."""
-
-    name: str
-    distribution: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(Frozen):
     """What a scan keeps of one installed distribution that matters here."""
 
     name: str
@@ -48,8 +40,7 @@ class Distribution:
     entry_points: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Frozen):
     """Where one distribution's metadata can be read, by file name; `folder` is empty in an archive."""
 
     stem: str
@@ -61,14 +52,14 @@ class Place:
 Row = Manifest | Fault
 
 
-@dataclass(slots=True)
 class Finding:
     """What the distributions of one name come to: their plugins and faults, and what was looked at."""
 
-    rows: list[Row]
-    trail: Trail
-    bundle: tuple[str, ...] | None = None
-    """What the distribution requires, if it is the bundle."""
+    def __init__(self, trail: Trail) -> None:
+        self.rows: list[Row] = []
+        self.trail = trail
+        self.bundle: tuple[str, ...] | None = None
+        """What the distribution requires, if it is the bundle."""
 
 
 def places(entry: str) -> Iterator[Place]:
@@ -106,7 +97,7 @@ def examine(rivals: Sequence[Place], path: Sequence[str]) -> Finding:
             trail.add(one.folder)
         else:
             trail.lasting = False  # an archive is known by its stamp on the path only
-    found = Finding([], trail)
+    found = Finding(trail)
     # a name once is the rule, and then nothing needs to be opened to choose
     chosen = rivals[0] if len(rivals) == 1 else next((one for one in rivals if _metadata(one, trail)), rivals[0])
     entries = chosen.read("entry_points.txt", trail)
@@ -136,11 +127,6 @@ def modules_in(folder: str) -> list[tuple[str, str]]:
         elif entry.name.endswith(".py") and entry.is_file():
             modules.setdefault(name, entry.path)
     return sorted(modules.items())
-
-
-def normalised(name: str) -> str:
-    """Return a distribution's name as packaging compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _metadata(place: Place, trail: Trail) -> bytes:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import struct
 
 RACY = 2_000_000_000
 """Nanoseconds in which a file may change again without a new time stamp, on file systems with coarse clocks."""
 
-Stamp = tuple[int, int, int, int, int] | None
+Stamp = bytes | None
 """Device, inode, size, time of modification and of change in ns; None where nothing is there or may be asked."""
+
+_STAMP = struct.Struct("<QQqqq")  # as bytes they take a third of the memory, and are read in one piece
 
 
 def stamp(path: str) -> Stamp:
@@ -17,7 +20,18 @@ def stamp(path: str) -> Stamp:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return _STAMP.pack(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def changed(path: str) -> int:
+    """Return when what a path leads to was changed, in ns since the epoch, or 0 where nothing is there.
+
+    It tells a folder from another that was put in its place, at half the cost of a stamp.
+    """
+    try:
+        return os.stat(path).st_ctime_ns
+    except (OSError, ValueError):
+        return 0
 
 
 def settled(one: Stamp, now: int) -> bool:
@@ -25,7 +39,7 @@ def settled(one: Stamp, now: int) -> bool:
 
     The time of change decides: no program can set it, and no modification leaves it as it was.
     """
-    return one is None or one[4] < now - RACY
+    return one is None or _STAMP.unpack(one)[4] < now - RACY
 
 
 class Trail:

@@ -15,36 +15,12 @@ import sys
 import time
 from typing import Any
 
+from framework.audit import recognised
 from framework.doctor.examination import BEGIN
 from framework.manifest import Manifest
 from framework.plugins import loading, observation
 
-_NETWORK = {"socket.bind", "socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.sendmsg"}
-_PROCESSES = {"subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.fork", "os.forkpty", "os.kill"}
-_FILES = {"os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"}
-_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _SHOWN = 240
-
-
-def permission(event: str, arguments: tuple[Any, ...]) -> str:
-    """Return the name of the permission that covers an audit event, or nothing."""
-    if event in _NETWORK:
-        local = len(arguments) > 1 and not isinstance(arguments[1], tuple)  # a path: a socket within this machine
-        return "" if local and event != "socket.getaddrinfo" else "network"
-    if event in _PROCESSES:
-        return "processes"
-    if event == "ctypes.dlopen":
-        return "native-code" if arguments[0] else ""  # nothing: `import ctypes` opens the program itself
-    writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING
-    if (writes or event in _FILES) and isinstance(arguments[0], (str, bytes)):
-        return _of_file(os.fsdecode(arguments[0]))
-    return ""
-
-
-def _of_file(path: str) -> str:
-    if "__pycache__" in path or path in {os.devnull, "/dev/tty"}:
-        return ""
-    return "shared-memory" if path.startswith("/dev/shm/") else "files"  # noqa: S108 - only a name is compared
 
 
 class _Ear:
@@ -60,7 +36,9 @@ class _Ear:
             return
         self._busy = True
         try:
-            name = permission(event, arguments)
+            # `import ctypes` opens the program itself, which is nothing of the plugin's
+            own = event == "ctypes.dlopen" and not arguments[0]
+            name = "" if own else recognised(event, arguments)
             use = (name, f"{event}: {self._subject(event, arguments)}")
             if name and use not in self._told:
                 self._told.add(use)

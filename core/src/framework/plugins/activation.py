@@ -12,8 +12,9 @@ import asyncio
 import contextlib
 import threading
 import time
+import traceback
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -60,6 +61,10 @@ class Start:
         self.runs()
         try:
             yield
+        except BaseException as error:
+            if any(isinstance(one, MemoryError) for one in causes(error)):
+                relieve(error)  # at once, because undoing and reporting the failure take memory, too
+            raise
         finally:
             self.waits()
 
@@ -87,6 +92,24 @@ class Start:
                 self.warnings.append(f"It blocked the event loop for {seconds:.1f} s in {self.phase}.")
 
 
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it was caused by or holds, each once."""
+    todo: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while todo:
+        one = todo.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            todo += [one.__cause__, one.__context__, *(one.exceptions if isinstance(one, BaseExceptionGroup) else ())]
+
+
+def relieve(error: BaseException) -> None:
+    """Clear the variables of the functions that an error came through: they may hold all the memory there is."""
+    for one in causes(error):
+        traceback.clear_frames(one.__traceback__)
+
+
 def too_slow(name: str, phase: str, timeout: float) -> PluginLoadError:
     """Return the error for a phase that overran its deadline."""
     return PluginLoadError(
@@ -103,7 +126,7 @@ async def in_thread(name: str, function: Callable[[], T], timeout: float) -> T:
         PluginLoadError: It took longer than `timeout` seconds.
     """
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
+    done: asyncio.Future[list[T]] = loop.create_future()
 
     def settle(result: T | None, error: BaseException | None) -> None:
         if done.done():
@@ -111,7 +134,7 @@ async def in_thread(name: str, function: Callable[[], T], timeout: float) -> T:
         if error is not None:
             done.set_exception(error)
         else:
-            done.set_result(result)  # type: ignore[arg-type]  # there is a result where there is no error
+            done.set_result([result])  # type: ignore[list-item]  # there is a result where there is no error
 
     def run() -> None:
         result, error = None, None
@@ -124,7 +147,7 @@ async def in_thread(name: str, function: Callable[[], T], timeout: float) -> T:
 
     threading.Thread(target=run, name=f"framework-import-{name}", daemon=True).start()
     with anyio.move_on_after(timeout):
-        return await done
+        return (await done).pop()  # the loop keeps the future, and so must not keep the plugin
     raise too_slow(name, "import", timeout)
 
 

@@ -8,7 +8,6 @@ import importlib
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -17,6 +16,7 @@ from framework import inventory
 from framework.discovery import Discovery
 from framework.errors import PluginError, PluginNotFoundError
 from framework.finishing import finish
+from framework.frozen import replace
 from framework.ledger import Ledger
 from framework.plugins import activation, loading, observation
 from framework.plugins.activation import Start
@@ -319,16 +319,18 @@ class Lifecycle(Registry):
                 self._importing.release()
 
     async def _import(self, start: Start) -> None:
-        with start.enter("import"):
-            if start.name not in self._plugins:
-                manifest = self._manifest(start.name)
+        if start.name in self._plugins:
+            start.durations["import"] = 0.0
+            return
+        manifest = self._manifest(start.name)
 
-                def load() -> Plugin:
-                    with start.step():
-                        return loading.load(manifest)
+        def load() -> Plugin:
+            with start.step():
+                return loading.load(manifest)
 
-                async with self._turn():
-                    plugin = await activation.in_thread(start.name, load, self._deadline("start"))
+        async with self._turn():
+            with start.enter("import"):  # not before: waiting for the import of another is not this one's time
+                plugin = await activation.in_thread(start.name, load, self._deadline("start"))
                 self.register_plugin(plugin)
 
     async def _configure(self, start: Start) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
 
 from framework.errors import FrameworkError, PluginError, PluginLoadError, PluginNotFoundError, did_you_mean
+from framework.frozen import replace
 from framework.hooks import Hooks
 from framework.manifest import Manifest
 from framework.plugins import loading
+from framework.plugins.activation import causes
 from framework.plugins.base import Plugin
 from framework.records import PluginMetadata, PluginRecord, PluginState, PluginType
 from framework.telemetry import get_logger
@@ -115,6 +117,11 @@ class Registry:
 
     def _fail(self, name: str, phase: str, error: BaseException) -> None:
         trace = "".join(traceback.format_exception(error))
+        chain = list(causes(error))
+        for one in chain:
+            one.__traceback__ = None  # it keeps what the plugin held
+        if any(isinstance(one, MemoryError) for one in chain):
+            gc.collect()  # the names of a half-imported module hold each other
         reason = loading.described(error)
         if not isinstance(error, FrameworkError):
             reason = f"Plugin {name!r} failed to {phase}: {reason}"

@@ -9,11 +9,11 @@ import os
 import stat
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from framework import directories
 from framework.errors import FrameworkError, ResourceUnavailableError
+from framework.frozen import Frozen, as_dict
 from framework.quarantine import marker
 from framework.quarantine.marker import SIZE_LIMIT, STARTING, Marker
 
@@ -26,8 +26,7 @@ _WARNED: set[str] = set()
 _numbers = itertools.count()
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
+class Quarantined(Frozen):
     """A plugin that is kept out: which version (empty for any), why, and since when (seconds since the epoch)."""
 
     name: str
@@ -36,8 +35,7 @@ class Quarantined:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(Frozen):
     """What a sweep changed: plugins put into quarantine, and plugins let out because they were upgraded."""
 
     added: tuple[Quarantined, ...] = ()
@@ -113,7 +111,7 @@ class Quarantine:
         """
         directory = self._prepared()
         record = Quarantined(name, version, reason, time.time())
-        _write(directory, _file_of(name), asdict(record))
+        _write(directory, _file_of(name), as_dict(record))
         return record
 
     def lift(self, name: str) -> bool:
@@ -200,7 +198,7 @@ class Quarantine:
         if former is not None and former.version == one["version"]:
             os.unlink(os.path.join(directory, file))
             return False
-        _write(directory, file, asdict(Quarantined(one["name"], one["version"], "", time.time())))
+        _write(directory, file, as_dict(Quarantined(one["name"], one["version"], "", time.time())))
         return True
 
     def _clear(self, name: str) -> None:

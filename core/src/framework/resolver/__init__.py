@@ -11,9 +11,9 @@ The plan depends on the candidates alone, not on their order. `docs/explanation/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from framework.frozen import Frozen, replace
 from framework.resolver import ordering
 from framework.resolver.growth import Growth
 from framework.resolver.market import Candidate, Market, parse
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Plan", "parse", "resolve"]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Frozen):
     """The order to start in, what each plugin needs from which others, and why the rest is blocked."""
 
     order: tuple[str, ...]
@@ -36,11 +35,11 @@ class Plan:
     """For each that cannot run, why, as one sentence."""
     layers: tuple[tuple[str, ...], ...] = ()
     """Plugins of one layer do not wait for each other; they can start at once."""
-    bound: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    bound: Mapping[str, Mapping[str, str]] = {}
     """For each that runs, who meets each of its requirements."""
-    optional: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    optional: Mapping[str, Mapping[str, str]] = {}
     """For each that runs, who meets each optional requirement that can be met."""
-    steps: Mapping[str, Step] = field(default_factory=dict)
+    steps: Mapping[str, Step] = {}
     """For each that cannot run, what stops it."""
 
     def chain(self, name: str) -> Iterator[Step]:

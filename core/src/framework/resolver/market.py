@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from framework.frozen import Frozen
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -15,8 +16,7 @@ _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(?P<range>[<>=!~].*)?
 _NOBODY: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Frozen):
     """What the resolver needs to know of one enabled plugin.
 
     `requires`, `optional` and `conflicts` name plugins or what plugins provide, each with an optional range of

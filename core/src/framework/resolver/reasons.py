@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from framework.errors import did_you_mean
+from framework.frozen import Frozen
 from framework.resolver.market import Market, fault, parse
 from framework.resolver.ordering import components
 
@@ -27,8 +27,7 @@ class Cause(enum.Enum):
     BLOCKED = "blocked"  # who would meet the requirement is blocked; the chain goes on with the first of `others`
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Frozen):
     """One link of a chain of reasons; `text` is a sentence without its full stop."""
 
     plugin: str

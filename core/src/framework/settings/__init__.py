@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from framework import documents
 from framework.errors import SettingsError, did_you_mean
+from framework.frozen import Frozen, replace
 from framework.settings.keys import KEYS, RESERVED, check
 from framework.settings.layers import Layers, Value
 from framework.settings.sections import masked, validated
@@ -40,12 +40,11 @@ PREFIX = "FRAMEWORK__"
 FILE_NAMES = ("framework.yaml", "framework.yml", "framework.toml")
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Frozen):
     """The merged configuration; every leaf knows its source."""
 
-    tree: Mapping[str, Any] = field(default_factory=dict)
-    origins: Mapping[str, Value] = field(default_factory=dict)
+    tree: Mapping[str, Any] = {}
+    origins: Mapping[str, Value] = {}
     base: str = ""
     """Directory of the configuration file, empty without one."""
     listed: bool = False

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from framework.errors import SettingsError, did_you_mean
+from framework.frozen import Frozen
 from framework.settings.layers import Value
 
 LEVELS = ("debug", "info", "warning", "error")
 STYLES = ("console", "json")
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Frozen):
     """One setting of the kernel: its meaning, default, and what is allowed."""
 
     doc: str

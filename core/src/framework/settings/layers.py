@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from framework import documents
 from framework.errors import SettingsError
+from framework.frozen import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Frozen):
     """One value with where it came from, and the values that it overrode, nearest first."""
 
     value: Any

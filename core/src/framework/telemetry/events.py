@@ -7,6 +7,7 @@ imported by the first event that somebody listens to.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,8 @@ class EventLogger:
 
     def _log(self, level: int, event: str, fields: dict[str, object]) -> None:
         if self._target.isEnabledFor(level):
-            _bound().log(level, event, **fields)
+            with contextlib.suppress(MemoryError):  # the line is lost, but what it tells of is not made worse
+                _bound().log(level, event, **fields)
 
 
 _LOGGER = EventLogger()

@@ -1,9 +1,8 @@
-"""The permissions that a manifest may declare, and how each is recognised when a plugin makes use of it.
+"""`Recorder`: the permissions that a plugin makes use of between two moments.
 
-Python raises an audit event before it opens a file, connects a socket or starts a process. `recognised` says which
-permission an event needs; `Recorder` collects the events between two moments, and looks at what C modules made without
-any. An audit hook cannot be removed, so there is one for the process, which does nothing while no recorder is active.
-It sees this process only: what a child does stays unseen. This is an observation, never a sandbox.
+It collects the audit events that need one, and looks at what C modules made without any. An audit hook cannot be
+removed, so there is one for the process, which does nothing while no recorder is active. It sees this process only:
+what a child does stays unseen. This is an observation, never a sandbox.
 """
 
 from __future__ import annotations
@@ -16,87 +15,15 @@ from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Any, ClassVar, Self
 
+from framework.audit import EVENTS, PERMISSIONS, SHARED, recognised
 from framework.testing.traces import child_processes
 
-PERMISSIONS = {
-    "files": "creates, changes or removes files outside the folder for temporary files",
-    "read-files": "reads files that the user names; not observed, because every program reads files all the time",
-    "network": "resolves names, connects, listens or sends",
-    "processes": "starts programs or forks, or sends signals to processes",
-    "shared-memory": "creates, opens or removes shared memory",
-    "environment": "changes environment variables of this process",
-    "native-code": "loads shared libraries by itself, as with ctypes",
-}
-"""Every name that `[[permissions]]` knows, with what it covers."""
+__all__ = ["PERMISSIONS", "Recorder", "recognised"]
 
-_BY_EVENT = {
-    "subprocess.Popen": "processes",
-    "os.exec": "processes",
-    "os.fork": "processes",
-    "os.forkpty": "processes",
-    "os.kill": "processes",
-    "os.killpg": "processes",
-    "os.posix_spawn": "processes",
-    "os.spawn": "processes",
-    "os.system": "processes",
-    "socket.getaddrinfo": "network",
-    "socket.gethostbyname": "network",
-    "socket.gethostbyaddr": "network",
-    "os.putenv": "environment",
-    "os.unsetenv": "environment",
-    "ctypes.dlopen": "native-code",
-}
-_SOCKETS = {"socket.bind", "socket.connect", "socket.sendto", "socket.sendmsg"}
-_CHANGES = {
-    "os.chmod": 1,
-    "os.chown": 1,
-    "os.link": 2,
-    "os.mkdir": 1,
-    "os.remove": 1,
-    "os.rename": 2,
-    "os.rmdir": 1,
-    "os.setxattr": 1,
-    "os.symlink": 2,
-    "os.truncate": 1,
-}
-"""Events that change files, with how many of their first arguments are paths."""
 _SEMAPHORES = "/dev/shm/sem."  # noqa: S108 - how multiprocessing locks; nobody else gets in
-_SHARED = "/dev/shm/"  # noqa: S108 - recognised, not used
-_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_HEARD = {"open"} | {one.partition(".")[0] for one in (*_BY_EVENT, *_SOCKETS, *_CHANGES)}
+_HEARD = {one.partition(".")[0] for one in EVENTS}
 _HARNESS = {"framework", "_pytest", "coverage", "execnet", "pluggy", "pytest"}
 """Packages whose own doings are not the plugin's."""
-
-
-def recognised(event: str, args: tuple[Any, ...], temporary: Iterable[str]) -> str:
-    """Return the permission that an audit event needs, or nothing.
-
-    Args:
-        event: Name of the event.
-        args: Its arguments.
-        temporary: Folders in which everybody may write.
-    """
-    if event in _BY_EVENT:
-        return _BY_EVENT[event]
-    if event in _SOCKETS:
-        # a path is a socket within this machine, as asyncio and multiprocessing use to wake and to talk
-        return "network" if len(args) > 1 and isinstance(args[1], tuple) else ""
-    if event == "open":
-        path, _, flags = args
-        return _of_path(path, temporary) if isinstance(flags, int) and flags & _WRITING else ""
-    paths = args[: _CHANGES.get(event, 0)]
-    return next((found for found in (_of_path(path, temporary) for path in paths) if found), "")
-
-
-def _of_path(path: object, temporary: Iterable[str]) -> str:
-    if not isinstance(path, (str, bytes, os.PathLike)):
-        return ""  # a descriptor, whose opening was seen
-    place = os.path.realpath(os.path.abspath(os.fsdecode(path)))
-    if place.startswith(_SHARED):
-        return "shared-memory"
-    if place.startswith(("/dev/", "/proc/self/", f"/proc/{os.getpid()}/")) or "__pycache__" in place:
-        return ""  # bytecode is the interpreter's doing
-    return "" if any(place == one or place.startswith(one + os.sep) for one in temporary) else "files"
 
 
 _busy = threading.local()
@@ -166,7 +93,7 @@ def _mapped() -> set[str]:
     """Return the shared memory that this process has mapped; empty where that cannot be read."""
     try:
         with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-            return {line.split(maxsplit=5)[-1].strip() for line in file if _SHARED in line and _SEMAPHORES not in line}
+            return {line.split(maxsplit=5)[-1].strip() for line in file if SHARED in line and _SEMAPHORES not in line}
     except OSError:
         return set()
 

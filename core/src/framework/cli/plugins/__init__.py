@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from framework.cli.context import Context
 from framework.cli.groups import VerbGroup
 from framework.errors import PluginNotFoundError, did_you_mean
+from framework.frozen import as_dict
 from framework.records import PluginRecord, PluginState
 
 BROKEN = {PluginState.FAILED, PluginState.BLOCKED, PluginState.QUARANTINED}
@@ -33,7 +32,7 @@ def known(context: Context, name: str) -> PluginRecord:
 
 def shown(record: PluginRecord) -> dict[str, object]:
     """Return a row as it is printed."""
-    return {**asdict(record), "state": record.state.value}
+    return {**as_dict(record), "state": record.state.value}
 
 
 def switch(context: Context, name: str, *, enabled: bool) -> None:
