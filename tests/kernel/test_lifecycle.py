@@ -482,3 +482,18 @@ async def test_a_command_or_a_service_is_no_kind(site: Path, install: Install) -
         with pytest.raises(UnknownKindError, match=r"No installed plugin provides 'one\.service'"):
             await fw.acquire("one.service")
         assert state(fw, "one") is PluginState.DISCOVERED
+
+
+async def test_of_two_that_promise_one_kind_neither_wins_silently(
+    site: Path, install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("one", "two"):
+        install(site, name, code("same"), extra=manifest("same"))
+    async with host({"one": None, "two": None}) as fw:
+        await fw.acquire("same.kind")
+        told = caplog.text
+        for name, other in (("one", "two"), ("two", "one")):
+            assert any(f"{other!r} promises the kind 'same.kind'" in each for each in fw.plugins.record(name).warnings)
+            assert f"plugin={name} warning=Also plugin {other!r} promises" in told
+        await fw.disable("two")
+        assert not any("promises" in each for each in fw.plugins.record("one").warnings)

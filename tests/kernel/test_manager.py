@@ -476,3 +476,12 @@ async def test_an_unknown_row_is_refused_with_the_nearest(site: Path, install: I
     made = await started(site, {"memory": None})
     with pytest.raises(PluginNotFoundError, match=r"called 'memroy'; known are memory\. Did you mean 'memory'"):
         made.record("memroy")
+
+
+async def test_an_object_whose_name_is_none_is_refused() -> None:
+    @plugin("../odd", "1.0", "x", "x", PluginType.MONITOR)
+    class Odd(Plugin):
+        pass
+
+    with pytest.raises(PluginError, match=r"called '\.\./odd'; allowed: .* letters, digits"):
+        PluginManager().register_plugin(Odd())

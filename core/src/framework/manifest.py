@@ -103,7 +103,7 @@ def read(path: str) -> dict[str, Any]:
         ManifestError: It cannot be read, is not UTF-8 or TOML, or does not follow the format.
     """
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=without_waiting) as file:
             raw = file.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise fault(path, f"cannot be read: {error.strerror}") from error
@@ -143,8 +143,14 @@ def build(content: Mapping[str, Any], *, path: str, **installed: str) -> Manifes
     )
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_NONBLOCK)  # what lies in a package may be a pipe that nobody ever writes to
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file for `open`, and nothing that may never end: what lies in a package may be a pipe or a device.
+
+    Raises:
+        ManifestError: It is not a regular file.
+        OSError: It cannot be opened.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
     kind = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # open() itself refuses a directory, in the system's words
         os.close(descriptor)

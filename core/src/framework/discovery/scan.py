@@ -20,6 +20,7 @@ from framework import manifest
 from framework.discovery.stamps import Trail
 from framework.errors import FrameworkError
 from framework.manifest import Manifest
+from framework.manifest_schema import wrong_name
 
 GROUP = "framework.plugins"
 BUNDLE = "resource-framework"
@@ -28,6 +29,9 @@ BUNDLE = "resource-framework"
 METADATA_FOLDERS = (".dist-info", ".egg-info")
 MODULE_PREFIX = "plugin_"
 _ENTRY = re.compile(r"^(?P<module>[\w.]+)\s*(?::\s*(?P<attribute>[\w.]+))?\s*$")
+
+SIZE_LIMIT = 1 << 24
+"""Most bytes that are read of a file of a distribution's metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +187,9 @@ def _archived(read: Callable[[str], str | None], file: str, _trail: Trail) -> by
 
 def _content(folder: str, file: str, trail: Trail) -> bytes:
     try:
-        with open(trail.add(os.path.join(folder, file)), "rb") as stream:
-            return stream.read()
-    except OSError:
+        with open(trail.add(os.path.join(folder, file)), "rb", opener=manifest.without_waiting) as stream:
+            return stream.read(SIZE_LIMIT)
+    except (OSError, FrameworkError):
         return b""
 
 
@@ -263,6 +267,8 @@ def _manifest_of(name: str, value: str, package: str, installed: dict[str, str],
             content = manifest.read(trail.add(file))
         elif (raw := _member(package, manifest.FILE_NAME)) is not None:
             content = manifest.parse(raw, file)
+        elif reason := wrong_name(name):
+            return Fault(name, installed["distribution"], reason)
         else:
             return Manifest(name=name, entry_point=value, **installed)  # type: ignore[arg-type]  # only text fields
         one = manifest.build(content, path=file, entry_point=value, **installed)

@@ -79,7 +79,8 @@ class Starter(Registry):
             async with self._observed(start):
                 await self._run(start, self._import, self._configure, self._initialize)
         if start.warnings:
-            self._records[name] = replace(self._records[name], warnings=tuple(start.warnings))
+            record = self._records[name]
+            self._records[name] = replace(record, warnings=tuple(dict.fromkeys((*record.warnings, *start.warnings))))
         self._count(start)
         if start.failure is None:
             self._logger.info("plugin_started", plugin=name, duration_s=round(sum(start.durations.values()), 6))
