@@ -84,14 +84,14 @@ class Manifest:
         return tuple(sorted(item for items in self.provides.values() for item in items))
 
     def metadata(self) -> PluginMetadata:
-        """Return the manifest as the metadata of a plugin object."""
+        """Return the manifest as the metadata of a plugin object; who says no type is a provider."""
         return PluginMetadata(
             self.name,
             self.version,
             self.description,
             self.author,
             list(self.requires),
-            PluginType(self.type),
+            PluginType(self.type or PluginType.PROVIDER),
             self.entry_point.replace(":", "."),
         )
 
