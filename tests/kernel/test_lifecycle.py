@@ -382,6 +382,7 @@ async def test_health_is_each_plugins_own_word_or_why_there_is_none(site: Path, 
         "good": "return Health(healthy=True, message='fine')",
         "ill": "return Health(healthy=False, message='disk full')",
         "raises": "raise OSError('no answer')",
+        "ends": "raise BaseException('worse')",
         "hangs": "await anyio.sleep_forever()",
         "wrong": "return 7",
     }
@@ -391,6 +392,7 @@ async def test_health_is_each_plugins_own_word_or_why_there_is_none(site: Path, 
     async with host(dict.fromkeys(answers)) as fw:
         health = await fw.health(timeout=0.2)
     assert {name: (one.healthy, one.message) for name, one in health.items()} == {
+        "ends": (False, "BaseException: worse."),
         "good": (True, "fine"),
         "hangs": (False, "It did not answer within 0.2 s."),
         "ill": (False, "disk full"),

@@ -94,7 +94,7 @@ def package_of(module: str, location: str = "") -> str:
 
 
 def files_below(package: str) -> Iterator[str]:
-    """Yield the plain files of a package, without the interpreter's caches, in no order; links to folders are followed."""
+    """Yield the plain files of a package, without the interpreter's caches, in no order; follow links to folders."""
     if not os.path.isdir(package):
         yield package
     seen: set[tuple[int, int]] = set()

@@ -197,7 +197,10 @@ def settings_of(manifest: Manifest | None, section: dict[str, Any], name: str) -
 
 def described(error: BaseException) -> str:
     """Return an error in one sentence without a full stop, with its type where the text alone says too little."""
-    text = " ".join(str(error).split()).rstrip(".")
+    try:
+        text = " ".join(str(error).split()).rstrip(".")
+    except Exception:  # noqa: BLE001 - an error that cannot say what it is still has a type
+        text = ""
     if isinstance(error, FrameworkError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

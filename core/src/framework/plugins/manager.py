@@ -15,7 +15,7 @@ from framework import resolver
 from framework.discovery import MODULE_PREFIX, modules_in
 from framework.errors import PluginDependencyError, PluginError, PluginLoadError
 from framework.manifest import Manifest
-from framework.plugins import loading
+from framework.plugins import activation, loading
 from framework.plugins.activation import Start
 from framework.plugins.base import Plugin
 from framework.plugins.lifecycle import Lifecycle
@@ -110,7 +110,9 @@ class PluginManager(Lifecycle):
                     answer = await plugin.health_check()
         except TimeoutError:
             return Health(healthy=False, message=f"It did not answer within {timeout:g} s.")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is the answer
+        except BaseException as error:
+            if activation.ends_more(error):
+                raise
             return Health(healthy=False, message=f"{loading.described(error)}.")
         if not isinstance(answer, Health):
             return Health(healthy=False, message=f"It answered {answer!r}; expected a Health.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -120,7 +119,7 @@ class Starter(Registry):
                 await self._register(start)
         except BaseException as error:
             self._forget(name)
-            if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)):
+            if activation.ends_more(error):
                 self._set(name, waiting, phase=start.phase, reason="The start was cancelled.")
                 raise
             start.failure = error
