@@ -261,3 +261,18 @@ async def test_reloading_leaves_the_packages_around_the_plugin_alone(site: Path,
         assert sys.modules["house_of_plugins.inner.plugin"] is not inner
     for name in [one for one in sys.modules if one.startswith("house_of_plugins")]:
         del sys.modules[name]
+
+
+async def test_what_stays_blocked_is_logged_once(
+    site: Path, install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install(site, "base")
+    install(site, "other")
+    install(site, "top", extra='requires = ["base"]')
+    async with host(on=("base", "top"), off=("other",)) as fw:
+        await fw.disable("base")
+        await fw.enable("other")
+        await fw.disable("other")
+        assert caplog.text.count("plugin_blocked plugin=top") == 1
+        await fw.reload("base")
+        assert caplog.text.count("plugin_blocked plugin=top") == 1

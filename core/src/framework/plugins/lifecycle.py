@@ -243,13 +243,14 @@ class Lifecycle(Starter):
         rows = [one if one.state is PluginState.ACTIVE else replace(one, state=PluginState.LOADED) for one in rows]
         taken = inventory.take(self._found, self._settings, rows, self._quarantined)
         failed = {name: one for name, one in self._records.items() if one.state is PluginState.FAILED}
-        for name, one in taken.records.items():
-            said = self._records[name].warnings if name in self._records else ()
-            for warning in [each for each in one.warnings if each not in said]:
-                self._logger.warning("plugin_warned", plugin=name, warning=warning)
+        former = self._records
         self._records, self._manifests, self._plan = taken.records | failed, taken.manifests, taken.plan
-        for name, reason in self._plan.blocked.items():
-            self._block(name, reason)
+        for name, one in taken.records.items():
+            said = (former[name].reason, former[name].warnings) if name in former else ("", ())
+            if name in self._plan.blocked and one.reason != said[0]:
+                self._block(name, one.reason)
+            for warning in [each for each in one.warnings if each not in said[1]]:
+                self._logger.warning("plugin_warned", plugin=name, warning=warning)
 
     def _with_needs(self, names: Iterable[str]) -> list[str]:
         """Return plugins and all that they need, in the order to start them."""
