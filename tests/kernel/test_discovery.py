@@ -454,6 +454,8 @@ def test_modules_and_packages_in_a_folder_are_plugins(tmp_path: Path, install: I
     (folder / "plugin_notes.txt").write_text("")
     (folder / "plugin_empty").mkdir()
     (folder / "plugin_folder.py").mkdir()
+    (folder / "plugin_circle.py").symlink_to("plugin_circle.py")
+    os.mkfifo(folder / "plugin_pipe.py")
     assert discovery.modules_in(str(folder)) == [
         ("plugin_loose", str(folder / "plugin_loose.py")),
         ("plugin_packed", str(folder / "plugin_packed" / "__init__.py")),

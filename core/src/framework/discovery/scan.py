@@ -137,7 +137,7 @@ def modules_in(folder: str) -> list[tuple[str, str]]:
             continue
         if os.path.isfile(package):
             modules[name] = package  # before a module of the same name, as the import system has it
-        elif entry.name.endswith(".py") and entry.is_file():
+        elif entry.name.endswith(".py") and os.path.isfile(entry.path):  # is_file() raises if links lead in circles
             modules.setdefault(name, entry.path)
     return sorted(modules.items())
 

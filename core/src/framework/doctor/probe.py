@@ -61,7 +61,7 @@ class _Ear:
         self._busy = True
         try:
             name = permission(event, arguments)
-            use = (name, f"{event}: {self._subject(event, arguments)}")
+            use = (name, f"{event}: {self._subject(event, arguments)}" if arguments else event)  # os.fork has none
             if name and use not in self._told:
                 self._told.add(use)
                 tell(self._descriptor, {"permission": name, "use": use[1]})
