@@ -351,6 +351,15 @@ async def test_reloading_reads_the_plugin_anew_with_all_that_need_it(site: Path,
         assert sys.modules["plugin_base"].VERSION == "3.0"
 
 
+async def test_what_was_installed_since_can_be_enabled(site: Path, install: Install) -> None:
+    install(site, "one", code("one"))
+    async with host({"one": None}) as fw:
+        install(site, "late", code("late"), extra=manifest("late", 'requires = ["one"]'))
+        await fw.enable("late")
+        assert (await fw.acquire("late.kind")).is_allocated()
+        assert sys.modules["plugin_one"].LOG == ["up"]
+
+
 async def test_an_unknown_plugin_is_refused_with_a_suggestion(site: Path, install: Install) -> None:
     install(site, "one", code("one"))
     async with host({"one": None}) as fw:

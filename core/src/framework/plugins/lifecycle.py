@@ -96,8 +96,12 @@ class Lifecycle(Starter):
         offers = {kind: one.name for one in self._manifests.values() for kind in one.provides.get("kinds", ())}
         return dict(sorted(offers.items()))
 
-    async def enable(self, name: str) -> None:
+    async def enable(self, name: str, found: Discovery | None = None) -> None:
         """Enable and start a plugin of a running host, and those that were blocked only for want of it.
+
+        Args:
+            name: The plugin.
+            found: What is installed now; what was at the start when none is given.
 
         Raises:
             PluginNotFoundError: No plugin of that name is installed.
@@ -105,12 +109,15 @@ class Lifecycle(Starter):
         """
         async with self._changing:
             self._refuse_if_closed(name)
-            record = self.record(name)
-            if record.state is PluginState.STOPPED and name not in self._found.manifests:
+            found = self._found if found is None else found
+            record = self._records.get(name) if name in found.manifests else self.record(name)
+            if record is not None and record.state is PluginState.STOPPED and name not in found.manifests:
                 raise PluginError(f"Plugin {name!r} is stopped.", record.reason, plugin=name)
-            if record.state is PluginState.FAILED:
+            if record is None:
+                importlib.invalidate_caches()  # it was installed since
+            elif record.state is PluginState.FAILED:
                 del self._records[name]  # it gets another chance
-            self._read(self._found, self._settings.with_enabled(name, enabled=True))
+            self._read(found, self._settings.with_enabled(name, enabled=True))
             self._take()
             await self._start_enabled(name)
 
