@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -108,15 +109,22 @@ async def test_a_plugin_without_any_hook_contributes_nothing(stage: Stage) -> No
     await stage.contributions.remove("x")
 
 
-@pytest.mark.parametrize("exits", [False, True])
-async def test_removing_cleans_up_newest_first_and_tries_all(stage: Stage, exits: bool) -> None:
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (OSError("no"), "no"),
+        (SystemExit(1), "A provider called exit."),
+        (BaseException("no"), "A provider ended by BaseException."),
+        (asyncio.CancelledError(), "A provider ended by CancelledError."),
+    ],
+)
+async def test_removing_cleans_up_newest_first_and_tries_all(stage: Stage, failure: BaseException, said: str) -> None:
     log: list[str] = []
-    failure = SystemExit(1) if exits else OSError("no")
     await stage.add("x", Sample(First(log, "1", OSError("one")), Second(log, "2", failure), strategies=("s",)))
     with pytest.raises(ExceptionGroup, match="providers of plugin 'x'") as caught:
         await stage.contributions.remove("x")
     assert log == ["2", "1"]
-    assert [str(one) for one in caught.value.exceptions] == ["A provider called exit." if exits else "no", "one"]
+    assert [str(one) for one in caught.value.exceptions] == [said, "one"]
     assert stage.contributions.kinds() == ()
     assert stage.contributions.strategies() == {}
 

@@ -149,6 +149,33 @@ def test_a_broken_plugin_becomes_a_fault_and_the_good_ones_are_found(
     assert said in fault.reason
 
 
+@pytest.mark.parametrize(
+    "name", ["../../etc/x", "a/b", "..", "back\\slash", "two words", "\x1b[31mred", "the kernel", "n" * 101]
+)
+def test_a_name_that_no_manifest_could_say_is_none_without_a_manifest_either(
+    site: Path, install: Install, name: str
+) -> None:
+    names = good(site, install)
+    install(site, "bad", entry_points=f"[{GROUP}]\n{name} = plugin_bad:Sample\n", manifest=None)
+    found = discover([str(site)])
+    assert found.manifests.keys() == names
+    (fault,) = found.faults
+    assert (fault.name, fault.distribution) == (name, "plugin-bad")
+    assert "allowed: a text that is not empty, of at most 100 letters" in fault.reason
+
+
+@pytest.mark.parametrize("file", ["METADATA", "entry_points.txt"])
+@pytest.mark.parametrize("becomes", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_metadata_that_never_ends_is_not_waited_for(
+    site: Path, install: Install, file: str, becomes: Callable[[Path], None]
+) -> None:
+    names = good(site, install)
+    install(site, "bad")
+    (site / "plugin_bad-1.0.dist-info" / file).unlink()
+    becomes(site / "plugin_bad-1.0.dist-info" / file)
+    assert discover([str(site)]).manifests.keys() - {"bad"} == names
+
+
 def _bare_dist_info(site: Path, install: Install) -> None:
     (site / ".dist-info").mkdir()
     (site / ".dist-info" / "METADATA").write_text("stray")
@@ -427,6 +454,8 @@ def test_modules_and_packages_in_a_folder_are_plugins(tmp_path: Path, install: I
     (folder / "plugin_notes.txt").write_text("")
     (folder / "plugin_empty").mkdir()
     (folder / "plugin_folder.py").mkdir()
+    (folder / "plugin_circle.py").symlink_to("plugin_circle.py")
+    os.mkfifo(folder / "plugin_pipe.py")
     assert discovery.modules_in(str(folder)) == [
         ("plugin_loose", str(folder / "plugin_loose.py")),
         ("plugin_packed", str(folder / "plugin_packed" / "__init__.py")),

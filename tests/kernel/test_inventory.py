@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from framework import inventory
@@ -131,3 +132,20 @@ def test_a_plugin_in_quarantine_is_kept_out_with_its_dependants() -> None:
     assert states(taken) == {"bad": "quarantined", "user": "blocked"}
     assert taken.records["bad"].reason.startswith("It died. `framework plugins unquarantine bad`")
     assert "that plugin is quarantined: It died" in taken.records["user"].reason
+
+
+def test_those_that_can_run_and_promise_the_same_are_named_in_each_others_rows() -> None:
+    def rival(name: str, **rest: Any) -> Manifest:
+        return installed(name, provides={"kinds": ("a.b",), "services": ("a.b",)}, **rest)
+
+    there = found(rival("one"), rival("two"), rival("off"), rival("blocked", requires=("absent",)), installed("calm"))
+    taken = take(there, {"one": None, "two": None, "blocked": None, "calm": None})
+    for name, other in (("one", "two"), ("two", "one")):
+        kind, service = taken.records[name].warnings
+        assert kind.startswith(f"Also plugin {other!r} promises the kind 'a.b'")
+        assert service.startswith(f"Also plugin {other!r} promises the service 'a.b'")
+    assert {name for name, record in taken.records.items() if record.warnings} == {"one", "two"}
+
+    active = replace(taken.records["one"], state=PluginState.ACTIVE, warnings=(*taken.records["one"].warnings, "else"))
+    alone = take(found(rival("one"), rival("two")), {"one": None}, active)
+    assert alone.records["one"].warnings == ("else",)

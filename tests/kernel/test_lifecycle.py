@@ -351,6 +351,15 @@ async def test_reloading_reads_the_plugin_anew_with_all_that_need_it(site: Path,
         assert sys.modules["plugin_base"].VERSION == "3.0"
 
 
+async def test_what_was_installed_since_can_be_enabled(site: Path, install: Install) -> None:
+    install(site, "one", code("one"))
+    async with host({"one": None}) as fw:
+        install(site, "late", code("late"), extra=manifest("late", 'requires = ["one"]'))
+        await fw.enable("late")
+        assert (await fw.acquire("late.kind")).is_allocated()
+        assert sys.modules["plugin_one"].LOG == ["up"]
+
+
 async def test_an_unknown_plugin_is_refused_with_a_suggestion(site: Path, install: Install) -> None:
     install(site, "one", code("one"))
     async with host({"one": None}) as fw:
@@ -382,6 +391,7 @@ async def test_health_is_each_plugins_own_word_or_why_there_is_none(site: Path, 
         "good": "return Health(healthy=True, message='fine')",
         "ill": "return Health(healthy=False, message='disk full')",
         "raises": "raise OSError('no answer')",
+        "ends": "raise BaseException('worse')",
         "hangs": "await anyio.sleep_forever()",
         "wrong": "return 7",
     }
@@ -391,6 +401,7 @@ async def test_health_is_each_plugins_own_word_or_why_there_is_none(site: Path, 
     async with host(dict.fromkeys(answers)) as fw:
         health = await fw.health(timeout=0.2)
     assert {name: (one.healthy, one.message) for name, one in health.items()} == {
+        "ends": (False, "BaseException: worse."),
         "good": (True, "fine"),
         "hangs": (False, "It did not answer within 0.2 s."),
         "ill": (False, "disk full"),
@@ -482,3 +493,18 @@ async def test_a_command_or_a_service_is_no_kind(site: Path, install: Install) -
         with pytest.raises(UnknownKindError, match=r"No installed plugin provides 'one\.service'"):
             await fw.acquire("one.service")
         assert state(fw, "one") is PluginState.DISCOVERED
+
+
+async def test_of_two_that_promise_one_kind_neither_wins_silently(
+    site: Path, install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("one", "two"):
+        install(site, name, code("same"), extra=manifest("same"))
+    async with host({"one": None, "two": None}) as fw:
+        await fw.acquire("same.kind")
+        told = caplog.text
+        for name, other in (("one", "two"), ("two", "one")):
+            assert any(f"{other!r} promises the kind 'same.kind'" in each for each in fw.plugins.record(name).warnings)
+            assert f"plugin={name} warning=Also plugin {other!r} promises" in told
+        await fw.disable("two")
+        assert not any("promises" in each for each in fw.plugins.record("one").warnings)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from framework import Plugin
+from framework import Plugin, PluginType
 from framework.errors import PluginError, PluginLoadError, PluginNotFoundError
 from framework.manifest import Manifest
 from framework.plugins import loading
@@ -40,12 +40,24 @@ def test_a_decorated_class_needs_no_manifest(site: Path) -> None:
     assert loading.load(declared("plugin_x:Sample", path="")).metadata.version == "2"
 
 
+def test_without_decorator_and_manifest_a_plugin_is_what_its_distribution_says(site: Path) -> None:
+    module(site, "from framework import Plugin\nclass Sample(Plugin): ...\n")
+    bare = Manifest("x", "plugin_x:Sample", version="7", description="d", author="a")
+    found = loading.load(bare).metadata
+    assert (found.name, found.version, found.description, found.author) == ("x", "7", "d", "a")
+    assert (found.plugin_type, found.dependencies) == (PluginType.PROVIDER, [])
+
+
 @pytest.mark.parametrize(
     ("code", "path", "said"),
     [
         (DECORATED, "/x/plugin.toml", "declares itself twice: in /x/plugin.toml and by @plugin"),
         (DECORATED.replace("'x'", "'y'"), "", "installed as 'x' calls itself 'y'; the two must agree"),
-        ("from framework import Plugin\nclass Sample(Plugin): ...\n", "", "has no metadata"),
+        (
+            "from framework import Plugin\nclass Sample(Plugin):\n    @property\n    def metadata(self): 1 / 0\n",
+            "",
+            "The metadata of 'x' cannot be had: ZeroDivisionError",
+        ),
         ("Sample = 3", "", "names plugin_x:Sample, a int; expected a subclass of framework.Plugin"),
         ("", "", "names plugin_x:Sample, but 'plugin_x' has no 'Sample'"),
     ],

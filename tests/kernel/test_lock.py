@@ -171,6 +171,21 @@ def test_a_plugin_whose_files_cannot_be_found_is_refused(tmp_path: Path) -> None
     assert lock.verify([manifest("gone")], path).keys() == {"gone"}
 
 
+def test_what_a_link_to_a_folder_leads_to_counts(site: Path, install: Install, tmp_path: Path) -> None:
+    install(site, "one")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "code.py").write_text("A = 1")
+    (site / "plugin_one" / "linked").symlink_to(tmp_path / "elsewhere")
+    (site / "plugin_one" / "around").symlink_to(site / "plugin_one")
+    (tmp_path / "elsewhere" / "back").symlink_to(site / "plugin_one" / "linked")
+    importlib.invalidate_caches()
+    path = str(tmp_path / lock.FILE_NAME)
+    lock.write(lock.entries([manifest("one")]), path)
+    assert lock.verify([manifest("one")], path) == {}
+    (tmp_path / "elsewhere" / "code.py").write_text("A = 2")
+    assert "its files are others" in lock.verify([manifest("one")], path)["one"]
+
+
 def test_pipes_in_a_package_are_passed_over(site: Path, install: Install) -> None:
     install(site, "piped")
     importlib.invalidate_caches()

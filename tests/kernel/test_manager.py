@@ -476,3 +476,39 @@ async def test_an_unknown_row_is_refused_with_the_nearest(site: Path, install: I
     made = await started(site, {"memory": None})
     with pytest.raises(PluginNotFoundError, match=r"called 'memroy'; known are memory\. Did you mean 'memory'"):
         made.record("memroy")
+
+
+async def test_an_object_whose_name_is_none_is_refused() -> None:
+    @plugin("../odd", "1.0", "x", "x", PluginType.MONITOR)
+    class Odd(Plugin):
+        pass
+
+    with pytest.raises(PluginError, match=r"called '\.\./odd'; allowed: .* letters, digits"):
+        PluginManager().register_plugin(Odd())
+
+
+async def test_a_package_with_a_manifest_can_be_loaded_by_its_path(site: Path, install: Install) -> None:
+    code = (
+        "import pydantic\nfrom framework import Plugin\nclass Model(pydantic.BaseModel):\n    depth: int = 3\n"
+        "class Sample(Plugin):\n    async def initialize(self): self.seen = self.settings.depth\n"
+    )
+    extra = 'settings = "plugin_one:Model"\n[provides]\nkinds = ["one.kind"]'
+    install(site, "one", code, extra=extra, version="3.1")
+    made = manager()
+    loaded: Any = await made.load_plugin("plugin_one")
+    assert (loaded.name, loaded.version, loaded.metadata.description) == ("one", "3.1", "A sample.")
+    assert (loaded.metadata.entry_point, loaded.seen) == ("plugin_one.Sample", 3)
+    assert made.record("one").provides == ("one.kind",)
+
+    install(site, "torn", code, manifest="name = ")
+    with pytest.raises(PluginLoadError, match="is not TOML"):
+        await made.load_plugin("plugin_torn")
+    await made.cleanup()
+
+
+async def test_a_package_with_neither_manifest_nor_decorator_works(site: Path, install: Install) -> None:
+    install(site, "bare", "from framework import Plugin\nclass Sample(Plugin): ...\n", manifest=None, version="2.5")
+    made = manager()
+    await made.start_all(discover([str(site)]), Settings.load({"plugins": {"bare": {}}}, environ={}))
+    assert (made.record("bare").state, made.get_plugin("bare").version) == (PluginState.ACTIVE, "2.5")
+    await made.cleanup()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,21 @@ def test_the_file_says_the_same_plus_the_change_or_stays(
     assert {key: value or {} for key, value in after["plugins"].items() if key != name} == {
         key: value or {} for key, value in listed.items() if key != name
     }
+
+
+def test_of_many_who_switch_at_the_same_time_nobody_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "framework.yaml"
+    path.write_text("plugins:\n  one: {}\n")
+    names = [f"plugin{number}" for number in range(24)]
+    ready = threading.Barrier(len(names))
+
+    def enable(name: str) -> None:
+        ready.wait()
+        switch(str(path), name, enabled=True, listed=())
+
+    threads = [threading.Thread(target=enable, args=(name,)) for name in names]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert documents.read(str(path))["plugins"].keys() == {"one", *names}

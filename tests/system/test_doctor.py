@@ -72,6 +72,11 @@ def test_whatever_a_plugin_does_the_doctor_says_it(examined: Examined, kind: str
     assert row["findings"][0] == row["reason"]
 
 
+def test_a_fork_is_seen(examined: Examined) -> None:
+    row = examined("import os\nif os.fork() == 0: os._exit(0)\n" + SAMPLE)
+    assert (row["observed"], row["undeclared"]) == ({"processes": ["os.fork"]}, ["processes"])
+
+
 def test_a_good_plugin_is_measured(examined: Examined, site: Path) -> None:
     (site / "slow_module.py").write_text("import time; time.sleep(0.3)\n")
     row = examined("import slow_module, wave, sched\n" + SAMPLE)

@@ -42,6 +42,20 @@ def test_everything_installed_is_checked_and_faults_are_rows(program: Program, s
     assert "'the newest'" in found["version"]
 
 
+def test_two_that_are_enabled_and_promise_the_same_are_both_at_fault(
+    program: Program, home: Path, site: Path, install: Install
+) -> None:
+    for name in ("one", "two"):
+        install(site, name, extra='[provides]\nkinds = ["same.kind"]')
+    (home / "framework.yaml").write_text("plugins: {one: {}}")
+    assert set(results(program("plugins", "check", "-o", "json"), 0).values()) == {""}
+    (home / "framework.yaml").write_text("plugins: {one: {}, two: {}}")
+    found = results(program("plugins", "check", "one", "two", "-o", "json"), 6)
+    assert "'two' promises the kind 'same.kind'" in found["one"]
+    assert "'one' promises the kind 'same.kind'" in found["two"]
+    assert "'two' promises the kind" in program("plugins", "list").stdout
+
+
 @pytest.mark.parametrize("where", ["plugin_one", "plugin_one/", "./plugin_one", "plugin_one/plugin.toml"])
 def test_a_package_is_checked_where_it_lies(program: Program, home: Path, install: Install, where: str) -> None:
     install(home, "one", extra='settings = "plugin_one.settings:Model"')

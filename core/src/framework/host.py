@@ -162,13 +162,13 @@ class Framework:
         return await self.plugins.activate(plugin)
 
     async def enable(self, plugin: str) -> None:
-        """Enable and start a plugin now.
+        """Enable and start a plugin now; it may have been installed since the host was opened.
 
         Raises:
             PluginNotFoundError: No plugin of that name is installed.
             PluginError: It cannot be started.
         """
-        await self.plugins.enable(plugin)
+        await self.plugins.enable(plugin, discovery.discover(folders=self.settings.plugin_folders))
 
     async def disable(self, plugin: str) -> list[str]:
         """Stop a plugin now, and before it all that need it; return what was stopped, in that order.

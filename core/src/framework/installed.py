@@ -96,12 +96,16 @@ def package_of(module: str, location: str = "") -> str:
 
 
 def files_below(package: str) -> Iterator[str]:
-    """Yield the plain files of a package, without the interpreter's caches, in no order."""
+    """Yield the plain files of a package, without the interpreter's caches, in no order; follow links to folders."""
     if not os.path.isdir(package):
         yield package
-    for place, folders, names in os.walk(package):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        for name in names:
+    seen: set[tuple[int, int]] = set()
+    for place, folders, names in os.walk(package, followlinks=True):  # as the interpreter follows them to import
+        status = os.stat(place)
+        new = (status.st_dev, status.st_ino) not in seen  # else a link leads to a folder around it, or to another's
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if new and name != "__pycache__")
+        for name in names if new else ():
             file = os.path.join(place, name)
             if is_plain(file):
                 yield file

@@ -13,6 +13,8 @@ from framework.records import PluginRecord, PluginState
 from framework.resolver import Candidate, Plan
 from framework.settings import Settings
 
+_FAMILIES = {"kinds": "kind", "commands": "command", "services": "service", "strategies": "strategy"}
+_RIVAL = "Also plugin "
 _READY = {PluginState.DISCOVERED, PluginState.LOADED, PluginState.ACTIVE}
 
 
@@ -65,7 +67,29 @@ def take(
     plan, candidates = _plan(records, found.manifests)
     for name, reason in plan.blocked.items():
         records[name] = replace(records[name], state=PluginState.BLOCKED, phase="requirements", reason=reason)
+    for name, warnings in _rivals(plan.order, found.manifests).items():
+        kept = [one for one in records[name].warnings if not one.startswith(_RIVAL)]
+        records[name] = replace(records[name], warnings=(*kept, *warnings))
     return Inventory(records, found.manifests, plan, candidates)
+
+
+def _rivals(names: Iterable[str], manifests: Mapping[str, Manifest]) -> dict[str, list[str]]:
+    """Return a sentence for each thing that a plugin promises and another one that can run promises too, by plugin."""
+    claims: dict[tuple[str, str], list[str]] = {}
+    warnings: dict[str, list[str]] = {}
+    for name in names:
+        warnings[name] = []
+        for family, items in (manifests[name].provides if name in manifests else {}).items():
+            for item in items:
+                claims.setdefault((_FAMILIES[family], item), []).append(name)
+    for (family, item), names_of in claims.items():
+        for name in names_of if len(names_of) > 1 else ():
+            others = ", ".join(repr(one) for one in names_of if one != name)
+            warnings[name].append(
+                f"{_RIVAL}{others} promises the {family} {item!r}: who starts first has it, the other one fails."
+                " Disable all but one."
+            )
+    return warnings
 
 
 def _plan(records: Mapping[str, PluginRecord], manifests: Mapping[str, Manifest]) -> tuple[Plan, tuple[Candidate, ...]]:

@@ -85,7 +85,7 @@ class Manifest(Frozen):
         return tuple(sorted(item for items in self.provides.values() for item in items))
 
     def metadata(self) -> PluginMetadata:
-        """Return the manifest as the metadata of a plugin object."""
+        """Return the manifest as the metadata of a plugin object; who says no type is a provider."""
         from framework.records import PluginMetadata, PluginType
 
         return PluginMetadata(
@@ -94,7 +94,7 @@ class Manifest(Frozen):
             self.description,
             self.author,
             list(self.requires),
-            PluginType(self.type),
+            PluginType(self.type or PluginType.PROVIDER),
             self.entry_point.replace(":", "."),
         )
 
@@ -106,7 +106,7 @@ def read(path: str) -> dict[str, Any]:
         ManifestError: It cannot be read, is not UTF-8 or TOML, or does not follow the format.
     """
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=without_waiting) as file:
             raw = file.read(SIZE_LIMIT + 1)
     except OSError as error:
         from framework.manifest_schema import fault
@@ -152,8 +152,14 @@ def build(content: Mapping[str, Any], *, path: str, **installed: str) -> Manifes
     )
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_NONBLOCK)  # what lies in a package may be a pipe that nobody ever writes to
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file for `open`, and nothing that may never end: what lies in a package may be a pipe or a device.
+
+    Raises:
+        ManifestError: It is not a regular file.
+        OSError: It cannot be opened.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
     kind = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # open() itself refuses a directory, in the system's words
         from framework.manifest_schema import fault

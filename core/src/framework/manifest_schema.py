@@ -159,6 +159,11 @@ def known(content: Mapping[str, Any], keys: Collection[str], path: str) -> None:
             raise fault(path, f"has the unknown key {shown(key)}; allowed: {', '.join(keys)}", did_you_mean(key, keys))
 
 
+def wrong_name(name: str) -> str:
+    """Return what is wrong with the name of a plugin that has no manifest to say it, or nothing."""
+    return "" if KEYS["name"].fits(name) else f"A plugin is called {shown(name)}; allowed: {KEYS['name'].allowed}."
+
+
 def shown(value: object) -> str:
     """Return a value as it is quoted in a message, cut where it is long."""
     text = repr(value)

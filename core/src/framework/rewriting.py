@@ -8,10 +8,11 @@ write.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from framework import documents
@@ -33,6 +34,11 @@ def switch(path: str, name: str, *, enabled: bool, listed: Iterable[str]) -> Non
     Raises:
         SettingsError: The file cannot be read, edited safely, or written; it is then as it was.
     """
+    with _alone(path):
+        _switch(path, name, enabled, listed)
+
+
+def _switch(path: str, name: str, enabled: bool, listed: Iterable[str]) -> None:
     present = os.path.exists(path)
     before = documents.read(path) if present else {}
     text = ""
@@ -47,6 +53,22 @@ def switch(path: str, name: str, *, enabled: bool, listed: Iterable[str]) -> Non
     edited = write(text, before, wanted, name, enabled)
     _verify(path, edited, wanted, name, enabled)
     _replace(path, edited)
+
+
+@contextlib.contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """Let one process at a time edit the files of a folder: of two that read the same text, one would be lost."""
+    try:
+        descriptor = os.open(os.path.dirname(os.path.realpath(path)), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # whatever it is, reading and writing will say it better
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # some file systems lock nothing
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _expected(before: Mapping[str, Any], name: str, enabled: bool, listed: Iterable[str]) -> dict[str, Any]:

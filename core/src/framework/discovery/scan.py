@@ -22,6 +22,7 @@ from framework.errors import FrameworkError
 from framework.frozen import Frozen, replace
 from framework.installed import normalised
 from framework.manifest import Manifest
+from framework.manifest_schema import wrong_name
 
 GROUP = "framework.plugins"
 BUNDLE = "resource-framework"
@@ -30,6 +31,9 @@ BUNDLE = "resource-framework"
 METADATA_FOLDERS = (".dist-info", ".egg-info")
 MODULE_PREFIX = "plugin_"
 _ENTRY = re.compile(r"^(?P<module>[\w.]+)\s*(?::\s*(?P<attribute>[\w.]+))?\s*$")
+
+SIZE_LIMIT = 1 << 24
+"""Most bytes that are read of a file of a distribution's metadata."""
 
 
 class Distribution(Frozen):
@@ -124,7 +128,7 @@ def modules_in(folder: str) -> list[tuple[str, str]]:
             continue
         if os.path.isfile(package):
             modules[name] = package  # before a module of the same name, as the import system has it
-        elif entry.name.endswith(".py") and entry.is_file():
+        elif entry.name.endswith(".py") and os.path.isfile(entry.path):  # is_file() raises if links lead in circles
             modules.setdefault(name, entry.path)
     return sorted(modules.items())
 
@@ -169,9 +173,9 @@ def _archived(read: Callable[[str], str | None], file: str, _trail: Trail) -> by
 
 def _content(folder: str, file: str, trail: Trail) -> bytes:
     try:
-        with open(trail.add(os.path.join(folder, file)), "rb") as stream:
-            return stream.read()
-    except OSError:
+        with open(trail.add(os.path.join(folder, file)), "rb", opener=manifest.without_waiting) as stream:
+            return stream.read(SIZE_LIMIT)
+    except (OSError, FrameworkError):
         return b""
 
 
@@ -249,6 +253,8 @@ def _manifest_of(name: str, value: str, package: str, installed: dict[str, str],
             content = manifest.read(trail.add(file))
         elif (raw := _member(package, manifest.FILE_NAME)) is not None:
             content = manifest.parse(raw, file)
+        elif reason := wrong_name(name):
+            return Fault(name, installed["distribution"], reason)
         else:
             return Manifest(name=name, entry_point=value, **installed)  # type: ignore[arg-type]  # only text fields
         one = manifest.build(content, path=file, entry_point=value, **installed)

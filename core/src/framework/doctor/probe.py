@@ -39,7 +39,7 @@ class _Ear:
             # `import ctypes` opens the program itself, which is nothing of the plugin's
             own = event == "ctypes.dlopen" and not arguments[0]
             name = "" if own else recognised(event, arguments)
-            use = (name, f"{event}: {self._subject(event, arguments)}")
+            use = (name, f"{event}: {self._subject(event, arguments)}" if arguments else event)  # os.fork has none
             if name and use not in self._told:
                 self._told.add(use)
                 tell(self._descriptor, {"permission": name, "use": use[1]})

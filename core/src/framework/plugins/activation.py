@@ -157,11 +157,32 @@ async def stop(name: str, call: Callable[[], Awaitable[object]], timeout: float)
         with anyio.move_on_after(timeout):
             await call()
             return []
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - one plugin's failure must not stop the others
-        return [
-            error if isinstance(error, Exception) else PluginError(f"cleanup() of {name!r} called exit.", plugin=name)
-        ]
+    except BaseException as error:
+        if ends_more(error):
+            raise
+        return [raisable(error, f"cleanup() of {name!r}", name)]
     return [PluginError(f"Stopping plugin {name!r} took longer than {timeout:g} s.", plugin=name)]
+
+
+def ends_more(error: BaseException) -> bool:
+    """Return whether an error ends more than the plugin's code that it comes from.
+
+    An interrupt by the user does, and a cancellation that somebody asked for; one that a plugin made up does not.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, (KeyboardInterrupt, GeneratorExit))
+
+
+def raisable(error: BaseException, subject: str, plugin: str = "") -> Exception:
+    """Return an error that can be reported together with others: itself, or one that says how the subject ended."""
+    if isinstance(error, Exception):
+        return error
+    how = "called exit" if isinstance(error, SystemExit) else f"ended by {type(error).__name__}"
+    failure = PluginError(f"{subject} {how}.", plugin=plugin)
+    failure.__cause__ = error
+    return failure
 
 
 def _carried(error: BaseException) -> BaseException:

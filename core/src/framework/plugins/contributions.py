@@ -13,6 +13,7 @@ from framework.errors import PluginError, PluginLoadError, did_you_mean
 from framework.finishing import finish
 from framework.hooks import HookRegistry
 from framework.ledger import Ledger
+from framework.plugins import activation
 from framework.plugins.base import Plugin
 from framework.protocols import AllocationStrategy, CleanupParticipant, MetricsCollector
 from framework.records import KindRecord
@@ -135,8 +136,10 @@ class Contributions:
         for provider in reversed(one.providers):
             try:
                 await provider.cleanup()
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - the others must be cleaned up too; all are reported
-                failures.append(error if isinstance(error, Exception) else PluginError("A provider called exit."))
+            except BaseException as error:
+                if activation.ends_more(error):
+                    raise
+                failures.append(activation.raisable(error, "A provider"))
         return failures
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from framework.errors import FrameworkError, PluginError, PluginLoadError, PluginNotFoundError, SettingsError
-from framework.manifest import Manifest
+from framework.discovery import discover
+from framework.errors import FrameworkError, ManifestError, PluginLoadError, PluginNotFoundError, SettingsError
+from framework.manifest import FILE_NAME, Manifest, build, read
 from framework.plugins.base import Plugin
 from framework.settings import validated
 
@@ -113,6 +116,37 @@ def load(manifest: Manifest) -> Plugin:
     return instantiate(found, manifest)
 
 
+def load_path(path: str) -> tuple[Plugin, Manifest | None]:
+    """Return a plugin of the one plugin class that a module defines, and the manifest of its package if it has one.
+
+    Raises:
+        PluginNotFoundError: The module defines no plugin class.
+        PluginLoadError: Importing or constructing it failed, or its manifest cannot be used.
+    """
+    found = plugin_class(load_module(path))
+    plugin = construct(found)
+    one = _manifest_around(path, found.__qualname__)
+    if one is not None:
+        _declare(plugin, one)
+    return plugin, one
+
+
+def _manifest_around(path: str, attribute: str) -> Manifest | None:
+    """Return the manifest in the outermost regular package around a module that is imported, or None."""
+    parts = path.split(".")
+    outer = (sys.modules.get(".".join(parts[: length + 1])) for length in range(len(parts)))
+    file = next((one.__file__ for one in outer if one is not None and getattr(one, "__file__", None)), None)
+    place = os.path.join(os.path.dirname(file or ""), FILE_NAME)
+    if file is None or os.path.basename(file) != "__init__.py" or not os.path.exists(place):
+        return None
+    installed = next((one for one in discover().manifests.values() if one.path == place), None)
+    try:
+        found = installed or build(read(place), path=place, entry_point="")
+    except ManifestError as error:
+        raise PluginLoadError(str(error), plugin=path) from error
+    return replace(found, entry_point=f"{path}:{attribute}")
+
+
 def settings_model(manifest: Manifest) -> Any:
     """Import the settings model that a manifest names; None where it names none.
 
@@ -163,7 +197,10 @@ def settings_of(manifest: Manifest | None, section: dict[str, Any], name: str) -
 
 def described(error: BaseException) -> str:
     """Return an error in one sentence without a full stop, with its type where the text alone says too little."""
-    text = " ".join(str(error).split()).rstrip(".")
+    try:
+        text = " ".join(str(error).split()).rstrip(".")
+    except Exception:  # noqa: BLE001 - an error that cannot say what it is still has a type
+        text = ""
     if isinstance(error, FrameworkError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -198,12 +235,14 @@ def _declare(plugin: Plugin, manifest: Manifest) -> None:
             "Remove the decorator or the file.",
             plugin=manifest.name,
         )
-    if manifest.path:
+    if manifest.path or (declared is None and type(plugin).metadata is Plugin.metadata):
         plugin._metadata = manifest.metadata()  # type: ignore[misc]  # noqa: SLF001 - set once, on the instance
     try:
         name = plugin.metadata.name
-    except PluginError as error:
-        raise PluginLoadError(str(error), plugin=manifest.name) from error
+    except Exception as error:
+        raise PluginLoadError(
+            f"The metadata of {manifest.name!r} cannot be had: {described(error)}.", plugin=manifest.name
+        ) from error
     if name != manifest.name:
         raise PluginLoadError(
             f"The plugin installed as {manifest.name!r} calls itself {name!r}; the two must agree.",

@@ -7,13 +7,15 @@ import importlib.util
 import os
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import anyio
 
 from framework import resolver
 from framework.discovery import MODULE_PREFIX, modules_in
 from framework.errors import PluginDependencyError, PluginError, PluginLoadError
-from framework.plugins import loading
+from framework.manifest import Manifest
+from framework.plugins import activation, loading
 from framework.plugins.activation import Start
 from framework.plugins.base import Plugin
 from framework.plugins.lifecycle import Lifecycle
@@ -32,18 +34,20 @@ class PluginManager(Lifecycle):
     async def load_plugin(self, path: str) -> Plugin:
         """Import a module, find the plugin class it defines, register an instance and initialize it.
 
+        What it is is said by its decorator, or by the `plugin.toml` of its package.
+
         Args:
             path: Dotted path of the module.
 
         Raises:
             PluginNotFoundError: The module defines no plugin class.
             PluginDependencyError: Something it requires is not registered.
-            PluginLoadError: Importing, constructing, registering or initializing it failed.
+            PluginLoadError: Importing, constructing, registering or initializing it failed, or its settings do not fit.
         """
         start = time.perf_counter()
         try:
-            plugin = loading.construct(loading.plugin_class(loading.load_module(path)))
-            await self._admit(plugin)
+            plugin, manifest = loading.load_path(path)
+            await self._admit(plugin, manifest)
         except BaseException as error:
             self._metrics.counter("plugin_loads", 1, path=path, success="false")
             self._metrics.histogram("plugin_load_duration", time.perf_counter() - start, path=path)
@@ -106,13 +110,15 @@ class PluginManager(Lifecycle):
                     answer = await plugin.health_check()
         except TimeoutError:
             return Health(healthy=False, message=f"It did not answer within {timeout:g} s.")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is the answer
+        except BaseException as error:
+            if activation.ends_more(error):
+                raise
             return Health(healthy=False, message=f"{loading.described(error)}.")
         if not isinstance(answer, Health):
             return Health(healthy=False, message=f"It answered {answer!r}; expected a Health.")
         return answer
 
-    async def _admit(self, plugin: Plugin) -> None:
+    async def _admit(self, plugin: Plugin, manifest: Manifest | None) -> None:
         """Register and initialize a plugin object that `load_plugin` made."""
         metadata = plugin.metadata
         others = [Candidate(one.name, one.version, self._records[one.name].provides) for one in self._metadata.values()]
@@ -123,7 +129,15 @@ class PluginManager(Lifecycle):
             raise PluginDependencyError(blocked[metadata.name], "Load what it requires first.", plugin=metadata.name)
         former = self._records.get(metadata.name)
         self.register_plugin(plugin)
-        start = await self._run(Start(metadata.name, "initialize"), self._initialize)
+        provides = manifest.capabilities if manifest else ()
+        self._records[metadata.name] = replace(self._records[metadata.name], provides=provides)
+
+        async def configure(start: Start) -> None:
+            with start.enter("settings"), start.step():
+                section = self._settings.section(start.name)
+                plugin.settings = loading.settings_of(manifest, section, start.name)
+
+        start = await self._run(Start(metadata.name, "settings"), configure, self._initialize)
         if start.failure is None:
             return
         del self._records[metadata.name]

@@ -10,6 +10,7 @@ from framework.errors import FrameworkError, PluginError, PluginLoadError, Plugi
 from framework.frozen import replace
 from framework.hooks import Hooks
 from framework.manifest import Manifest
+from framework.manifest_schema import wrong_name
 from framework.plugins import loading
 from framework.plugins.activation import causes
 from framework.plugins.base import Plugin
@@ -33,11 +34,13 @@ class Registry:
         """Register a plugin object under the name that its metadata says.
 
         Raises:
-            PluginError: A plugin of that name is registered, or the object is no plugin or has no metadata.
+            PluginError: A plugin of that name is registered, or the object is no plugin, or has no metadata or no name.
         """
         if not isinstance(plugin, Plugin):
             raise PluginError(f"{plugin!r} is a {type(plugin).__name__}; expected an instance of framework.Plugin.")
         metadata = plugin.metadata
+        if reason := wrong_name(metadata.name):
+            raise PluginError(reason, "Give it another name.", plugin=metadata.name)
         if metadata.name in self._plugins:
             raise PluginError(
                 f"Plugin already registered: {metadata.name!r}, by {self._metadata[metadata.name].entry_point}.",
@@ -66,6 +69,7 @@ class Registry:
             tuple(metadata.dependencies),
             former.distribution if former else "",
             metadata.description,
+            warnings=former.warnings if former else (),
         )
 
     def get_plugin(self, name: str) -> Plugin:

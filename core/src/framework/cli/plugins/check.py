@@ -62,7 +62,8 @@ def _path(path: str) -> dict[str, str]:
 
 def _installed(context: Context) -> Iterator[dict[str, str]]:
     for one in sorted(context.found.manifests.values(), key=lambda each: each.name):
-        yield _row(one.name, one.path or one.distribution, _wrong(one))
+        warnings = " ".join(context.inventory.records[one.name].warnings)  # of those enabled: who promises the same
+        yield _row(one.name, one.path or one.distribution, _wrong(one) or warnings)
     for fault in sorted(context.found.faults, key=lambda each: each.name):
         yield _row(fault.name, fault.distribution, fault.reason)
 

@@ -23,7 +23,8 @@ def command(ctx: click.Context, *, start: bool) -> None:
     context: Context = ctx.obj
     records = _started(context) if start else tuple(context.inventory.records.values())
     records = tuple(sorted(records, key=lambda one: one.name))
-    context.emit([shown(one) for one in records], columns=COLUMNS)
+    columns = (*COLUMNS, "warnings") if any(one.warnings for one in records) else COLUMNS
+    context.emit([shown(one) for one in records], columns=columns)
     enabled = context.settings.enabled(context.found.first_party())
     if any(one.state in BROKEN and one.name in enabled for one in records):
         ctx.exit(PLUGIN_FAULT)
