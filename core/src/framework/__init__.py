@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from framework.ledger import Ledger
     from framework.plugins import Plugin, PluginContextManager, PluginManager, plugin
     from framework.protocols import AllocationStrategy, CleanupParticipant, CommandContext, MetricsCollector
-    from framework.records import LeaseRecord, PluginMetadata, PluginState, PluginType, ResourceStatus, Usage
+    from framework.records import (
+        LeaseRecord,
+        PluginMetadata,
+        PluginState,
+        PluginType,
+        Quota,
+        Recovery,
+        ResourceStatus,
+        Usage,
+    )
     from framework.requests import check_size
     from framework.resources import Resource, ResourceProvider, creates
     from framework.telemetry import MetricsManager, PluginMonitor, get_logger
@@ -40,6 +49,8 @@ _HOMES = {
     "PluginMonitor": "telemetry",
     "PluginState": "records",
     "PluginType": "records",
+    "Quota": "records",
+    "Recovery": "records",
     "Resource": "resources",
     "ResourceProvider": "resources",
     "ResourceStatus": "records",
@@ -68,6 +79,8 @@ __all__ = [
     "PluginMonitor",
     "PluginState",
     "PluginType",
+    "Quota",
+    "Recovery",
     "Resource",
     "ResourceProvider",
     "ResourceStatus",
