@@ -16,6 +16,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 LAYERS = [
     {"cli", "testing"},
     {"host", "doctor"},
+    {"housekeeping", "shutdown"},
     {"plugins"},
     {"inventory"},
     {"discovery", "resolver", "settings", "lock", "rewriting"},
@@ -25,7 +26,7 @@ LAYERS = [
     {"hooks"},
     {"hookspecs"},
     {"resources"},
-    {"ledger"},
+    {"ledger", "recovery"},
     {"journal"},
     {"requests", "directories", "installed", "finishing", "audit", "quotas", "identity", "filesystems"},
     {"telemetry"},

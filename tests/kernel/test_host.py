@@ -186,7 +186,7 @@ async def test_a_cancelled_acquisition_leaves_no_lease() -> None:
     boxes = BoxPlugin()
     async with host(boxes) as fw:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: fw._acquire("box.slow", "", {"name": "a"}))
+            tasks.start_soon(lambda: fw._acquire("box.slow", "", None, {"name": "a"}))
             assert boxes.provider.entered is not None
             await boxes.provider.entered.wait()
             assert len(fw.leases()) == 1

@@ -220,7 +220,7 @@ def test_plugin_folders_are_relative_to_the_file(tmp_path: Path, monkeypatch: py
     [
         (
             "plugin: {}",
-            ["has the unknown key 'plugin'", "allowed: locked, logging, plugin_folders, plugins", "Did you mean"],
+            ["has the unknown key 'plugin'", "logging, plugin_folders, plugins", "Did you mean"],
         ),
         ("logging: {levle: info}", ["unknown key 'logging.levle'", "Did you mean 'logging.level'?"]),
         ("logging: {level: loud}", ["says logging.level = 'loud'", "debug, info, warning, error"]),

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from framework import cleanup, directories, discovery
+from framework import cleanup, directories, discovery, quotas, recovery, shutdown
 from framework.errors import FrameworkError, PluginError, ResourceError, UnknownKindError, did_you_mean, nearest
 from framework.finishing import finish
+from framework.housekeeping import Housekeeper
 from framework.ledger import Ledger
 from framework.plugins import Plugin, PluginManager
 from framework.plugins.contributions import Contributions
 from framework.protocols import AllocationStrategy
-from framework.records import CleanupReport, Health, KindRecord, LeaseRecord, LedgerStatistics, PluginState
+from framework.records import CleanupReport, Health, KindRecord, LeaseRecord, LedgerStatistics, PluginState, Reclamation
+from framework.requests import check_ttl
 from framework.resources import Resource, ResourceProvider, lease_owner
 from framework.settings import Settings
 from framework.telemetry import MetricsManager, get_logger
 
 LEASES_HELD = "framework_leases_held"
+LEASE_EVENTS = "framework_lease_events"
+RECLAIM_TIMEOUT = 30.0
+"""Seconds that a provider may take to undo one thing that a dead process left."""
 
 
 class Acquisition:
@@ -61,12 +69,16 @@ class Framework:
 
     def __init__(self, settings: Settings | None = None, *, plugins: Iterable[Plugin] = (), owner: str = "") -> None:
         self.settings = settings or Settings.load()
-        self.ledger = Ledger()
+        self.ledger = Ledger(quotas.from_settings(self.settings.get("quotas")), self.settings.get("leases.journal"))
         self.plugins = PluginManager(Contributions(self.ledger))
         self.hooks = self.plugins.hooks
         self._owner = owner
         self._entered = self._open = False
+        interval = self.settings.get("leases.reclaim_interval") if self.settings.get("leases.reclaim") else None
+        self._housekeeper = Housekeeper(self.ledger, self._undo, interval)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._gauge = self._held_by_kind  # one object, so that it can be forgotten again
+        self._told = functools.partial(_by_labels, self.ledger.events)
         for plugin in plugins:
             self.plugins.register_plugin(plugin)
 
@@ -91,6 +103,7 @@ class Framework:
             msg = f"This Framework {'is open' if self._open else 'was open'} already; make another one."
             raise FrameworkError(msg)
         self._entered = self._open = True
+        self._loop = asyncio.get_running_loop()
         try:
             found = discovery.discover(folders=self.settings.plugin_folders)
             await self.plugins.start_all(found, self.settings)
@@ -98,6 +111,7 @@ class Framework:
             await self.close()
             raise
         self._export()
+        await self._keep_house()
         return self
 
     async def __aexit__(
@@ -115,9 +129,20 @@ class Framework:
             return
         self._open = False
         MetricsManager.get_instance().forget(LEASES_HELD, self._gauge)
+        MetricsManager.get_instance().forget(LEASE_EVENTS, self._told)
+        _past_events.update(self.ledger.events())
         await finish(self._give_everything_back())
 
+    async def _keep_house(self) -> None:
+        budget: float = self.settings.get("timeouts.drain")
+        recovery.at_exit(budget)
+        if self.settings.get("leases.signals"):
+            shutdown.enter(self, self.close, budget)
+        await self._housekeeper.start()
+
     async def _give_everything_back(self) -> None:
+        shutdown.leave(self)
+        await self._housekeeper.stop()
         failures: list[Exception] = []
         for lease in reversed(self.ledger.leases()):
             if lease.resource is not None:
@@ -133,12 +158,13 @@ class Framework:
             msg = "closing the framework"
             raise ExceptionGroup(msg, failures)
 
-    def acquire(self, kind: str, *, owner: str = "", **parameters: Any) -> Acquisition:
+    def acquire(self, kind: str, *, owner: str = "", ttl: float | None = None, **parameters: Any) -> Acquisition:
         """Acquire a resource: `async with fw.acquire("file.temp", size=4096) as file`, or `await fw.acquire(…)`.
 
         Args:
             kind: What to acquire, as listed by `framework resources kinds`.
             owner: Who the lease belongs to.
+            ttl: Seconds after which it is given back by itself, unless it is renewed; never when None.
             parameters: What the kind takes; `name` and `size` (bytes) mean the same everywhere.
 
         Raises:
@@ -146,7 +172,7 @@ class Framework:
             InvalidRequestError: A parameter is unknown, missing or wrong.
             ResourceError: It cannot be had, or the host is not open.
         """
-        return Acquisition(lambda: self._acquire(kind, owner, parameters))
+        return Acquisition(lambda: self._acquire(kind, owner, ttl, parameters))
 
     def kinds(self) -> tuple[KindRecord, ...]:
         """Return every kind that active plugins provide; `activate_all` first shows those of all enabled ones."""
@@ -203,9 +229,18 @@ class Framework:
         """Return the health of every active plugin; one that fails, or takes over `timeout` seconds, is unhealthy."""
         return await self.plugins.health(timeout)
 
-    def leases(self) -> tuple[LeaseRecord, ...]:
-        """Return a snapshot of every lease, oldest first."""
-        return self.ledger.records()
+    def leases(self, *, idle_for: float = 0.0, older_than: float = 0.0) -> tuple[LeaseRecord, ...]:
+        """Return a snapshot of every lease, oldest first.
+
+        Args:
+            idle_for: Only those that were not used for so many seconds.
+            older_than: Only those that were acquired at least so many seconds ago.
+        """
+        return self.ledger.records(idle_for=idle_for, older_than=older_than)
+
+    async def reclaim(self) -> list[Reclamation]:
+        """Give back now what processes of this user left behind when they died, and say what became of each lease."""
+        return await self._housekeeper.sweep()
 
     def statistics(self) -> LedgerStatistics:
         """Return the ledger's counts."""
@@ -254,19 +289,34 @@ class Framework:
         """Return the private directory for what `name` can make again, under `$XDG_CACHE_HOME`."""
         return directories.cache_directory(name)
 
-    async def _acquire(self, kind: str, owner: str, parameters: dict[str, Any]) -> Resource:
+    async def _acquire(self, kind: str, owner: str, ttl: float | None, parameters: dict[str, Any]) -> Resource:
         if not self._open:
             raise ResourceError(
                 f"{kind} was asked of a host that is not open.", "Use `async with Framework…` around it."
             )
+        if ttl is not None:
+            check_ttl(kind, ttl)
         provider = self.plugins.contributions.provider(kind) or await self._provider_on_use(kind)
         owner = owner or self._owner
         token = lease_owner.set(owner) if owner else None
         try:
-            return await provider.create(kind, **parameters)
+            resource = await provider.create(kind, **parameters)
         finally:
             if token is not None:
                 lease_owner.reset(token)
+        if ttl is not None:
+            resource.renew(ttl)
+            self._housekeeper.watch(resource._lease)  # noqa: SLF001 - the ledger's own entry
+        return resource
+
+    def _undo(self, kind: str, path: str) -> None:
+        """Have the provider of a kind undo what a dead process had intended; called in a thread."""
+        assert self._loop is not None  # noqa: S101 - set before anybody sweeps
+        asyncio.run_coroutine_threadsafe(self._reclaimed(kind, path), self._loop).result(RECLAIM_TIMEOUT)
+
+    async def _reclaimed(self, kind: str, path: str) -> None:
+        provider = self.plugins.contributions.provider(kind) or await self._provider_on_use(kind)
+        await provider.reclaim(path)
 
     async def _provider_on_use(self, kind: str) -> ResourceProvider:
         """Start the plugin that provides a kind, if it waits for that, and return its provider."""
@@ -300,7 +350,21 @@ class Framework:
 
     def _export(self) -> None:
         MetricsManager.get_instance().observe(LEASES_HELD, self._gauge, unit="{lease}")
+        MetricsManager.get_instance().observe(LEASE_EVENTS, self._told, unit="{event}", rises=True)
+        MetricsManager.get_instance().forget(LEASE_EVENTS, _past)
+        MetricsManager.get_instance().observe(LEASE_EVENTS, _past, unit="{event}", rises=True)
 
     def _held_by_kind(self) -> Mapping[tuple[tuple[str, str], ...], float]:
         held = self.ledger.statistics().held_by_kind
         return {(("kind", kind),): float(count) for kind, count in held.items()}
+
+
+_past_events: Counter[tuple[str, str]] = Counter()
+"""What happened to leases of hosts that are closed: a counter must not fall because one was."""
+
+
+def _by_labels(read: Callable[[], Mapping[tuple[str, str], int]]) -> Mapping[tuple[tuple[str, str], ...], float]:
+    return {(("event", event), ("kind", kind)): float(count) for (event, kind), count in read().items()}
+
+
+_past = functools.partial(_by_labels, lambda: _past_events)

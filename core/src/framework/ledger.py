@@ -125,7 +125,7 @@ class Ledger:
     Args:
         quotas: What may not be exceeded.
         journal: How to treat the record on disk: `auto` does without where none can be kept, and says so; `required`
-            refuses to create what would need it; `off` keeps none.
+            refuses to create what would need it; `none` keeps none.
     """
 
     def __init__(self, quotas: Iterable[Quota] = (), journal: str = "auto") -> None:
@@ -282,9 +282,7 @@ class Ledger:
 
     def tell(self, event: str, lease: Lease, **more: str) -> None:
         """Count something that happened to a lease, and log it as the event `lease_<event>`: for all kinds the same."""
-        key = event, lease.kind
-        with self._lock:
-            self._events[key] += 1
+        self.count(event, lease.kind)
         log = _LOGGER.warning if event in LOUD else _LOGGER.debug
         log(
             f"lease_{event}",
@@ -295,6 +293,11 @@ class Ledger:
             size=lease.size,
             **more,
         )
+
+    def count(self, event: str, kind: str) -> None:
+        """Count something that happened to a lease of a kind, whichever process had it."""
+        with self._lock:
+            self._events[event, kind] += 1
 
     def events(self) -> dict[tuple[str, str], int]:
         """Return how often each event happened to leases of each kind."""

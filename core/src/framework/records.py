@@ -132,6 +132,50 @@ class LeaseRecord(Frozen):
     borrowed: bool = False
 
 
+class JournalRecord(Frozen):
+    """One lease as the journal of its process tells it.
+
+    `state` is that of the process: `live`, `dead`, or `damaged` (its journal cannot be read). `held` is false while the
+    resource was still being created. `reason` says why it could not be given back so far, `attempts` how often that was
+    tried.
+    """
+
+    pid: int
+    program: str
+    state: str
+    lease: int
+    kind: str
+    name: str
+    owner: str
+    size: int
+    acquired_at: float
+    held: bool
+    verbs: tuple[str, ...]
+    paths: tuple[str, ...]
+    attempts: int = 0
+    reason: str = ""
+    journal: str = ""
+
+
+class Reclamation(Frozen):
+    """What became of one lease of a process that died.
+
+    `outcome` is `reclaimed`, `gone` (nothing of it was there any more), `planned` (a dry run would reclaim it),
+    `skipped` (it cannot be done from here), `failed` (it is tried again), or `quarantined` (it failed too often, and is
+    tried again only when somebody asks for it). `reason` says why.
+    """
+
+    pid: int
+    program: str
+    lease: int
+    kind: str
+    name: str
+    owner: str
+    size: int
+    outcome: str
+    reason: str = ""
+
+
 class Quota(Frozen):
     """A bound on what is held at once; each is one of its own, whatever it says.
 

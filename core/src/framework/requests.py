@@ -51,6 +51,19 @@ def check_size(kind: str, size: int, *, at_most: int | None = None, of: str = "t
         )
 
 
+def check_ttl(kind: str, ttl: object) -> None:
+    """Refuse a time to live that is not a number of seconds above 0.
+
+    Raises:
+        InvalidRequestError: It is something else.
+    """
+    if isinstance(ttl, int | float) and not isinstance(ttl, bool) and 0 < ttl < float("inf"):
+        return
+    raise InvalidRequestError(
+        f"{kind} got the ttl {_shown(ttl)}; allowed: a number of seconds above 0, or None.", resource=kind
+    )
+
+
 class Signature:
     """The parameters of one kind. Built once; checking a request is then a few set operations."""
 

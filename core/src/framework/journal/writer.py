@@ -61,7 +61,7 @@ class Journal:
         Raises:
             ResourceUnavailableError: None can be kept, and the policy requires one or the disk is full.
         """
-        if policy == "off":
+        if policy == "none":
             return None
         if cls._current is not None:
             return cls._current
@@ -75,13 +75,18 @@ class Journal:
             return journal
 
     @classmethod
+    def existing(cls) -> Journal | None:
+        """Return this process' journal if it has one by now."""
+        return cls._current
+
+    @classmethod
     def _do_without(cls, policy: str, error: Exception) -> None:
         reason = str(getattr(error, "problem", error))
         cause = error if isinstance(error, OSError) else error.__cause__
         if policy == "required" or (isinstance(cause, OSError) and cause.errno in _FULL):
             raise ResourceUnavailableError(
                 f"No journal of leases can be kept, so nothing is created that would need one: {reason}",
-                "Make room there, set XDG_STATE_HOME to a directory on a local disk, or set leases.journal to 'off'.",
+                "Make room there, set XDG_STATE_HOME to a directory on a local disk, or set leases.journal to 'none'.",
             ) from error
         if reason != cls._refused[1]:
             get_logger().warning("journal_unavailable", reason=reason, consequence="kill -9 leaves what is held")
@@ -142,6 +147,11 @@ class Journal:
                     directories.make_private(self.directory)
                     self._compact()
 
+    def content(self) -> bytes:
+        """Return the header and the records of what is held now."""
+        with self._lock:
+            return b"".join((self._header, *self._live.values()))
+
     def close(self, *, remove: bool) -> None:
         """Let go of the file, and remove it if nothing is left to undo."""
         with self._lock:
@@ -180,11 +190,8 @@ class Journal:
 
     def _written(self, content: bytes) -> tuple[int, int]:
         """Write a new file, lock it, and only then give it its name; nobody ever sees an unlocked one by that name."""
-        hidden = os.path.join(self.directory, f".{os.path.basename(self.path)}.new")
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(hidden)
-        descriptor = os.open(hidden, flags, 0o600)
+        hidden = os.path.join(self.directory, f".{os.path.basename(self.path)}.{os.urandom(4).hex()}")
+        descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.write(descriptor, content) != len(content):

@@ -14,6 +14,7 @@ from framework.errors import FrameworkError, ResourceError, UnknownKindError, di
 from framework.journal import Target
 from framework.ledger import Lease, Ledger
 from framework.records import KindRecord, Quota, Recovery
+from framework.recovery import at_exit
 from framework.requests import Signature
 from framework.resources.resource import Resource
 from framework.telemetry.tracing import span
@@ -107,6 +108,7 @@ class ResourceProvider:
     async def initialize(self) -> None:
         """Make ready to create; calling it again does nothing."""
         if not self._ready:
+            at_exit()
             self._quotas = list(self.quotas())
             for quota in self._quotas:
                 self.ledger.bound(quota)

@@ -11,6 +11,7 @@ from framework.settings.layers import Value
 
 LEVELS = ("debug", "info", "warning", "error")
 STYLES = ("console", "json")
+JOURNALS = ("auto", "required", "none")
 
 
 class Key(Frozen):
@@ -56,6 +57,43 @@ KEYS: dict[str, Key] = {
         "a number of seconds above 0",
         {"type": "number", "exclusiveMinimum": 0},
     ),
+    "timeouts.drain": Key(
+        "Seconds that giving everything back may take after SIGTERM or SIGHUP, and when the interpreter ends.",
+        5.0,
+        "a number of seconds above 0",
+        {"type": "number", "exclusiveMinimum": 0},
+    ),
+    "leases.journal": Key(
+        "Whether to keep a crash-proof record of what is held: where it can be kept, always, or never.",
+        "auto",
+        ", ".join(JOURNALS),
+        {"enum": list(JOURNALS)},
+    ),
+    "leases.reclaim": Key(
+        "Whether to give back what processes of this user left when they died, at the start and from time to time.",
+        default=True,
+        allowed="true or false",
+        schema={"type": "boolean"},
+    ),
+    "leases.reclaim_interval": Key(
+        "Seconds between two looks for processes that died.",
+        60.0,
+        "a number of seconds above 0",
+        {"type": "number", "exclusiveMinimum": 0},
+    ),
+    "leases.signals": Key(
+        "Whether to give everything back on SIGTERM and SIGHUP, where the program does not handle them itself.",
+        default=True,
+        allowed="true or false",
+        schema={"type": "boolean"},
+    ),
+    "quotas": Key(
+        "How much may be held at once: below `kinds` for all leases of matching kinds together, below `owners` for each"
+        " matching owner by itself; `count` in leases, `bytes` in bytes. Names may be patterns such as `memory.*`.",
+        None,
+        "kinds and owners, below each a name with count, bytes or both",
+        {"type": "object"},
+    ),
     "safe_mode": Key(
         "Start plugins of the first-party set only, whatever else is enabled.",
         default=False,
@@ -94,6 +132,7 @@ def check(tree: Mapping[str, Any], origins: Mapping[str, Value]) -> None:
             _check_section(name, value, origins)
         elif KEYS[name].schema["type"] == "boolean" and not isinstance(value, bool):
             raise _wrong(name, value, KEYS[name].allowed, origins)
+    _check_quotas(tree.get("quotas"), origins)
     _check_plugins(tree.get("plugins"), "plugins" in tree, origins)
     folders = tree.get("plugin_folders", [])
     if not isinstance(folders, list) or not all(isinstance(one, str) and one for one in folders):
@@ -110,6 +149,29 @@ def _check_section(name: str, value: Any, origins: Mapping[str, Value]) -> None:
             raise _unknown(key, allowed, origins)
         if not _allows(KEYS[key].schema, value[sub]):
             raise _wrong(key, value[sub], KEYS[key].allowed, origins)
+
+
+def _check_quotas(section: Any, origins: Mapping[str, Value]) -> None:
+    if section is None:
+        return
+    _check_mapping("quotas", section, ("kinds", "owners"), origins)
+    for axis, patterns in section.items():
+        key = f"quotas.{axis}"
+        if not isinstance(patterns, Mapping):
+            raise _wrong(key, patterns, "a mapping of names or patterns", origins)
+        for pattern, bounds in patterns.items():
+            _check_mapping(f"{key}.{pattern}", bounds, ("count", "bytes"), origins)
+            for name, bound in bounds.items():
+                if not isinstance(bound, int) or isinstance(bound, bool) or bound < 0:
+                    raise _wrong(f"{key}.{pattern}.{name}", bound, "a whole number, 0 or more", origins)
+
+
+def _check_mapping(key: str, value: Any, allowed: tuple[str, ...], origins: Mapping[str, Value]) -> None:
+    if not isinstance(value, Mapping) or not value:
+        raise _wrong(key, value, f"a mapping of {' and '.join(allowed)}", origins)
+    for name in value:
+        if name not in allowed:
+            raise _unknown(f"{key}.{name}", [f"{key}.{one}" for one in allowed], origins)
 
 
 def _allows(schema: Mapping[str, Any], value: Any) -> bool:

@@ -87,14 +87,25 @@ class MetricsManager:
                 instrument = self._histograms[name] = self._get_meter().create_histogram(name)
         instrument.record(value, labels)
 
-    def observe(self, name: str, read: Callable[[], Mapping[Labels, float]], *, unit: str = "1") -> None:
-        """Export a gauge that is read only when an exporter asks; what several readers of one name say is added up."""
+    def observe(
+        self, name: str, read: Callable[[], Mapping[Labels, float]], *, unit: str = "1", rises: bool = False
+    ) -> None:
+        """Export a gauge that is read only when an exporter asks; what several readers of one name say is added up.
+
+        Args:
+            name: Its name.
+            read: Returns the values of now by labels.
+            unit: Its unit, as OpenTelemetry writes it.
+            rises: True for a counter, whose values never fall.
+        """
         with self._lock:
             known = name in self._observed
             self._observed.setdefault(name, []).append(read)
         if not known:
             callback = _reader(lambda: self._sum(name))
-            self._get_meter().create_observable_gauge(name, callbacks=[callback], unit=unit)
+            meter = self._get_meter()
+            create = meter.create_observable_counter if rises else meter.create_observable_gauge
+            create(name, callbacks=[callback], unit=unit)
 
     def forget(self, name: str, read: Callable[[], Mapping[Labels, float]]) -> None:
         """Stop asking one reader of a gauge; forgetting one that is not asked does nothing."""

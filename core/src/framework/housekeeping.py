@@ -1,0 +1,159 @@
+"""`Housekeeper`: ends leases whose time is over, and gives back what other processes left when they died."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from framework import journal, recovery
+from framework.errors import FrameworkError
+from framework.journal import Journal
+from framework.ledger import Lease, Ledger
+from framework.records import Reclamation
+from framework.telemetry import get_logger
+
+T = TypeVar("T")
+
+FIRST_WAIT = 5.0
+"""Seconds that an opening host waits for the first sweep, which goes on without it after that."""
+
+
+class Housekeeper:
+    """Looks after the leases of one host, from `start` to `stop`.
+
+    Args:
+        ledger: Whose leases end by themselves.
+        provide: Has a provider undo what only it can; called in a thread.
+        interval: Seconds between two sweeps; None for none.
+    """
+
+    def __init__(self, ledger: Ledger, provide: Callable[[str, str], None], interval: float | None) -> None:
+        self._ledger = ledger
+        self._provide = provide
+        self._interval = interval
+        self._ends: list[tuple[float, int, Lease]] = []
+        self._sooner = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Sweep once, and then from time to time."""
+        if self._interval is not None:
+            await asyncio.wait({asyncio.ensure_future(self.sweep())}, timeout=FIRST_WAIT)
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Do nothing more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def watch(self, lease: Lease) -> None:
+        """Give a lease back when its time is over, unless it was renewed by then."""
+        if lease.expires_at is not None:
+            heapq.heappush(self._ends, (lease.expires_at, lease.id, lease))
+            self._sooner.set()
+
+    async def sweep(self) -> list[Reclamation]:
+        """Give back what dead processes left; nothing is done where there are no other journals."""
+        if not _others():
+            return []
+        outcomes = await _in_thread(lambda: recovery.reclaim(provide=self._provide))
+        for one in outcomes:
+            if one.outcome == "reclaimed":
+                self._ledger.count("reclaimed", one.kind)
+        return outcomes
+
+    async def _run(self) -> None:
+        next_sweep = self._later()
+        while True:
+            now = time.time()
+            for lease in self._due(now):
+                await self._expire(lease)
+            if now >= next_sweep:
+                await self._tidy()
+                next_sweep = self._later()
+            self._sooner.clear()
+            soonest = min(next_sweep, self._ends[0][0] if self._ends else next_sweep)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(_LONGEST, max(0.0, soonest - time.time()))):
+                    await self._sooner.wait()
+
+    def _later(self) -> float:
+        return time.time() + (self._interval or _LONGEST)
+
+    def _due(self, now: float) -> list[Lease]:
+        due = []
+        while self._ends and self._ends[0][0] <= now:
+            lease = heapq.heappop(self._ends)[2]
+            if lease.expires_at is not None and lease.expires_at > now:
+                heapq.heappush(self._ends, (lease.expires_at, lease.id, lease))  # it was renewed
+            elif lease.expires_at is not None:
+                due.append(lease)
+        return due
+
+    async def _expire(self, lease: Lease) -> None:
+        resource = lease.resource
+        if resource is None or not resource.is_allocated():
+            return
+        self._ledger.tell("expired", lease)
+        with contextlib.suppress(Exception):  # the ledger has logged it, and keeps it as quarantined
+            await resource.release()
+
+    async def _tidy(self) -> None:
+        if self._interval is None:
+            return
+        try:
+            own = Journal.existing()
+            if own is not None:
+                own.repair()
+            await self.sweep()
+        except Exception as error:  # noqa: BLE001 - the next time it may work
+            get_logger().error("sweep_failed", error=f"{type(error).__name__}: {error}")
+
+
+_LONGEST = 3600.0
+
+
+def _others() -> bool:
+    """Return whether any process but this one keeps a journal."""
+    try:
+        names = os.listdir(journal.directory_path())
+    except (OSError, FrameworkError):
+        return False
+    own = Journal.existing()
+    mine = os.path.basename(own.path) if own else ""
+    return any(name != mine for name in names)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Return what a function returns that runs in a thread of its own, which ends with it."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]  # None only where T allows it
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="framework-sweep", daemon=True).start()
+    return await done

@@ -1,0 +1,121 @@
+"""Gives everything back when the process is told to end: by SIGTERM, or by SIGHUP when its terminal goes away.
+
+The signal does what it always does, only a little later: hosts close first, within a budget, then the process ends by
+the signal. A second one ends it at once. Signals that the program handles or ignores itself are left to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from types import FrameType
+
+from framework import recovery
+from framework.telemetry import get_logger
+
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+LAST_WORDS = 0.5
+"""Seconds that undoing what is left may take in any case."""
+
+
+class _Drain:
+    """Which hosts are open, and what to do with them."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.hosts: dict[object, tuple[asyncio.AbstractEventLoop, Callable[[], Awaitable[None]], float]] = {}
+        self.taken: list[signal.Signals] = []
+
+    def take(self) -> None:
+        """Take the signals that nobody has taken."""
+        if self.taken or threading.current_thread() is not threading.main_thread():
+            return
+        for number in SIGNALS:
+            # where this process was forked from, a handler is still its parent's
+            former = getattr(signal.getsignal(number), "__self__", signal.getsignal(number))
+            if former is signal.SIG_DFL or isinstance(former, _Drain):
+                signal.signal(number, self.handle)
+                self.taken.append(number)
+
+    def give_back(self) -> None:
+        """Give the signals back, unless somebody else has taken them meanwhile."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in self.taken:
+            if signal.getsignal(number) == self.handle:
+                signal.signal(number, signal.SIG_DFL)
+        self.taken = []
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Close every host, then let the signal do what it does."""
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() != self.process:  # a forked child has nothing to give back
+            os.kill(os.getpid(), number)
+            return
+        waiting = []
+        for loop, close, _ in self.hosts.values():
+            done = threading.Event()
+            with contextlib.suppress(RuntimeError):  # its loop has ended
+                loop.call_soon_threadsafe(_close, loop, close, done)
+                waiting.append(done)
+        budget = max((seconds for _, _, seconds in self.hosts.values()), default=0.0)
+        # not a daemon: if the program ends by itself meanwhile, it still ends by the signal
+        threading.Thread(target=_end, args=(number, waiting, budget), name="framework-drain").start()
+
+
+_drain = _Drain()
+
+
+def _begin_anew() -> None:
+    """Leave the hosts of the parent to the parent; what it took stays taken, and does there what it always did."""
+    global _drain
+    _drain = _Drain()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+_closing: set[asyncio.Future[None]] = set()
+
+
+def enter(host: object, close: Callable[[], Awaitable[None]], budget: float) -> None:
+    """Close a host before the process ends by a signal.
+
+    Args:
+        host: Whose signals these are; for `leave`.
+        close: Gives everything back; called in the running loop.
+        budget: Seconds after which the process ends all the same.
+    """
+    _drain.hosts[host] = asyncio.get_running_loop(), close, budget
+    _drain.take()
+
+
+def leave(host: object) -> None:
+    """Forget a host that was closed."""
+    _drain.hosts.pop(host, None)
+    if not _drain.hosts:
+        _drain.give_back()
+
+
+def _close(loop: asyncio.AbstractEventLoop, close: Callable[[], Awaitable[None]], done: threading.Event) -> None:
+    task = asyncio.ensure_future(close(), loop=loop)
+    _closing.add(task)
+
+    def ended(_: object) -> None:
+        _closing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            get_logger().error("drain_failed", error=repr(task.exception()))
+        done.set()
+
+    task.add_done_callback(ended)
+
+
+def _end(number: int, waiting: list[threading.Event], budget: float) -> None:
+    deadline = time.monotonic() + budget
+    for done in waiting:
+        done.wait(max(0.0, deadline - time.monotonic()))
+    recovery.settle_own(max(LAST_WORDS, deadline - time.monotonic()))  # what no loop gave back in time
+    os.kill(os.getpid(), number)
