@@ -14,7 +14,7 @@ from framework.errors import (
     ResourceUnavailableError,
     UnknownKindError,
 )
-from framework.journal import Journal, read
+from framework.journal import Journal, parse
 from framework.records import Allocation
 from framework.resources import current_owner, lease_owner
 
@@ -472,10 +472,9 @@ class NamingProvider(ResourceProvider):
 
 def journalled() -> str:
     """What this process' journal says must be undone."""
-    journal = Journal.current()
-    assert journal is not None
-    with open(journal.path, "rb") as file:
-        return "".join(target.path for entry in read(file.fileno()).entries.values() for target in entry.targets)
+    journal = Journal.existing()
+    entries = parse(journal.content()).entries.values() if journal else ()
+    return "".join(target.path for entry in entries for target in entry.targets)
 
 
 async def test_a_provider_can_tell_a_name_that_was_asked_for_and_disclaim_what_is_complete() -> None:
