@@ -17,15 +17,22 @@ import signal
 from framework.journal import Journal
 
 def die_at(step, moment):
-    write, seen = Journal._append, [0]
-    def append(self, record):
-        seen[0] += 1
-        if seen[0] == step and moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(self, record)
-        if seen[0] == step and moment == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
-    Journal._append = append
+    # before or after the so-manieth record of the journal, or change of a directory
+    seen = [0]
+    def counted(call):
+        def counting(*args, **kwargs):
+            seen[0] += 1
+            mine = seen[0]
+            if mine == step and moment == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = call(*args, **kwargs)
+            if mine == step and moment == "after":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+        return counting
+    Journal._append = counted(Journal._append)
+    for name in ("link", "unlink"):
+        setattr(os, name, counted(getattr(os, name)))
 
 async def life(persistent):
     provider = MemoryProvider()
@@ -74,17 +81,20 @@ report(points=points, left=left, between=sorted(set(one[:11] for one in between)
     assert found["stranger"] == "mine"
 
 
-def test_a_persistent_segment_stays_or_was_never_there(run_with_small_shm: Script) -> None:
+def test_a_persistent_segment_is_complete_or_was_never_there(run_with_small_shm: Script) -> None:
     found = run_with_small_shm(
         CHILD
         + """
 from framework.recovery import reclaim
-assert not killed(1, "before", True)  # it writes nothing: there is no moment at which it is half made
-reclaim()
-report(left=segments())
+seen = []
+for moment in ("before", "after"):
+    assert killed(1, moment, True)  # the link is the only step: nothing is written to the journal
+    reclaim()
+    seen.append({name: os.stat("/dev/shm/" + name).st_size for name in segments()})
+report(seen=seen)
 """
     )
-    assert found == {"left": ["framework.mine"]}
+    assert found["seen"] == [{}, {"framework.mine": 4096}]
 
 
 def test_what_took_the_place_of_a_killed_process_segment_is_left_alone(run_with_small_shm: Script) -> None:
