@@ -6,7 +6,7 @@ import os
 import stat
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,15 +115,17 @@ async def test_many_entries_let_others_run(provider: FileProvider, tmp_path: Pat
     assert os.listdir(tmp_path) == []
 
 
+@pytest.fixture
+def theirs(as_nobody: tuple[str, ...]) -> Iterator[Path]:
+    """A directory of the user `nobody`, which every user can reach."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, 65534, 65534)
+        yield Path(folder)
+
+
 async def test_directories_without_rights_are_removed_too(
-    run: Script, tmp_path: Path, as_nobody: tuple[str, ...]
+    run: Script, theirs: Path, as_nobody: tuple[str, ...]
 ) -> None:
-    where = tmp_path / "theirs"
-    where.mkdir()
-    os.chown(where, 65534, 65534)
-    for parent in where.parents:
-        if not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o001)
     found = run(
         """
         async def main():
@@ -135,7 +137,7 @@ async def test_directories_without_rights_are_removed_too(
             report(refused=refusal, left=os.listdir(where))
         asyncio.run(main())
         """,
-        where,
+        theirs,
         prefix=as_nobody,
     )
     assert found == {"refused": ["accepted", ""], "left": []}

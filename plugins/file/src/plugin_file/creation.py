@@ -11,7 +11,7 @@ import contextlib
 import errno
 import functools
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from framework import Recovery, ResourceProvider, check_size
 from framework.errors import ResourceUnavailableError
@@ -26,8 +26,7 @@ _UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 _NO_NAMELESS = {errno.EOPNOTSUPP, errno.EINVAL, errno.EISDIR, errno.ENOENT}
 
 
-@dataclass(frozen=True, slots=True)
-class NewFile:
+class NewFile(NamedTuple):
     """A file that was just created, and is open to read and write. Its name is empty as long as it has none."""
 
     descriptor: int

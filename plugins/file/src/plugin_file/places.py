@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from framework.errors import InvalidRequestError, PolicyError
 from plugin_file.refusals import refusal
@@ -17,13 +18,20 @@ Identity = tuple[int, int]
 """Device and inode: what a file or directory is, whatever its name. Unique as long as it is open."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A name in an open directory; `path` is absolute and free of symbolic links up to the name."""
+class Place(NamedTuple):
+    """A name in a directory, open until it is left; `path` is absolute and free of symbolic links up to it."""
 
     directory: int
     name: str
     path: str
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self.directory)
 
     def holds(self, identity: Identity) -> bool:
         """Return whether that very thing is there."""
@@ -50,8 +58,7 @@ def identify(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino
 
 
-@contextmanager
-def place(kind: str, path: str | os.PathLike[str], roots: Sequence[str] = ()) -> Iterator[Place]:
+def place(kind: str, path: str | os.PathLike[str], roots: Sequence[str] = ()) -> Place:
     """Open the directory of a path, and refuse one that is outside the roots.
 
     The check is made on the directory that was really opened, so a symbolic link that changes meanwhile does no harm.
@@ -71,16 +78,18 @@ def place(kind: str, path: str | os.PathLike[str], roots: Sequence[str] = ()) ->
         directory, real = _opened(parent)
     except OSError as error:
         raise refusal(error, kind, "use the directory", parent) from error
-    try:
-        _confine(kind, os.path.join(real, name), real, roots)
-        yield Place(directory, name, os.path.join(real, name))
-    finally:
-        os.close(directory)
+    found = Place(directory, name, os.path.join(real, name))
+    if roots:
+        try:
+            _confine(kind, found.path, real, roots)
+        except BaseException:
+            os.close(directory)
+            raise
+    return found
 
 
-@contextmanager
-def same_place(path: str) -> Iterator[Place | None]:
-    """Open the directory of a path that a `Place` once had; give nothing if the way there is another one now.
+def same_place(path: str) -> Place | nullcontext[None]:
+    """Open the directory of a path that a `Place` once had; what is entered is None if the way there is another now.
 
     Raises:
         OSError: The directory may not be entered any more.
@@ -89,12 +98,11 @@ def same_place(path: str) -> Iterator[Place | None]:
     try:
         directory, real = _opened(parent)
     except (FileNotFoundError, NotADirectoryError):
-        yield None
-        return
-    try:
-        yield Place(directory, name, path) if real == parent else None
-    finally:
-        os.close(directory)
+        return nullcontext()
+    if real == parent:
+        return Place(directory, name, path)
+    os.close(directory)
+    return nullcontext()
 
 
 def _split(kind: str, path: str | os.PathLike[str]) -> tuple[str, str]:
@@ -146,7 +154,7 @@ def _walked(real: str) -> int:
 
 def _confine(kind: str, path: str, directory: str, roots: Sequence[str]) -> None:
     real = [os.path.realpath(root) for root in roots]
-    if roots and not any(os.path.commonpath([root, directory]) == root for root in real):
+    if not any(os.path.commonpath([root, directory]) == root for root in real):
         raise PolicyError(
             f"{kind} resolves to {path!r}, which is outside the allowed {', '.join(map(repr, roots))}.",
             "Choose a path below one of them, or add to plugins.file.roots.",
