@@ -20,7 +20,7 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from framework.errors import LeaseStateError, PolicyError, ResourceLimitError
@@ -77,7 +77,7 @@ class Lease:
         self.expires_at: float | None = None
         self.allocation = Allocation.INTENT
         self.usage = Usage.AVAILABLE
-        self.books: tuple[Book, ...] = ()
+        self.books: Sequence[Book] = ()
         self.journalled: Journal | None = None
         self.find: Callable[[], Resource | None] = _nothing
         self.watchers: list[concurrent.futures.Future[BaseException | None]] = []

@@ -5,7 +5,7 @@ Not thread-safe by itself: the ledger calls it under its lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from framework.errors import ResourceLimitError
@@ -20,16 +20,6 @@ class Tally:
     def __init__(self) -> None:
         self.count = 0
         self.bytes = 0
-
-    def add(self, size: int) -> None:
-        """Count one more lease."""
-        self.count += 1
-        self.bytes += size
-
-    def take(self, size: int) -> None:
-        """Count one lease less."""
-        self.count -= 1
-        self.bytes -= size
 
 
 Key = tuple[object, str]
@@ -54,7 +44,7 @@ class Quotas:
         self._quotas = [one for one in self._quotas if one is not quota]
         self._by_kind.clear()
 
-    def enter(self, kind: str, owner: str, size: int) -> tuple[Book, ...]:
+    def enter(self, kind: str, owner: str, size: int) -> Sequence[Book]:
         """Count one more lease, and return where it is counted, for `leave`.
 
         Raises:
@@ -72,15 +62,22 @@ class Quotas:
             else:
                 continue
             self._check(quota, self._tallies.get(keys[-1]), kind, owner, size)
-        books = tuple((key, self._tallies.get(key) or self._tallies.setdefault(key, Tally())) for key in keys)
-        for _, tally in books:
-            tally.add(size)
+        tallies = self._tallies
+        books = []
+        for key in keys:
+            tally = tallies.get(key)
+            if tally is None:
+                tally = tallies[key] = Tally()
+            tally.count += 1
+            tally.bytes += size
+            books.append((key, tally))
         return books
 
-    def leave(self, books: tuple[Book, ...], size: int) -> None:
+    def leave(self, books: Sequence[Book], size: int) -> None:
         """Count one lease less where `enter` counted it."""
         for key, tally in books:
-            tally.take(size)
+            tally.count -= 1
+            tally.bytes -= size
             if not tally.count:  # owners come and go, and must not pile up
                 del self._tallies[key]
 

@@ -35,8 +35,12 @@ def current_owner() -> str:
     try:
         return lease_owner.get()
     except LookupError:
-        program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
-        return f"{program}[{os.getpid()}]"
+        return _program(os.getpid(), sys.argv[0] if sys.argv else "")
+
+
+@functools.lru_cache(maxsize=1)
+def _program(pid: int, path: str) -> str:
+    return f"{os.path.basename(path) or 'python'}[{pid}]"
 
 
 def creates(kind: str) -> Callable[[Factory[S, P, R]], Factory[S, P, R]]:
