@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
+import logging
 import os
 import threading
 import time
@@ -33,6 +34,10 @@ from framework.telemetry.tracing import span
 if TYPE_CHECKING:
     from framework.quotas import Book
     from framework.resources import Resource
+
+# bound once: looking up a member of an enumeration takes Python 3.11 longer than a lock
+INTENT, HELD, RELEASING, RELEASED, FAILED, QUARANTINED = Allocation
+_AVAILABLE = Usage.AVAILABLE
 
 _ids = itertools.count(1)
 _TOKEN = os.urandom(8).hex()  # a made-up name must not meet a leftover of a dead process with the same number
@@ -75,8 +80,8 @@ class Lease:
         self.size = size
         self.acquired_at = self.used_at = time.time()
         self.expires_at: float | None = None
-        self.allocation = Allocation.INTENT
-        self.usage = Usage.AVAILABLE
+        self.allocation = INTENT
+        self.usage = _AVAILABLE
         self.books: Sequence[Book] = ()
         self.journalled: Journal | None = None
         self.find: Callable[[], Resource | None] = _nothing
@@ -95,11 +100,11 @@ class Lease:
     @property
     def status(self) -> ResourceStatus:
         """The one word that users see."""
-        if self.allocation is Allocation.HELD:
+        if self.allocation is HELD:
             return ResourceStatus(self.usage.value)
-        if self.allocation in {Allocation.FAILED, Allocation.QUARANTINED}:
+        if self.allocation in (FAILED, QUARANTINED):
             return ResourceStatus.ERROR
-        if self.allocation is Allocation.INTENT:
+        if self.allocation is INTENT:
             return ResourceStatus.BLOCKED
         return ResourceStatus.RELEASED
 
@@ -187,8 +192,8 @@ class Ledger:
             LeaseStateError: The lease neither intends to hold something nor does.
             ResourceUnavailableError: It cannot be written; nothing must be created then.
         """
-        if lease.allocation not in {Allocation.INTENT, Allocation.HELD}:
-            raise self._refusal(lease, "intend anything", {Allocation.INTENT, Allocation.HELD})
+        if lease.allocation not in (INTENT, HELD):
+            raise self._refusal(lease, "intend anything", (INTENT, HELD))
         journal = lease.journalled or Journal.current(self.journal)
         if journal is not None:
             journal.intend(lease, target)
@@ -203,7 +208,7 @@ class Ledger:
     def hold(self, lease: Lease, resource: Resource) -> None:
         """Record that the resource now exists."""
         with self._lock:
-            self._move(lease, Allocation.HELD, {Allocation.INTENT})
+            self._move(lease, HELD, (INTENT,))
             lease.find = weakref.ref(resource)
         if lease.journalled is not None:
             lease.journalled.hold(lease.id)
@@ -215,7 +220,7 @@ class Ledger:
         What a limit or a policy of the provider forbids counts as refused, like what a quota forbids.
         """
         with self._lock:
-            self._move(lease, Allocation.FAILED, {Allocation.INTENT})
+            self._move(lease, FAILED, (INTENT,))
             self._forget(lease)
         self.disclaim(lease)
         if isinstance(error, ResourceLimitError | PolicyError):
@@ -233,12 +238,12 @@ class Ledger:
             LeaseStateError: The resource does not exist (yet).
         """
         with self._lock:
-            if lease.allocation in {Allocation.RELEASING, Allocation.RELEASED}:
+            if lease.allocation in (RELEASING, RELEASED):
                 self._events["repeated", lease.kind] += 1
                 return False
-            self._move(lease, Allocation.RELEASING, {Allocation.HELD, Allocation.QUARANTINED})
+            self._move(lease, RELEASING, (HELD, QUARANTINED))
             if lease.borrowed:
-                lease.allocation = Allocation.RELEASED
+                lease.allocation = RELEASED
                 self._forget(lease)
                 return False
             return True
@@ -246,7 +251,7 @@ class Ledger:
     def watch(self, lease: Lease) -> concurrent.futures.Future[BaseException | None] | None:
         """Return a future for the outcome of the release under way: None or its error; None if there is none."""
         with self._lock:
-            if lease.allocation is not Allocation.RELEASING:
+            if lease.allocation is not RELEASING:
                 return None
             lease.watchers.append(concurrent.futures.Future())
             return lease.watchers[-1]
@@ -255,10 +260,10 @@ class Ledger:
         """Record how giving back ended: released, or quarantined because of an error; tell those who watch."""
         with self._lock:
             if released:
-                self._move(lease, Allocation.RELEASED, {Allocation.RELEASING})
+                self._move(lease, RELEASED, (RELEASING,))
                 self._forget(lease)
             else:
-                self._move(lease, Allocation.QUARANTINED, {Allocation.RELEASING})
+                self._move(lease, QUARANTINED, (RELEASING,))
             watchers, lease.watchers = lease.watchers, []
         if released:
             self.disclaim(lease)
@@ -276,8 +281,8 @@ class Ledger:
         """
         with span("lease.use", **lease.labels(), usage=usage.value):
             with self._lock:
-                if lease.allocation is not Allocation.HELD:
-                    raise self._refusal(lease, f"be marked {usage.value}", {Allocation.HELD})
+                if lease.allocation is not HELD:
+                    raise self._refusal(lease, f"be marked {usage.value}", (HELD,))
                 lease.usage = usage
                 lease.used_at = time.time()
             self.tell("used", lease, usage=usage.value)
@@ -289,8 +294,8 @@ class Ledger:
             LeaseStateError: The resource is not held.
         """
         with self._lock:
-            if lease.allocation is not Allocation.HELD:
-                raise self._refusal(lease, "be renewed", {Allocation.HELD})
+            if lease.allocation is not HELD:
+                raise self._refusal(lease, "be renewed", (HELD,))
             lease.used_at = time.time()
             lease.expires_at = None if ttl is None else lease.used_at + ttl
         if ttl is not None:
@@ -299,8 +304,9 @@ class Ledger:
     def tell(self, event: str, lease: Lease, **more: str) -> None:
         """Count something that happened to a lease, and log it as the event `lease_<event>`: for all kinds the same."""
         self.count(event, lease.kind)
-        log = _LOGGER.warning if event in LOUD else _LOGGER.debug
-        log(f"lease_{event}", lease=lease.id, **lease.labels(), **more)
+        level = logging.WARNING if event in LOUD else logging.DEBUG
+        if _LOGGER.is_enabled_for(level):
+            _LOGGER.log(level, f"lease_{event}", lease=lease.id, **lease.labels(), **more)
 
     def count(self, event: str, kind: str) -> None:
         """Count something that happened to a lease of a kind, whichever process had it."""
@@ -361,13 +367,13 @@ class Ledger:
         self._quotas.leave(lease.books, lease.size)
         lease.find = _nothing
 
-    def _move(self, lease: Lease, to: Allocation, allowed: set[Allocation]) -> None:
+    def _move(self, lease: Lease, to: Allocation, allowed: tuple[Allocation, ...]) -> None:
         if lease.allocation not in allowed or self._leases.get(lease.id) is not lease:
             raise self._refusal(lease, f"become {to.value}", allowed)
         lease.allocation = to
 
     @staticmethod
-    def _refusal(lease: Lease, action: str, allowed: set[Allocation]) -> LeaseStateError:
+    def _refusal(lease: Lease, action: str, allowed: tuple[Allocation, ...]) -> LeaseStateError:
         states = " or ".join(sorted(state.value for state in allowed))
         return LeaseStateError(
             f"{lease.kind} {lease.name!r} is {lease.allocation.value} and cannot {action}; that needs it to be {states}"

@@ -53,6 +53,7 @@ def creates(kind: str) -> Callable[[Factory[S, P, R]], Factory[S, P, R]]:
 
     def decorate(method: Factory[S, P, R]) -> Factory[S, P, R]:
         signature = Signature(kind, method)
+        has_name = "name" in signature
 
         @functools.wraps(method)
         async def create(provider: S, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -61,8 +62,9 @@ def creates(kind: str) -> Callable[[Factory[S, P, R]], Factory[S, P, R]]:
             owner, size, name = current_owner(), arguments.get("size") or 0, arguments.get("name") or ""
             with span("lease.acquire", kind=kind, resource=name, owner=owner, size=size) as one:
                 lease = provider.ledger.open(kind, name, owner, size)
-                describe(one, resource=lease.name)
-                if "name" in signature:
+                if one is not None:
+                    describe(one, resource=lease.name)
+                if has_name:
                     arguments["name"] = lease.name
                 return await provider._lend(lease, method, arguments)  # noqa: SLF001 - the two halves of one thing
 

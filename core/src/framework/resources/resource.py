@@ -17,7 +17,7 @@ from framework.finishing import finish
 from framework.journal import Target
 from framework.ledger import Lease, Ledger
 from framework.records import Allocation, LeaseRecord, Recovery, ResourceStatus, Usage
-from framework.telemetry.tracing import span
+from framework.telemetry.tracing import NOTHING, is_collected, span
 
 _releasing: set[asyncio.Task[None]] = set()
 
@@ -109,7 +109,7 @@ class Resource(abc.ABC):
             await self._lease_outcome()
             return
         lease = self._lease
-        with span("lease.release", **lease.labels()):
+        with span("lease.release", **lease.labels()) if is_collected() else NOTHING:
             try:
                 closing = self._close()
             except BaseException as error:

@@ -40,6 +40,14 @@ class EventLogger:
         """Log that something failed."""
         self._log(logging.ERROR, event, fields)
 
+    def log(self, level: int, event: str, **fields: object) -> None:
+        """Log an event of a level of the module `logging`."""
+        self._log(level, event, fields)
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Return whether anybody listens to events of a level, for those who gather fields at some cost."""
+        return self._target.isEnabledFor(level)
+
     def _log(self, level: int, event: str, fields: dict[str, object]) -> None:
         if self._target.isEnabledFor(level):
             with contextlib.suppress(MemoryError):  # the line is lost, but what it tells of is not made worse

@@ -9,7 +9,8 @@ from typing import Any
 
 TRACER_NAME = "framework"
 
-_NOTHING = contextlib.nullcontext()
+NOTHING = contextlib.nullcontext()
+"""What stands for a span where nobody collects them."""
 
 
 def span(name: str, **attributes: str | int) -> contextlib.AbstractContextManager[Any]:
@@ -19,10 +20,15 @@ def span(name: str, **attributes: str | int) -> contextlib.AbstractContextManage
 
     OpenTelemetry is not imported for this: who collects spans has imported it.
     """
+    if not is_collected():
+        return NOTHING
+    return _recorded(sys.modules["opentelemetry.trace"], name, _named(attributes))
+
+
+def is_collected() -> bool:
+    """Return whether anybody collects spans, for those who would gather attributes at some cost."""
     trace = sys.modules.get("opentelemetry.trace")
-    if trace is None or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        return _NOTHING
-    return _recorded(trace, name, _named(attributes))
+    return trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 def describe(one: Any, **attributes: str | int) -> None:
