@@ -63,8 +63,10 @@ class Journal:
         """
         if policy == "none":
             return None
-        if cls._current is not None:
+        if cls._current is not None and cls._current.owner.pid == os.getpid():
             return cls._current
+        if cls._current is not None:
+            _let_go()  # forked behind Python's back
         with cls._making:
             journal: Journal | None = cls.__dict__["_current"]  # another thread may have made it meanwhile
             if journal is None and (policy == "required" or time.monotonic() >= cls._refused[0]):
@@ -77,7 +79,8 @@ class Journal:
     @classmethod
     def existing(cls) -> Journal | None:
         """Return this process' journal if it has one by now."""
-        return cls._current
+        journal = cls._current
+        return journal if journal is not None and journal.owner.pid == os.getpid() else None
 
     @classmethod
     def _do_without(cls, policy: str, error: Exception) -> None:

@@ -9,27 +9,47 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 
 from framework import journal
+from framework.errors import PolicyError, ResourceUnavailableError
+from framework.identity import Owner
 from framework.journal import Content, Entry
 from framework.records import JournalRecord
 
+_PAUSE = 0.02
 _LONG_AGO = 60.0  # seconds; a journal gets its name within microseconds
 
 LIVE, DEAD, DAMAGED = "live", "dead", "damaged"
 
 
 def listed(directory: str) -> list[str]:
-    """Return the paths of the journals in a directory; none where there is no directory, or it is not ours alone."""
+    """Return the paths of the journals in a directory; none where there is no directory.
+
+    Raises:
+        PolicyError: Somebody else could have put something there.
+        ResourceUnavailableError: It cannot be read.
+    """
     try:
         found = os.stat(directory)
-        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-            return []
         names = sorted(os.listdir(directory))
-    except OSError:
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise ResourceUnavailableError(
+            f"The journals of leases in {directory!r} cannot be read: {(error.strerror or str(error)).lower()}.",
+            "Make it a directory that you may read, or set XDG_STATE_HOME to another place.",
+            resource=directory,
+        ) from error
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise PolicyError(
+            f"The journals of leases in {directory!r} are not read: the directory belongs to user {found.st_uid} and"
+            f" has mode {stat.S_IMODE(found.st_mode):o}; allowed: user {os.geteuid()}, and nobody else who may write.",
+            "Give it to yourself with mode 700, or set XDG_STATE_HOME to a directory of your own.",
+            resource=directory,
+        )
     return [os.path.join(directory, name) for name in names if name.endswith(journal.SUFFIX) and name[0] != "."]
 
 
@@ -45,15 +65,45 @@ def unfinished(directory: str) -> list[str]:
 
 
 @contextlib.contextmanager
+def turn(directory: str, deadline: float) -> Iterator[bool]:
+    """Give the right to reclaim, which one thread of one process has at a time; false if it is not to be had in time.
+
+    The locks of the journals themselves do not decide that, because a child of the dead may hold one for ever.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _turns.add(descriptor)
+    try:
+        while not (mine := _locked(descriptor)) and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+        yield mine
+    finally:
+        _turns.discard(descriptor)
+        os.close(descriptor)
+
+
+_turns: set[int] = set()
+
+
+def _let_go() -> None:
+    """Keep a forked child from holding on to its parent's turn."""
+    for descriptor in _turns:
+        os.close(descriptor)
+    _turns.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+@contextlib.contextmanager
 def of_dead(path: str) -> Iterator[tuple[int, Content] | None]:
     """Give the open journal of a process that is dead, locked for as long as it is looked at; nothing for any other."""
     with contextlib.ExitStack() as stack:
-        descriptor = _opened(path, os.O_RDWR)
+        descriptor = _opened(path, os.O_RDWR | os.O_APPEND)  # what is noted comes behind what is there
         if descriptor is None:
             yield None
             return
         stack.callback(os.close, descriptor)
-        if not _locked(descriptor) and not _inherited(descriptor, os.path.dirname(path), stack):
+        if not _locked(descriptor) and not _inherited(descriptor):
             yield None
         elif not _in_place(descriptor, path):
             yield None  # somebody else was faster
@@ -61,27 +111,62 @@ def of_dead(path: str) -> Iterator[tuple[int, Content] | None]:
             yield descriptor, journal.read(descriptor)
 
 
-def held(directory: str) -> list[JournalRecord]:
-    """Return every lease of every process of this user that keeps a journal, without changing anything."""
-    return [record for path in listed(directory) for record in _records(path)]
+def held(directory: str = "") -> list[JournalRecord]:
+    """Return every lease of every process of this user that keeps a journal, without changing anything.
+
+    A journal that cannot be read, or not all of it, is a record too, which says so.
+
+    Args:
+        directory: Where the journals are; the user's when empty.
+
+    Raises:
+        PolicyError: Somebody else could have put journals there.
+        ResourceUnavailableError: Nothing says where the user's home is, or the directory cannot be read.
+    """
+    return [record for path in listed(directory or journal.directory_path()) for record in _records(path)]
 
 
 def _records(path: str) -> Iterator[JournalRecord]:
     descriptor = _opened(path, os.O_RDONLY)
     if descriptor is None:
+        if os.path.lexists(path):
+            yield _damaged(path, None, "it is not a plain file that this user alone may write to")
         return
     try:
         content = journal.read(descriptor)
         state = _state(descriptor, content)
-    except OSError:
+    except OSError as error:
+        yield _damaged(path, None, f"it cannot be read: {error.strerror}")
         return
     finally:
         os.close(descriptor)
-    if state == DAMAGED:
-        reason = "its journal cannot be read"
-        yield JournalRecord(0, "", DAMAGED, 0, "", "", "", 0, 0.0, False, (), (), 0, reason, path)  # noqa: FBT003
+    if content.owner is None:
+        yield _damaged(path, None, "it does not say whose it is; remove it by hand")
+    elif content.damaged:
+        yield _damaged(path, content.owner, "some of it cannot be read; the rest is shown")
     for entry in content.entries.values():
         yield record_of(entry, content, state, path)
+
+
+def _damaged(path: str, owner: Owner | None, reason: str) -> JournalRecord:
+    pid, program = (owner.pid, owner.program) if owner else (0, "")
+    nothing: tuple[str, ...] = ()
+    return JournalRecord(
+        pid,
+        program,
+        DAMAGED,
+        0,
+        "",
+        "",
+        "",
+        0,
+        0.0,
+        held=False,
+        verbs=nothing,
+        paths=nothing,
+        reason=reason,
+        journal=path,
+    )
 
 
 def record_of(entry: Entry, content: Content, state: str, path: str) -> JournalRecord:
@@ -132,14 +217,10 @@ def _locked(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
-def _inherited(descriptor: int, directory: str, stack: contextlib.ExitStack) -> bool:
-    """Return whether a locked journal's owner is gone all the same; then no other reclaimer is let in."""
+def _inherited(descriptor: int) -> bool:
+    """Return whether a locked journal's owner is gone all the same."""
     owner = journal.read(descriptor).owner
-    if owner is None or not owner.is_gone():
-        return False
-    alone = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    stack.callback(os.close, alone)
-    return _locked(alone)
+    return owner is not None and owner.is_gone()
 
 
 def _in_place(descriptor: int, path: str) -> bool:

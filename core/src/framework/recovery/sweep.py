@@ -16,7 +16,7 @@ from framework.journal.format import RELEASE, TRIED, record
 from framework.records import Reclamation, Recovery
 from framework.recovery import children, journals, verbs
 from framework.telemetry import get_logger
-from framework.telemetry.tracing import span
+from framework.telemetry.tracing import describe, fail, span
 
 MOST_ATTEMPTS = 3
 """Failures after which a lease is quarantined."""
@@ -25,6 +25,7 @@ BUDGET = 30.0
 """Seconds that one pass may take."""
 
 _AT_ONCE = 100
+_LATE = "there was no time left for it; the next pass does it"
 
 Provide = Callable[[str, str], None]
 """Has the provider of a kind undo something; takes the kind and what the provider had intended."""
@@ -49,7 +50,7 @@ def reclaim(
     provide: Provide | None = None,
     budget: float = BUDGET,
 ) -> list[Reclamation]:
-    """Give back what dead processes of this user had left behind; safe to do by several processes at once.
+    """Give back what dead processes of this user had left behind; several that do so take turns.
 
     Killed in the middle, it is simply done again. A lease that fails is noted in its journal, and tried again by a
     later pass, up to three times.
@@ -63,13 +64,20 @@ def reclaim(
     """
     try:
         place = directory or journal.directory_path()
-    except FrameworkError:  # no home, so no journals
+        paths = journals.listed(place)
+    except FrameworkError:  # no home, or nothing in there that could be trusted
         return []
-    paths = journals.listed(place)
-    for path in [] if dry_run else journals.unfinished(place):
-        with contextlib.suppress(OSError):
-            os.unlink(path)
     one = _Pass(time.monotonic() + budget, dry_run, retry, provide)
+    if dry_run or not os.path.isdir(place):
+        return _settled(one, paths)
+    with journals.turn(place, one.deadline) as mine:
+        for path in journals.unfinished(place) if mine else []:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        return _settled(one, paths) if mine else []
+
+
+def _settled(one: _Pass, paths: list[str]) -> list[Reclamation]:
     return [done for start in range(0, len(paths), _AT_ONCE) for done in _chunk(one, paths[start : start + _AT_ONCE])]
 
 
@@ -91,7 +99,7 @@ def _chunk(one: _Pass, paths: list[str]) -> list[Reclamation]:
 def settle_own(budget: float = 5.0) -> list[Reclamation]:
     """Give back what this process holds, as the journal says, without anybody's help; for its last moments."""
     own = Journal.existing()
-    if own is None:
+    if own is None:  # nothing is held, or what is there is that of the process that this one was forked from
         return []
     one = _Pass(time.monotonic() + budget, retry=True)
     content = journal.parse(own.content())
@@ -123,8 +131,7 @@ _at_exit = {"budget": 5.0}
 
 def _settle_at_exit() -> None:
     for one in settle_own(_at_exit["budget"]):
-        if one.outcome == "failed":
-            get_logger().warning("lease_left", **_fields(one))
+        _log(one)
 
 
 def _end_children(one: _Pass, contents: list[Content]) -> None:
@@ -152,10 +159,12 @@ def _settle(one: _Pass, path: str, descriptor: int, content: Content) -> list[Re
     if not one.dry_run:
         os.ftruncate(descriptor, content.valid_bytes)  # what is torn would hide what is noted behind it
     for entry in reversed(list(content.entries.values())):
-        if time.monotonic() >= one.deadline:
-            return outcomes
-        with span("lease.reclaim", kind=entry.kind, resource=entry.name, owner=entry.owner, size=entry.size):
-            outcome = _undo(one, entry, content)
+        with span("lease.reclaim", kind=entry.kind, resource=entry.name, owner=entry.owner, size=entry.size) as seen:
+            late = not one.dry_run and time.monotonic() >= one.deadline
+            outcome = _outcome(entry, content, "skipped", _LATE) if late else _undo(one, entry, content)
+            describe(seen, outcome=outcome.outcome)
+            if outcome.outcome == "failed":
+                fail(seen, outcome.reason)
         outcomes.append(outcome)
         with contextlib.suppress(OSError):  # no room: it is undone again, which does nothing
             if outcome.outcome in {"reclaimed", "gone"}:
@@ -166,9 +175,18 @@ def _settle(one: _Pass, path: str, descriptor: int, content: Content) -> list[Re
     if not content.entries:
         _removed(one, path)
     for done in outcomes:
-        if done.outcome != "planned":
-            get_logger().info("lease_reclaimed", **_fields(done))
+        _log(done)
     return outcomes
+
+
+def _log(done: Reclamation) -> None:
+    """Log what became of a lease: what is seen again at each look is for developers only."""
+    if done.outcome in {"reclaimed", "gone"}:
+        get_logger().info("lease_reclaimed", **_fields(done))
+    elif done.outcome == "failed":
+        get_logger().warning("lease_left", **_fields(done))
+    else:
+        get_logger().debug("lease_left", **_fields(done))
 
 
 def _removed(one: _Pass, path: str) -> list[Reclamation]:
