@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
-from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -78,7 +76,7 @@ class Framework:
         self._housekeeper = Housekeeper(self.ledger, self._undo, interval)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gauge = self._held_by_kind  # one object, so that it can be forgotten again
-        self._told = functools.partial(_by_labels, self.ledger.events)
+        self._told = self._events_by_kind
         for plugin in plugins:
             self.plugins.register_plugin(plugin)
 
@@ -128,9 +126,6 @@ class Framework:
         if not self._open:
             return
         self._open = False
-        MetricsManager.get_instance().forget(LEASES_HELD, self._gauge)
-        MetricsManager.get_instance().forget(LEASE_EVENTS, self._told)
-        _past_events.update(self.ledger.events())
         await finish(self._give_everything_back())
 
     async def _keep_house(self) -> None:
@@ -154,6 +149,8 @@ class Framework:
             await self.plugins.cleanup()
         except ExceptionGroup as group:
             failures += group.exceptions
+        MetricsManager.get_instance().forget(LEASES_HELD, self._gauge)
+        MetricsManager.get_instance().forget(LEASE_EVENTS, self._told)
         if failures:
             msg = "closing the framework"
             raise ExceptionGroup(msg, failures)
@@ -238,9 +235,14 @@ class Framework:
         """
         return self.ledger.records(idle_for=idle_for, older_than=older_than)
 
-    async def reclaim(self) -> list[Reclamation]:
-        """Give back now what processes of this user left behind when they died, and say what became of each lease."""
-        return await self._housekeeper.sweep()
+    async def reclaim(self, *, dry_run: bool = False, retry: bool = False) -> list[Reclamation]:
+        """Give back now what processes of this user left behind when they died, and say what became of each lease.
+
+        Args:
+            dry_run: Only say what would be done.
+            retry: Also try what failed too often before.
+        """
+        return await self._housekeeper.sweep(dry_run=dry_run, retry=retry)
 
     def statistics(self) -> LedgerStatistics:
         """Return the ledger's counts."""
@@ -306,7 +308,6 @@ class Framework:
                 lease_owner.reset(token)
         if ttl is not None:
             resource.renew(ttl)
-            self._housekeeper.watch(resource._lease)  # noqa: SLF001 - the ledger's own entry
         return resource
 
     def _undo(self, kind: str, path: str) -> None:
@@ -351,20 +352,11 @@ class Framework:
     def _export(self) -> None:
         MetricsManager.get_instance().observe(LEASES_HELD, self._gauge, unit="{lease}")
         MetricsManager.get_instance().observe(LEASE_EVENTS, self._told, unit="{event}", rises=True)
-        MetricsManager.get_instance().forget(LEASE_EVENTS, _past)
-        MetricsManager.get_instance().observe(LEASE_EVENTS, _past, unit="{event}", rises=True)
 
     def _held_by_kind(self) -> Mapping[tuple[tuple[str, str], ...], float]:
         held = self.ledger.statistics().held_by_kind
         return {(("kind", kind),): float(count) for kind, count in held.items()}
 
-
-_past_events: Counter[tuple[str, str]] = Counter()
-"""What happened to leases of hosts that are closed: a counter must not fall because one was."""
-
-
-def _by_labels(read: Callable[[], Mapping[tuple[str, str], int]]) -> Mapping[tuple[tuple[str, str], ...], float]:
-    return {(("event", event), ("kind", kind)): float(count) for (event, kind), count in read().items()}
-
-
-_past = functools.partial(_by_labels, lambda: _past_events)
+    def _events_by_kind(self) -> Mapping[tuple[tuple[str, str], ...], float]:
+        events = self.ledger.events().items()
+        return {(("event", event), ("kind", kind)): float(count) for (event, kind), count in events}

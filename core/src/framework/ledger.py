@@ -23,11 +23,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from framework.errors import LeaseStateError, ResourceLimitError
+from framework.errors import LeaseStateError, PolicyError, ResourceLimitError
 from framework.journal import Journal, Target
 from framework.quotas import Quotas
 from framework.records import Allocation, LeaseRecord, LedgerStatistics, Quota, ResourceStatus, Usage
 from framework.telemetry import get_logger
+from framework.telemetry.tracing import span
 
 if TYPE_CHECKING:
     from framework.quotas import Book
@@ -100,6 +101,10 @@ class Lease:
             return ResourceStatus.BLOCKED
         return ResourceStatus.RELEASED
 
+    def labels(self) -> dict[str, str | int]:
+        """Return what every event and every span about a lease says of it."""
+        return {"kind": self.kind, "resource": self.name, "owner": self.owner, "size": self.size}
+
     def record(self) -> LeaseRecord:
         """Return a snapshot."""
         return LeaseRecord(
@@ -132,6 +137,8 @@ class Ledger:
         self._leases: dict[int, Lease] = {}
         self._quotas = Quotas()
         self._events: Counter[tuple[str, str]] = Counter()
+        self.ends: Callable[[Lease], object] = _ignored
+        """Called in any thread with a lease that is to end by itself from now on, or at another time."""
         for quota in quotas:
             self._quotas.add(quota)
         _ledgers.add(self)
@@ -201,12 +208,18 @@ class Ledger:
         self.tell("acquired", lease)
 
     def fail(self, lease: Lease, error: BaseException | None = None) -> None:
-        """Record that the resource could not be created; nothing is held."""
+        """Record that the resource could not be created; nothing is held.
+
+        What a limit or a policy of the provider forbids counts as refused, like what a quota forbids.
+        """
         with self._lock:
             self._move(lease, Allocation.FAILED, {Allocation.INTENT})
             self._forget(lease)
         self.disclaim(lease)
-        self.tell("failed", lease, reason=f"{type(error).__name__}: {error}" if error else "")
+        if isinstance(error, ResourceLimitError | PolicyError):
+            self.tell("refused", lease, reason=error.problem)
+        else:
+            self.tell("failed", lease, reason=f"{type(error).__name__}: {error}" if error else "")
 
     def claim(self, lease: Lease) -> bool:
         """Claim the right to give a resource back; true for exactly one caller.
@@ -259,12 +272,13 @@ class Ledger:
         Raises:
             LeaseStateError: The resource is not held.
         """
-        with self._lock:
-            if lease.allocation is not Allocation.HELD:
-                raise self._refusal(lease, f"be marked {usage.value}", {Allocation.HELD})
-            lease.usage = usage
-            lease.used_at = time.time()
-        self.tell("used", lease, usage=usage.value)
+        with span("lease.use", **lease.labels(), usage=usage.value):
+            with self._lock:
+                if lease.allocation is not Allocation.HELD:
+                    raise self._refusal(lease, f"be marked {usage.value}", {Allocation.HELD})
+                lease.usage = usage
+                lease.used_at = time.time()
+            self.tell("used", lease, usage=usage.value)
 
     def renew(self, lease: Lease, ttl: float | None) -> None:
         """Let a held lease end in `ttl` seconds from now, or never.
@@ -277,20 +291,14 @@ class Ledger:
                 raise self._refusal(lease, "be renewed", {Allocation.HELD})
             lease.used_at = time.time()
             lease.expires_at = None if ttl is None else lease.used_at + ttl
+        if ttl is not None:
+            self.ends(lease)
 
     def tell(self, event: str, lease: Lease, **more: str) -> None:
         """Count something that happened to a lease, and log it as the event `lease_<event>`: for all kinds the same."""
         self.count(event, lease.kind)
         log = _LOGGER.warning if event in LOUD else _LOGGER.debug
-        log(
-            f"lease_{event}",
-            lease=lease.id,
-            kind=lease.kind,
-            resource=lease.name,
-            owner=lease.owner,
-            size=lease.size,
-            **more,
-        )
+        log(f"lease_{event}", lease=lease.id, **lease.labels(), **more)
 
     def count(self, event: str, kind: str) -> None:
         """Count something that happened to a lease of a kind, whichever process had it."""
@@ -371,6 +379,10 @@ class Ledger:
 
 
 def _nothing() -> None:
+    return None
+
+
+def _ignored(_: Lease) -> None:
     return None
 
 

@@ -17,7 +17,7 @@ from framework.records import KindRecord, Quota, Recovery
 from framework.recovery import at_exit
 from framework.requests import Signature
 from framework.resources.resource import Resource
-from framework.telemetry.tracing import span
+from framework.telemetry.tracing import describe, span
 
 lease_owner: ContextVar[str] = ContextVar("lease_owner")
 """Who the leases opened in this context belong to; see `current_owner`."""
@@ -54,11 +54,12 @@ def creates(kind: str) -> Callable[[Factory[S, P, R]], Factory[S, P, R]]:
         async def create(provider: S, *args: P.args, **kwargs: P.kwargs) -> R:
             provider.check_ready()
             arguments = signature.arguments(args, kwargs)
-            owner, size = current_owner(), arguments.get("size") or 0
-            lease = provider.ledger.open(kind, arguments.get("name") or "", owner, size)
-            if "name" in signature:
-                arguments["name"] = lease.name
-            with span("lease.acquire", kind=kind, resource=lease.name, owner=owner, size=size):
+            owner, size, name = current_owner(), arguments.get("size") or 0, arguments.get("name") or ""
+            with span("lease.acquire", kind=kind, resource=name, owner=owner, size=size) as one:
+                lease = provider.ledger.open(kind, name, owner, size)
+                describe(one, resource=lease.name)
+                if "name" in signature:
+                    arguments["name"] = lease.name
                 return await provider._lend(lease, method, arguments)  # noqa: SLF001 - the two halves of one thing
 
         create.request_signature = signature  # type: ignore[attr-defined]  # a function attribute, read by kinds()

@@ -109,7 +109,7 @@ class Resource(abc.ABC):
             await self._lease_outcome()
             return
         lease = self._lease
-        with span("lease.release", kind=lease.kind, resource=lease.name, owner=lease.owner, size=lease.size):
+        with span("lease.release", **lease.labels()):
             try:
                 closing = self._close()
             except BaseException as error:

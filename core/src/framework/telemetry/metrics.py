@@ -52,6 +52,7 @@ class MetricsManager:
         self._summaries: dict[str, dict[Labels, HistogramSummary]] = {}
         self._histograms: dict[str, Histogram] = {}
         self._observed: dict[str, list[Callable[[], Mapping[Labels, float]]]] = {}
+        self._kept: dict[str, dict[Labels, float]] = {}
 
     @classmethod
     def get_instance(cls) -> MetricsManager:
@@ -90,7 +91,7 @@ class MetricsManager:
     def observe(
         self, name: str, read: Callable[[], Mapping[Labels, float]], *, unit: str = "1", rises: bool = False
     ) -> None:
-        """Export a gauge that is read only when an exporter asks; what several readers of one name say is added up.
+        """Export what is read only when an exporter asks; what several readers of one name say is added up.
 
         Args:
             name: Its name.
@@ -101,6 +102,8 @@ class MetricsManager:
         with self._lock:
             known = name in self._observed
             self._observed.setdefault(name, []).append(read)
+            if rises:
+                self._kept.setdefault(name, {})
         if not known:
             callback = _reader(lambda: self._sum(name))
             meter = self._get_meter()
@@ -108,17 +111,23 @@ class MetricsManager:
             create(name, callbacks=[callback], unit=unit)
 
     def forget(self, name: str, read: Callable[[], Mapping[Labels, float]]) -> None:
-        """Stop asking one reader of a gauge; forgetting one that is not asked does nothing."""
+        """Stop asking one reader; forgetting one that is not asked does nothing.
+
+        What the reader of a counter says last is kept and counted on: a counter must not fall.
+        """
+        last = read() if name in self._kept else {}
         with self._lock:
-            self._observed[name] = [one for one in self._observed.get(name, []) if one is not read]
+            others = [one for one in self._observed.get(name, []) if one is not read]
+            if name in self._kept and len(others) < len(self._observed[name]):
+                _add(self._kept[name], last)
+            self._observed[name] = others
 
     def _sum(self, name: str) -> dict[Labels, float]:
         with self._lock:
             readers = list(self._observed[name])
-        total: dict[Labels, float] = {}
+            total = dict(self._kept.get(name, {}))
         for read in readers:
-            for labels, value in read().items():
-                total[labels] = total.get(labels, 0.0) + value
+            _add(total, read())
         return total
 
     def counters(self) -> dict[str, dict[Labels, float]]:
@@ -161,6 +170,11 @@ class PluginMonitor:
         every = {"operation": operation, "plugin": plugin, "success": str(success).lower(), **labels}
         self._metrics.counter("plugin_operations", 1, **every)
         self._metrics.histogram("plugin_duration", duration, **every)
+
+
+def _add(total: dict[Labels, float], values: Mapping[Labels, float]) -> None:
+    for labels, value in values.items():
+        total[labels] = total.get(labels, 0.0) + value
 
 
 def _labels(labels: dict[str, str]) -> Labels:
