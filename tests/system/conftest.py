@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,58 @@ def program(home: Path, environment: dict[str, str]) -> Callable[..., Done]:
         return subprocess.run([script, *arguments], **options, check=False, timeout=60)
 
     return run
+
+
+class Application:
+    """A program of a user, in another process."""
+
+    def __init__(self, code: str, home: Path, environment: dict[str, str]) -> None:
+        file = home / "app.py"
+        file.write_text(code)
+        command = [sys.executable, str(file)]
+        options: dict[str, Any] = {"cwd": home, "env": environment, "stdout": subprocess.PIPE, "text": True}
+        self.process: subprocess.Popen[str] = subprocess.Popen(command, start_new_session=True, **options)
+        self.pid = self.process.pid
+
+    def says(self, wanted: str) -> str:
+        """Wait until it prints a line that begins so, and return the rest of it."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith(wanted):
+                return line[len(wanted) :].strip()
+        raise AssertionError(f"it ended with {self.process.wait(60)} before it said {wanted!r}")
+
+    def ends(self) -> int:
+        """Wait for its end, and return its exit code, which is below 0 for a signal."""
+        return self.process.wait(60)
+
+    def kill(self, number: int = signal.SIGKILL) -> int:
+        """End it by a signal, wait for its end, and return its exit code."""
+        os.kill(self.pid, number)
+        return self.ends()
+
+
+@pytest.fixture
+def application(home: Path, environment: dict[str, str]) -> Iterator[Callable[[str], Application]]:
+    """A function that starts a program of a user; what still runs afterwards is ended."""
+    started: list[Application] = []
+
+    def start(code: str) -> Application:
+        started.append(Application(code, home, environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.kill()
+        assert one.process.stdout is not None
+        one.process.stdout.close()
+
+
+@pytest.fixture
+def keeper(site: Path, home: Path, install: Callable[..., Path]) -> None:
+    """The plugin `keeper` is installed, and enabled by the configuration in the home directory."""
+    code = Path(__file__).with_name("keeper.py").read_text()
+    kinds = ", ".join(f'"keeper.{one}"' for one in ("file", "tree", "child", "own", "bare"))
+    install(site, "keeper", code, extra=f"[provides]\nkinds = [{kinds}]")
+    (home / "framework.yaml").write_text("plugins: {keeper: {}}\n")

@@ -411,7 +411,11 @@ def test_light_commands_import_nothing_heavy_and_no_plugin(environment: dict[str
         "    report('command')\n"
     )
     (home / "framework.yaml").write_text("plugins: {lends: {size: 3}, says: {}}\n")
-    for arguments in (["--version"], ["plugins", "list"], ["plugins", "show", "lends"], ["--help"], ["config", "show"]):
+    watch = ["resources", "watch", "--count", "1"]
+    for arguments in (
+        ["--version"], ["plugins", "list"], ["plugins", "show", "lends"], ["--help"], ["config", "show"],
+        ["resources", "list"], ["resources", "reclaim"], watch,
+    ):  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             env=environment,

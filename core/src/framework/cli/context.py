@@ -56,13 +56,19 @@ class Context:
         """True when messages go to a terminal."""
         return sys.stderr.isatty()
 
-    def open(self) -> Framework:
-        """Return a host for this configuration; events at the configured level go to standard error."""
-        from framework.host import Framework
+    def log(self) -> None:
+        """Send events of the configured level to standard error."""
         from framework.telemetry import configure_logging
 
         configure_logging(self.settings.get("logging.level"), self.settings.get("logging.style"))
-        return Framework(self.settings)
+
+    def open(self, *flags: str) -> Framework:
+        """Return a host for this configuration, in which these flags have the last word; its events are logged."""
+        from framework.host import Framework
+        from framework.settings import Settings
+
+        self.log()
+        return Framework(Settings.load(self.config, flags=(*self.flags, *flags)) if flags else self.settings)
 
     def emit(self, data: object, *, columns: tuple[str, ...] = ()) -> None:
         """Print data in the format that the user chose."""

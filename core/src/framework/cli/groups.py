@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NOUNS = {
     "plugins": "List, show and manage what is installed.",
-    "resources": "Show what can be acquired.",
+    "resources": "Show who holds what, what can be acquired, and give back what the dead left.",
     "config": "Show, check and explain the configuration.",
     "doctor": "Tell what this machine offers.",
     "completion": "Print the shell's completion script.",

@@ -1,4 +1,4 @@
-"""`framework resources`: what can be acquired."""
+"""`framework resources kinds`: what can be acquired."""
 
 from __future__ import annotations
 
@@ -7,19 +7,13 @@ import asyncio
 import click
 
 from framework.cli.context import Context
-from framework.cli.groups import NounGroup
 from framework.cli.plugins import BROKEN
 from framework.records import KindRecord, Parameter
 
 
-@click.group(cls=NounGroup, name="resources", help="Show what can be acquired.")
-def command() -> None:
-    """Hold the commands below."""
-
-
-@command.command("kinds")
+@click.command("kinds")
 @click.pass_obj
-def kinds(context: Context) -> None:
+def command(context: Context) -> None:
     """List every kind of resource that the enabled plugins provide, with its parameters."""
     found = asyncio.run(_kinds(context))
     if context.format == "table":
