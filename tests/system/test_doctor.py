@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -212,10 +213,12 @@ def test_the_machine_is_described(program: Program, home: Path) -> None:
     assert done.returncode == 0, done.stderr
     facts = {one["name"]: one for one in json.loads(done.stdout)}
     names = ("python", "system", "pidfd", "memfd", "cgroup", "state directory", "cache directory", "file descriptors")
-    assert set(names) <= facts.keys()
+    assert set(names) | {"O_TMPFILE", "extended attributes", "journal of leases"} <= facts.keys()
     assert facts["python"]["ok"]
     assert facts["state directory"]["value"] == str(home / ".local" / "state" / "framework")
     assert facts["state directory"]["ok"]
+    assert facts["journal of leases"]["value"] == str(home / ".local" / "state" / "framework" / "leases")
+    assert facts["journal of leases"]["ok"]
     assert all(one["ok"] or one["note"] for one in facts.values())
     assert not (home / ".local").exists()
 
@@ -225,3 +228,47 @@ def test_a_home_that_cannot_be_used_is_a_fact(program: Program, home: Path) -> N
     done = program("doctor", "-o", "json", XDG_STATE_HOME=str(home / "file" / "below"))
     fact = next(one for one in json.loads(done.stdout) if one["name"] == "state directory")
     assert (done.returncode, fact["ok"], fact["note"]) == (0, False, f"{home / 'file'} is no directory.")
+
+
+def journal(done: Done) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = next(one for one in json.loads(done.stdout) if one["name"] == "journal of leases")
+    return found
+
+
+def test_it_is_said_why_no_journal_can_be_kept(program: Program, home: Path) -> None:
+    place = home / "state" / "framework" / "leases"
+    place.mkdir(parents=True, mode=0o700)
+    place.chmod(0o720)
+    fact = journal(program("doctor", "-o", "json", XDG_STATE_HOME=str(home / "state")))
+    assert (fact["ok"], fact["value"]) == (False, "none")
+    assert "has mode 720" in fact["note"]
+    assert "kill -9 leaves what is held" in fact["note"]
+
+    place.rmdir()
+    place.touch()
+    fact = journal(program("doctor", "-o", "json", XDG_STATE_HOME=str(home / "state")))
+    assert not fact["ok"]
+    assert "not a directory" in fact["note"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_a_reason(environment: dict[str, str], home: Path) -> None:
+    (home / "state").mkdir()
+    script = os.path.join(os.path.dirname(sys.executable), "framework")
+    fill = "mount -t tmpfs -o size=64k,mode=700 none state && head -c 65536 /dev/zero > state/full"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", f"{fill}; {script} doctor -o json"],
+        cwd=home,
+        env={**environment, "XDG_STATE_HOME": str(home / "state")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unshare" in done.stderr:
+        pytest.skip(done.stderr)
+    fact = journal(done)
+    assert (fact["ok"], fact["note"]) == (
+        False,
+        f"{home / 'state'} is full: what would have to be written down is not created.",
+    )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from framework import directories
+from framework import directories, filesystems, journal
 from framework.errors import FrameworkError
+from framework.recovery import journals
+from framework.recovery.verbs import MARK
 
 _CGROUPS = "/sys/fs/cgroup"
 
@@ -31,12 +34,17 @@ def facts() -> list[Fact]:
         Fact("system", f"{platform.system()} {platform.release()}", sys.platform == "linux", _unless_linux()),
         _offer("pidfd", _pidfd, "children are waited for by number"),
         _offer("memfd", _memfd, "memory without a name is a file that was removed"),
+        _offer("O_TMPFILE", _nameless, "a file has a hidden name of its lease's before it gets its own"),
+        _offer(
+            "extended attributes", _marked, "a file with a name of one's own cannot be marked, and stays after kill -9"
+        ),
         _cgroup(),
         _shared_memory(),
         *(
             _directory(name, ask)
             for name, ask in (("state", directories.state_path), ("cache", directories.cache_path))
         ),
+        _journal(),
         _descriptors(),
     ]
 
@@ -68,13 +76,26 @@ def _memfd() -> int:
     return os.memfd_create("framework")
 
 
+def _nameless() -> int:
+    return os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR, 0o600)
+
+
+def _marked() -> int:
+    with tempfile.TemporaryFile() as file:
+        os.setxattr(file.fileno(), MARK, b"x")
+        return os.dup(file.fileno())
+
+
 def _cgroup() -> Fact:
     if not os.path.isdir(_CGROUPS):
         return Fact(
             "cgroup", "none", ok=False, note="Limits of memory and processes are set per process, or not at all."
         )
     if not os.path.exists(f"{_CGROUPS}/cgroup.controllers"):
-        return Fact("cgroup", "1", ok=False, note="Limits of version 1 are read; groups are not made.")
+        offered = [one for one in ("memory", "pids", "cpu") if _may_make_groups(one)]
+        note = "" if offered else "Its groups are not ours to write: limits are set per process."
+        value = f"1: {', '.join(offered)}" if offered else "1"
+        return Fact("cgroup", value, bool(offered), note)
     own = _own_group()
     may = os.access(f"{own}/cgroup.procs", os.W_OK)
     note = "" if may else f"{own} is not ours to write: limits are set per process."
@@ -82,13 +103,25 @@ def _cgroup() -> Fact:
 
 
 def _own_group() -> str:
+    path = next((line.removeprefix("0::") for line in _memberships() if line.startswith("0::")), "/")
+    return os.path.normpath(f"{_CGROUPS}/{path}")
+
+
+def _may_make_groups(controller: str) -> bool:
+    """Return whether this process may make groups of a controller of version 1 inside its own."""
+    for line in _memberships():
+        _, names, path = line.split(":", 2)
+        if controller in names.split(","):
+            return os.access(os.path.normpath(f"{_CGROUPS}/{names}/{path}"), os.W_OK)
+    return False
+
+
+def _memberships() -> list[str]:
     try:
         with open("/proc/self/cgroup", encoding="utf-8") as file:
-            lines = file.read().splitlines()
+            return file.read().splitlines()
     except OSError:
-        return _CGROUPS
-    path = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/")
-    return os.path.normpath(f"{_CGROUPS}/{path}")
+        return []
 
 
 def _shared_memory() -> Fact:
@@ -115,6 +148,28 @@ def _directory(name: str, ask: Callable[[str], str]) -> Fact:
     if not os.access(nearest, os.W_OK | os.X_OK):
         return Fact(label, place, ok=False, note=f"{nearest} is not ours to write.")
     return Fact(label, place, ok=True)
+
+
+def _journal() -> Fact:
+    """Return whether what this user's processes hold can be written down, and where."""
+    label, otherwise = "journal of leases", "kill -9 leaves what is held."
+    try:
+        place = journal.directory_path()
+        journals.listed(place)
+    except FrameworkError as error:
+        return Fact(label, "none", ok=False, note=f"{error} Until then {otherwise}")
+    nearest = place
+    while not os.path.isdir(nearest):
+        nearest = os.path.dirname(nearest)
+    found, why = os.statvfs(nearest), ""
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        why = f"{nearest} is not ours to write: {otherwise}"
+    elif filesystems.is_remote(nearest):
+        sort = filesystems.type_of(nearest)
+        why = f"{nearest} is on another machine ({sort}), where locks prove nothing: {otherwise}"
+    elif not found.f_bavail or (found.f_files and not found.f_favail):
+        why = f"{nearest} is full: what would have to be written down is not created."
+    return Fact(label, place, not why, why)
 
 
 def _descriptors() -> Fact:
