@@ -2,9 +2,14 @@
 
     python tests/benchmarks/resources.py [--rounds 15]
 
-`memory.shared` of 1 MiB against shm_open + posix_fallocate + mmap + munmap + shm_unlink, and without the fallocate;
-`process.local` running `true` against `subprocess.Popen(["true"]).wait()`. The variants take turns within each round;
-figures are the minimum over rounds of the mean over a batch.
+- `memory.shared` of 1 MiB, with a name and without, against shm_open + posix_fallocate + mmap + munmap + shm_unlink,
+  and without the fallocate.
+- `file.temp`, with a name and without, writing 200 bytes, against open + write + unlink.
+- `memory.buffer` of 4 KiB against a lease of nothing, which is the kernel's own share, and against anonymous `mmap`.
+- `process.local` running `true` against `subprocess.Popen(["true"]).wait()`.
+
+The journal is kept as always, in a folder of its own. The variants take turns within each round; figures are the
+minimum over rounds of the mean over a batch.
 """
 
 import _posixshmem  # type: ignore[import-not-found]  # a C module of the standard library without stubs
@@ -13,12 +18,58 @@ import asyncio
 import mmap
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from framework import Framework
+from framework import Framework, Plugin, Resource, ResourceProvider, creates, hookimpl, plugin
+from framework.records import PluginType
 
 SIZE = 1 << 20
+CONTENT = b"x" * 200
+RATIOS = {
+    "memory.shared, named": ("raw shm, reserved", "raw shm"),
+    "memory.shared, nameless": ("raw shm, reserved", "raw shm"),
+    "file.temp, named": ("raw file",),
+    "file.temp, nameless": ("raw file",),
+    "memory.buffer": ("raw anonymous mmap", "lease of nothing"),
+    "process.local": ("raw Popen",),
+}
+
+Call = Callable[[], Awaitable[None]]
+
+
+class Nothing(Resource):
+    """What a lease costs by itself."""
+
+    def _close(self) -> None:
+        pass
+
+
+class NothingProvider(ResourceProvider):
+    """Lends it."""
+
+    @creates("bench.nothing")
+    async def create_nothing(self, name: str, size: int = 0) -> Nothing:
+        """Nothing at all."""
+        return Nothing()
+
+
+@plugin(
+    name="bench",
+    version="1.0.0",
+    description="Lends nothing.",
+    author="The framework authors",
+    plugin_type=PluginType.PROVIDER,
+)
+class BenchPlugin(Plugin):
+    """Provides the lease of nothing."""
+
+    @hookimpl
+    def register_resource_providers(self) -> list[ResourceProvider]:
+        """Return its provider."""
+        return [NothingProvider()]
 
 
 def raw_memory(*, reserve: bool) -> None:
@@ -36,44 +87,67 @@ def raw_memory(*, reserve: bool) -> None:
         _posixshmem.shm_unlink(name)
 
 
-async def _timed(batch: int, call: Callable[[], Awaitable[None]]) -> float:
+def raw_file(folder: str) -> None:
+    """Create a file, write to it, and remove it."""
+    path = f"{folder}/raw"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, CONTENT)
+    finally:
+        os.close(descriptor)
+        os.unlink(path)
+
+
+async def _timed(batch: int, call: Call) -> float:
     start = time.perf_counter()
     for _ in range(batch):
         await call()
     return (time.perf_counter() - start) / batch
 
 
-async def measure(rounds: int) -> dict[str, float]:
+def variants(host: Framework, folder: str) -> dict[str, tuple[int, Call]]:
+    """Return what is compared: how often it is done in a row, and what it is."""
+
+    async def raw(call: Callable[[], object]) -> None:
+        call()
+
+    async def hold(kind: str, **parameters: Any) -> None:
+        async with host.acquire(kind, **parameters):
+            pass
+
+    async def temp(*, named: bool) -> None:
+        async with host.acquire("file.temp", directory=folder) as file:
+            os.write(file.fd, CONTENT)
+            assert not named or file.path
+
+    async def process() -> None:
+        async with host.acquire("process.local", command="true") as child:
+            await child.wait()
+
+    return {
+        "raw shm": (200, lambda: raw(lambda: raw_memory(reserve=False))),
+        "raw shm, reserved": (200, lambda: raw(lambda: raw_memory(reserve=True))),
+        "memory.shared, named": (200, lambda: hold("memory.shared", name="bench", size=SIZE)),
+        "memory.shared, nameless": (200, lambda: hold("memory.shared", size=SIZE)),
+        "raw file": (500, lambda: raw(lambda: raw_file(folder))),
+        "file.temp, named": (500, lambda: temp(named=True)),
+        "file.temp, nameless": (500, lambda: temp(named=False)),
+        "raw anonymous mmap": (1000, lambda: raw(lambda: mmap.mmap(-1, 4096).close())),
+        "lease of nothing": (1000, lambda: hold("bench.nothing", size=4096)),
+        "memory.buffer": (1000, lambda: hold("memory.buffer", size=4096)),
+        "raw Popen": (20, lambda: raw(lambda: subprocess.Popen(["true"]).wait())),
+        "process.local": (20, process),
+    }
+
+
+async def measure(rounds: int, folder: str) -> dict[str, float]:
     """Return seconds for one acquire and release by variant."""
-    async with Framework.from_config({"plugins": {"memory": {}, "process": {}}}) as host:
-
-        async def memory() -> None:
-            async with host.acquire("memory.shared", size=SIZE):
-                pass
-
-        async def process() -> None:
-            async with host.acquire("process.local", command="true") as child:
-                await child.wait()
-
-        async def plain() -> None:
-            raw_memory(reserve=False)
-
-        async def reserved() -> None:
-            raw_memory(reserve=True)
-
-        async def popen() -> None:
-            subprocess.Popen(["true"]).wait()
-
-        variants: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
-            "raw shm_open + mmap": (200, plain),
-            "raw shm_open + fallocate + mmap": (200, reserved),
-            "memory.shared 1 MiB": (200, memory),
-            "subprocess.Popen(true)": (20, popen),
-            "process.local true": (20, process),
-        }
-        best = dict.fromkeys(variants, float("inf"))
+    configuration: dict[str, Any] = {"plugins": {"memory": {}, "file": {}, "process": {}}}
+    async with Framework.from_config(configuration, plugins=[BenchPlugin()]) as host:
+        compared = variants(host, folder)
+        best = dict.fromkeys(compared, float("inf"))
         for _ in range(rounds):
-            for name, (batch, call) in variants.items():
+            for name, (batch, call) in compared.items():
                 best[name] = min(best[name], await _timed(batch, call))
     return best
 
@@ -82,11 +156,13 @@ def main() -> None:
     """Print minima and ratios."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=15)
-    best = asyncio.run(measure(parser.parse_args().rounds))
-    bases = {"memory.shared 1 MiB": list(best)[:2], "process.local true": ["subprocess.Popen(true)"]}
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_STATE_HOME"] = folder
+        best = asyncio.run(measure(rounds, folder))
     for name, seconds in best.items():
-        ratios = "".join(f"  {seconds / best[base]:5.2f} x {base}" for base in bases.get(name, ()))
-        print(f"{name:34} {seconds * 1e6:9.1f} us{ratios}")
+        ratios = "".join(f"  {seconds / best[base]:5.2f} x {base}" for base in RATIOS.get(name, ()))
+        print(f"{name:24} {seconds * 1e6:9.1f} us{ratios}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from framework import LeaseRecord, Ledger, Resource, ResourceProvider, ResourceStatus, Usage, creates
+from framework import LeaseRecord, Ledger, Recovery, Resource, ResourceProvider, ResourceStatus, Usage, creates
 from framework.errors import (
     InvalidRequestError,
     LeaseStateError,
@@ -14,6 +14,7 @@ from framework.errors import (
     ResourceUnavailableError,
     UnknownKindError,
 )
+from framework.journal import Journal, parse
 from framework.records import Allocation
 from framework.resources import current_owner, lease_owner
 
@@ -448,3 +449,38 @@ def test_kinds_are_described_and_inherited() -> None:
     assert set(kinds) == {"thing.plain", "thing.patient", "thing.slow", "thing.broken", "thing.extra"}
     assert (kinds["thing.extra"].plugin, kinds["thing.extra"].description) == ("mine", "One more.")
     assert "thing.extra" not in {record.kind for record in ThingProvider.kinds()}
+
+
+class NamingProvider(ResourceProvider):
+    """Notes whether what it makes was given a name, and intends what it disclaims once it is complete."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.named: list[bool] = []
+        self.intended: list[bool] = []
+
+    @creates("thing.named")
+    async def create_named(self, name: str) -> Thing:
+        """A thing that knows whether it has a name."""
+        self.named.append(self.is_named())
+        self.intend(Recovery.UNLINK, f"/nowhere/{self.token()}")
+        self.intended.append(self.token() in journalled())
+        self.disclaim()
+        self.intended.append(self.token() in journalled())
+        return Thing([])
+
+
+def journalled() -> str:
+    """What this process' journal says must be undone."""
+    journal = Journal.existing()
+    entries = parse(journal.content()).entries.values() if journal else ()
+    return "".join(target.path for entry in entries for target in entry.targets)
+
+
+async def test_a_provider_can_tell_a_name_that_was_asked_for_and_disclaim_what_is_complete() -> None:
+    provider = NamingProvider()
+    await provider.initialize()
+    async with await provider.create("thing.named"), await provider.create("thing.named", name="asked"):
+        assert provider.named == [False, True]
+        assert provider.intended == [True, False] * 2
+    await provider.cleanup()

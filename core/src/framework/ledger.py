@@ -56,6 +56,7 @@ class Lease:
         "journalled",
         "kind",
         "name",
+        "named",
         "owner",
         "process",
         "size",
@@ -68,6 +69,7 @@ class Lease:
         self.id = next(_ids)
         self.kind = kind
         self.process = os.getpid()
+        self.named = bool(name)
         self.name = name or f"{kind}-{self.process}-{_TOKEN[:8]}-{self.id}"
         self.owner = owner
         self.size = size

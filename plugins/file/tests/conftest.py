@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from framework.journal import Journal, parse
 from plugin_file import FileProvider
 
 PRELUDE = """
-import asyncio, json, os, sys
+import asyncio, json, os, signal, sys
 from framework.errors import FrameworkError
 from plugin_file import FileProvider
 
@@ -33,6 +34,40 @@ async def ready(**settings):
     await provider.initialize()
     return provider
 
+def die_at(step, moment):
+    # killed before or after the so-manieth record of the journal, or change of a directory
+    from framework.journal import Journal
+    seen = [0]
+    def counted(call):
+        def counting(*args, **kwargs):
+            seen[0] += 1
+            mine = seen[0]
+            if mine == step and moment == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = call(*args, **kwargs)
+            if mine == step and moment == "after":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+        return counting
+    Journal._append = counted(Journal._append)
+    for name in ("link", "unlink", "replace", "rename", "mkdir", "rmdir"):
+        setattr(os, name, counted(getattr(os, name)))
+
+def killed(step, moment, life):
+    # whether a child that lives that life was killed by then
+    child = os.fork()
+    if child == 0:
+        die_at(step, moment)
+        asyncio.run(life())
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in {0, -signal.SIGKILL}, status
+    return status != 0
+
+def everything():
+    return sorted(os.path.relpath(os.path.join(one, name), where) for one, folders, files in os.walk(where)
+                  for name in folders + files)
+
 where = sys.argv[1]
 """
 
@@ -47,12 +82,25 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def provider() -> AsyncIterator[FileProvider]:
     """A provider of its own; after the test it must have closed every descriptor that it opened."""
+    Journal.current()  # which stays open
     before = len(os.listdir("/proc/self/fd"))
     provider = FileProvider()
     await provider.initialize()
     yield provider
     await provider.cleanup()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
+def journalled() -> Callable[[], list[str]]:
+    """Return what the journal of this process says must be undone, a line each."""
+
+    def lines() -> list[str]:
+        journal = Journal.existing()
+        entries = parse(journal.content()).entries.values() if journal else ()
+        return [f"{one.verb.value} {one.path} {one.proof}" for entry in entries for one in entry.targets]
+
+    return lines
 
 
 @pytest.fixture

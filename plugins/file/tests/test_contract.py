@@ -8,6 +8,7 @@ import pytest
 from framework import MetricsCollector, ResourceProvider
 from framework.testing import CollectorContract, PluginContract, ProviderContract
 from plugin_file import FileProvider
+from plugin_file.collector import FileCollector
 
 
 class Requests:
@@ -16,6 +17,7 @@ class Requests:
         return {
             "file.local": {"path": str(tmp_path / "data"), "size": 4096},
             "file.temp": {"size": 4096, "directory": str(tmp_path)},
+            "file.directory": {"path": str(tmp_path / "folder")},
         }
 
 
@@ -32,4 +34,4 @@ class TestProvider(Requests, ProviderContract):
 class TestCollector(CollectorContract):
     @pytest.fixture
     def collector(self) -> MetricsCollector:
-        return FileProvider().holdings
+        return FileCollector(FileProvider())

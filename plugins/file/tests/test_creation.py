@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from framework.errors import InvalidRequestError, ResourceLimitError, ResourceUnavailableError
-from plugin_file import FileProvider
+from plugin_file import FileProvider, ReplacementFile
 
 pytestmark = pytest.mark.anyio
 
@@ -19,13 +19,12 @@ CHUNKS = 3 * (16 << 20)  # reserved in three steps, between which others run
 
 async def test_a_cancelled_creation_leaves_nothing(provider: FileProvider, tmp_path: Path) -> None:
     creation = asyncio.create_task(provider.create_local_file("a", tmp_path / "a.dat", CHUNKS))
-    while not os.listdir(tmp_path):
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the first of three steps
     creation.cancel()
     with pytest.raises(asyncio.CancelledError):
         await creation
     assert os.listdir(tmp_path) == []
-    assert provider.holdings.held_bytes == 0
+    assert provider.ledger.statistics().held_bytes == 0
 
 
 async def test_a_large_size_is_reserved_to_the_last_byte(provider: FileProvider, tmp_path: Path) -> None:
@@ -72,7 +71,7 @@ async def test_a_full_disk_is_refused_with_both_numbers_before_anything_is_writt
             first = await provider.create_local_file("a", where + "/a", 40 << 20)
             local = await refused(provider.create_local_file("b", where + "/b", 40 << 20))
             temp = await refused(provider.create_temp_file("c", 40 << 20, directory=where))
-            report(local=local, temp=temp, left=os.listdir(where), held=provider.holdings.held_bytes)
+            report(local=local, temp=temp, left=os.listdir(where), held=provider.ledger.statistics().held_bytes)
         asyncio.run(main())
         """,
         tmp_path,
@@ -93,11 +92,10 @@ async def test_a_disk_that_fills_up_during_the_creation_leaves_nothing(run_on: S
         async def main():
             provider = await ready()
             creation = asyncio.ensure_future(refused(provider.create_local_file("a", where + "/a", 48 << 20)))
-            while not os.listdir(where):
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the first of three steps
             with open(where + "/filler", "wb") as filler:
                 os.posix_fallocate(filler.fileno(), 0, 40 << 20)
-            report(refused=await creation, left=os.listdir(where), held=provider.holdings.held_bytes)
+            report(refused=await creation, left=os.listdir(where), held=provider.ledger.statistics().held_bytes)
         asyncio.run(main())
         """,
         tmp_path,
@@ -116,6 +114,7 @@ async def test_a_disk_without_inodes_is_an_error(run_on: Script, tmp_path: Path)
         async def main():
             provider = await ready()
             first = await provider.create_temp_file("a", directory=where)
+            assert first.path
             report(refused=await refused(provider.create_temp_file("b", directory=where)), left=len(os.listdir(where)))
         asyncio.run(main())
         """,
@@ -156,3 +155,58 @@ async def test_the_limit_on_file_sizes_is_an_error_and_leaves_nothing(run: Scrip
     assert found["refused"][0] == ResourceLimitError.__name__
     assert "file too large" in found["refused"][1]
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("options", "cause"), [("nr_inodes=1", "no space left on device"), ("ro", "read-only")])
+async def test_no_inodes_and_a_read_only_disk_are_errors_for_every_file(
+    run_on: Script, tmp_path: Path, options: str, cause: str
+) -> None:
+    found = run_on(
+        "tmpfs",
+        options,
+        """
+        async def main():
+            provider = await ready()
+            report(
+                local=await refused(provider.create_local_file("a", where + "/a")),
+                draft=await refused(provider.create_local_file("a", where + "/a", replace=True)),
+                temp=await refused(provider.create_temp_file("a", directory=where)),
+                left=os.listdir(where),
+            )
+        asyncio.run(main())
+        """,
+        tmp_path,
+    )
+    assert found.pop("left") == []
+    for name, text in found.values():
+        assert name == ResourceUnavailableError.__name__
+        assert cause in text
+
+
+async def test_what_others_create_meanwhile_is_left_alone(provider: FileProvider, tmp_path: Path) -> None:
+    creation = asyncio.create_task(provider.create_local_file("a", tmp_path / "a", CHUNKS))
+    await asyncio.sleep(0)  # the first of three steps
+    (tmp_path / "a").write_bytes(b"mine")
+    with pytest.raises(ResourceUnavailableError, match="file exists"):
+        await creation
+    assert (tmp_path / "a").read_bytes() == b"mine"
+    assert os.listdir(tmp_path) == ["a"]
+    assert provider.ledger.records() == ()
+
+
+async def test_files_without_a_name_are_not_needed(
+    provider: FileProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY | os.O_RDWR)  # refused, as by file systems that have none
+    async with (
+        await provider.create_local_file("a", tmp_path / "a", 10) as local,
+        await provider.create_local_file("b", tmp_path / "b", replace=True) as draft,
+        await provider.create_temp_file("c", directory=tmp_path) as temp,
+    ):
+        assert os.path.getsize(local.path) == 10
+        assert os.path.exists(temp.path)
+        assert isinstance(draft, ReplacementFile)
+        await draft.commit()
+        with pytest.raises(ResourceUnavailableError, match="file exists"):
+            await provider.create_local_file("d", tmp_path / "a")
+    assert os.listdir(tmp_path) == ["b"]

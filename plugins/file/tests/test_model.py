@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework.errors import ResourceUnavailableError
-from plugin_file import FileProvider, LocalFile, TempFile
+from framework.errors import LeaseStateError, ResourceUnavailableError
+from plugin_file import FileProvider, LocalFile, ReplacementFile, TempFile
 
 names = st.sampled_from(["a", "b", "c"])
 steps = st.one_of(
     st.tuples(st.just("local"), names, st.integers(0, 9), st.booleans()),
-    st.tuples(st.just("temp"), st.integers(0, 9)),
+    st.tuples(st.just("temp"), st.integers(0, 9), st.booleans()),
+    st.tuples(st.just("draft"), names, st.integers(0, 9)),
+    st.tuples(st.just("commit"), st.integers(0, 9)),
     st.tuples(st.just("write"), st.integers(0, 9), st.binary(min_size=1, max_size=5)),
     st.tuples(st.just("keep"), st.integers(0, 9), names),
     st.tuples(st.just("release"), st.integers(0, 9)),
@@ -29,7 +31,7 @@ class Model:
     def __init__(self, provider: FileProvider, where: str) -> None:
         self.provider = provider
         self.where = where
-        self.contents: dict[str, bytes] = {}
+        self.contents: dict[str, bytes] = {}  # what has no name yet is under its lease, after NUL
         self.held: list[tuple[LocalFile, int]] = []
         self.place: dict[int, str | None] = {}  # lease -> where its file is; nowhere when somebody replaced it
         self.stays: set[int] = set()
@@ -45,9 +47,14 @@ class Model:
         if persistent:
             self.stays.add(file.lease.id)
 
-    async def temp(self, size: int) -> None:
+    async def temp(self, size: int, named: bool) -> None:
         file = await self.provider.create_temp_file("m", size, directory=self.where)
-        self.hold(file, os.path.basename(file.path), bytes(size))
+        self.hold(file, os.path.basename(file.path) if named else f"\0{file.lease.id}", bytes(size))
+
+    async def draft(self, name: str, size: int) -> None:
+        path = os.path.join(self.where, name)
+        file = await self.provider.create_local_file("m", path, size, replace=True)
+        self.hold(file, f"\0{file.lease.id}", bytes(size))
 
     def hold(self, file: LocalFile, name: str, contents: bytes) -> None:
         self.held.append((file, file.lease.id))
@@ -74,6 +81,22 @@ class Model:
         file, lease = loose[which % len(loose)]
         assert isinstance(file, TempFile)
         await file.keep_as(os.path.join(self.where, name))
+        self.stay(lease, name)
+
+    async def commit(self, which: int) -> None:
+        loose = [(file, lease) for file, lease in self.held if isinstance(file, ReplacementFile)]
+        if not loose:
+            return
+        file, lease = loose[which % len(loose)]
+        assert isinstance(file, ReplacementFile)
+        if lease in self.stays:
+            with pytest.raises(LeaseStateError):
+                await file.commit()
+            return
+        await file.commit()
+        self.stay(lease, os.path.basename(file.path))
+
+    def stay(self, lease: int, name: str) -> None:
         self.forget(name)
         former = self.place[lease]
         assert former is not None
@@ -105,7 +128,7 @@ class Model:
 
     def check(self) -> None:
         found = {name: Path(self.where, name).read_bytes() for name in os.listdir(self.where)}
-        assert found == self.contents
+        assert found == {name: data for name, data in self.contents.items() if not name.startswith("\0")}
 
 
 @settings(max_examples=150, deadline=None)
@@ -124,7 +147,7 @@ def test_any_sequence_leaves_exactly_what_was_meant_to_stay(
             await model.release(len(model.held) - 1)
         model.check()
         await provider.cleanup()
-        assert provider.holdings.held_bytes == 0
+        assert provider.ledger.statistics().held_bytes == 0
 
     with tempfile.TemporaryDirectory(dir=tmp_path_factory.getbasetemp()) as where:
         asyncio.run(play(where))

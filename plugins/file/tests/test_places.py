@@ -60,7 +60,7 @@ async def test_what_is_there_already_is_left_alone(provider: FileProvider, tmp_p
     assert kind != "file" or path.read_bytes() == b"precious"
     assert (tmp_path / "other").read_bytes() == b"precious"
     assert not (tmp_path / "nowhere").exists()
-    assert provider.holdings.held_bytes == 0
+    assert provider.ledger.statistics().held_bytes == 0
 
 
 async def test_a_relative_path_starts_at_the_current_directory(

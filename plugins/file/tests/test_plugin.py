@@ -15,13 +15,14 @@ def test_the_settings_reach_the_provider() -> None:
     assert provider is plugin.provider
     assert plugin.provider.roots == ("/srv",)
     assert plugin.provider.temp_directory == "/scratch"
-    assert plugin.provider.holdings.max_bytes == 77
+    assert plugin.provider.max_bytes == 77
 
 
 def test_the_collector_measures_the_registered_provider() -> None:
     plugin = FilePlugin()
     plugin.register_resource_providers()
-    assert plugin.register_metrics_collectors() == [plugin.provider.holdings]
+    (collector,) = plugin.register_metrics_collectors()
+    assert set(collector.collect().values()) == {0}
 
 
 @pytest.mark.parametrize("wrong", [{"max_bytes": -1}, {"roots": "srv"}, {"temp_directory": ""}, {"root": []}])
@@ -32,8 +33,14 @@ def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
 
 def test_the_kinds_are_described() -> None:
     kinds = {record.kind: record for record in FilePlugin().provider.kinds("file")}
-    assert set(kinds) == {"file.local", "file.temp"}
-    assert [parameter.name for parameter in kinds["file.local"].parameters] == ["name", "path", "size", "persistent"]
+    assert set(kinds) == {"file.directory", "file.local", "file.temp"}
+    assert [parameter.name for parameter in kinds["file.local"].parameters] == [
+        "name",
+        "path",
+        "size",
+        "persistent",
+        "replace",
+    ]
     assert all(record.description for record in kinds.values())
 
 

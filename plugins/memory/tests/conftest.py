@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from framework.journal import Journal, parse
 from plugin_memory import MemoryProvider
 
 PRELUDE = """
@@ -61,6 +62,24 @@ async def provider(unique: str) -> AsyncIterator[MemoryProvider]:
 
 
 @pytest.fixture
+def prelude() -> str:
+    """How the programs begin that tests run."""
+    return PRELUDE
+
+
+@pytest.fixture
+def journalled() -> Callable[[], list[str]]:
+    """Return what the journal of this process says must be undone, a line each."""
+
+    def lines() -> list[str]:
+        journal = Journal.existing()
+        entries = parse(journal.content()).entries.values() if journal else ()
+        return [f"{one.verb.value} {one.path} {one.proof}" for entry in entries for one in entry.targets]
+
+    return lines
+
+
+@pytest.fixture
 def run() -> Script:
     """Run a program in a process of its own, which prints what it found as one JSON object."""
 
@@ -76,16 +95,16 @@ def run() -> Script:
 
 @pytest.fixture
 def run_with_small_shm(run: Script) -> Script:
-    """Like `run`, in a mount namespace whose /dev/shm holds 64 MiB."""
-    shell = 'mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "$@"'
-    prefix = ("unshare", "--mount", "--propagation", "private", "sh", "-c", shell, "sh")
+    """Like `run`, in a mount namespace whose /dev/shm holds 64 MiB, or what is said."""
+    shell = 'mount -t tmpfs -o "$0" tmpfs /dev/shm && exec "$@"'
+    prefix = ("unshare", "--mount", "--propagation", "private", "sh", "-c", shell)
     try:
-        subprocess.run([*prefix, "true"], check=True, capture_output=True)
+        subprocess.run([*prefix, "size=64m", "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"needs root and mount namespaces for a small /dev/shm: {error}")
 
-    def run_script(body: str, *arguments: str) -> dict[str, Any]:
-        return run(body, *arguments, prefix=prefix)
+    def run_script(body: str, *arguments: str, options: str = "size=64m") -> dict[str, Any]:
+        return run(body, *arguments, prefix=(*prefix, options))
 
     return run_script
 

@@ -29,7 +29,7 @@ async def test_a_released_buffer_cannot_be_seen(provider: MemoryProvider) -> Non
     await buffer.release()
     with pytest.raises(LeaseStateError):
         _ = buffer.buffer
-    assert provider.holdings.held_bytes == 0
+    assert provider.ledger.statistics().held_bytes == 0
 
 
 async def test_a_release_gives_the_pages_back(provider: MemoryProvider) -> None:
@@ -74,7 +74,7 @@ async def test_no_address_space_is_an_error(run: Script) -> None:
             await provider.initialize()
             resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
             refusal = await refused(provider.create_buffer("b", 2 << 30))
-            report(refused=refusal, held=provider.holdings.held_bytes)
+            report(refused=refusal, held=provider.ledger.statistics().held_bytes)
         asyncio.run(main())
         """
     )

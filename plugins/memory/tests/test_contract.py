@@ -1,14 +1,16 @@
 """The conformance suites, applied to this plugin."""
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from framework import MetricsCollector, ResourceProvider
-from framework.testing import CollectorContract, PluginContract, ProviderContract
+from framework import CleanupParticipant, MetricsCollector, ResourceProvider
+from framework.testing import CollectorContract, ParticipantContract, PluginContract, ProviderContract
 from plugin_memory import MemoryProvider
+from plugin_memory.collector import CacheParticipant, MemoryCollector
 
 
 class Requests:
@@ -20,6 +22,7 @@ class Requests:
             yield {
                 "memory.shared": {"size": 4096},
                 "memory.buffer": {"size": 4096},
+                "memory.cache": {"size": 4096},
                 "memory.attached": {"name": shared.name},
             }
 
@@ -37,4 +40,16 @@ class TestProvider(Requests, ProviderContract):
 class TestCollector(CollectorContract):
     @pytest.fixture
     def collector(self) -> MetricsCollector:
-        return MemoryProvider().holdings
+        return MemoryCollector(MemoryProvider())
+
+
+class TestParticipant(ParticipantContract):
+    @pytest.fixture
+    def participant(self) -> Iterator[CleanupParticipant]:
+        provider = MemoryProvider()
+        asyncio.run(provider.initialize())
+        cache = asyncio.run(provider.create_cache(name="c", size=1 << 20))
+        for number in range(100):
+            cache.set(number, bytes(1000))
+        yield CacheParticipant(provider)
+        asyncio.run(cache.release())

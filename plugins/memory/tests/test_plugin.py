@@ -13,13 +13,14 @@ def test_the_settings_reach_the_provider() -> None:
     plugin.settings = MemorySettings(max_bytes=77)
     (provider,) = plugin.register_resource_providers()
     assert provider is plugin.provider
-    assert plugin.provider.holdings.max_bytes == 77
+    assert plugin.provider.max_bytes == 77
 
 
 def test_the_collector_measures_the_registered_provider() -> None:
     plugin = MemoryPlugin()
     plugin.register_resource_providers()
-    assert plugin.register_metrics_collectors() == [plugin.provider.holdings]
+    (collector,) = plugin.register_metrics_collectors()
+    assert set(collector.collect().values()) == {0}
 
 
 @pytest.mark.parametrize("wrong", [{"max_bytes": -1}, {"max_bytes": "lots"}, {"max_byte": 1}])
@@ -30,7 +31,7 @@ def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
 
 def test_the_kinds_are_described() -> None:
     kinds = {record.kind: record for record in MemoryPlugin().provider.kinds("memory")}
-    assert set(kinds) == {"memory.attached", "memory.buffer", "memory.shared"}
+    assert set(kinds) == {"memory.attached", "memory.buffer", "memory.cache", "memory.shared"}
     assert [parameter.name for parameter in kinds["memory.shared"].parameters] == ["name", "size", "persistent"]
     assert all(record.description for record in kinds.values())
 

@@ -75,7 +75,7 @@ class Model:
             mapped = [*self.attached[name], *((memory, generation) for memory, generation, _ in self.held[name])]
             for memory, generation in mapped:
                 assert memory.buffer[0] == self.contents[generation]
-        assert self.provider.holdings.held_bytes == 10 * sum(len(held) for held in self.held.values())
+        assert self.provider.ledger.statistics().held_bytes == 10 * sum(len(held) for held in self.held.values())
 
 
 @settings(max_examples=150, deadline=None)

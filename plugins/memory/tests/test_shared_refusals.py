@@ -59,7 +59,7 @@ async def test_size_zero_is_refused(provider: MemoryProvider, unique: str) -> No
 async def test_more_than_the_machine_has_is_refused(provider: MemoryProvider, unique: str, size: int) -> None:
     with pytest.raises(ResourceLimitError, match=rf"{size}, but this machine has \d+ bytes"):
         await provider.create_shared_memory(unique, size)
-    assert provider.holdings.held_bytes == 0
+    assert provider.ledger.statistics().held_bytes == 0
 
 
 @pytest.mark.parametrize("name", ["a b", "-rf", "ünïcödé", "€" * 60, "x" * 200, "a\\b", "framework.x", "%s{}"])
@@ -94,13 +94,22 @@ async def test_a_thousand_leases_leave_no_descriptor(provider: MemoryProvider, u
     assert open_descriptors() == before
 
 
-async def test_a_half_made_segment_cannot_be_attached(provider: MemoryProvider, unique: str) -> None:
+async def test_a_half_made_segment_is_seen_by_nobody(provider: MemoryProvider, unique: str) -> None:
     creation = asyncio.create_task(provider.create_shared_memory(unique, CHUNKS))
-    while not exists(unique):
-        await asyncio.sleep(0)
-    with pytest.raises(ResourceUnavailableError, match=r"not complete|permission denied"):
+    await asyncio.sleep(0)  # the first of three steps
+    assert not exists(unique)
+    with pytest.raises(ResourceUnavailableError, match="no such file"):
         await provider.attach_shared_memory(unique)
     await (await creation).release()
+
+
+async def test_a_segment_without_a_size_is_not_attached(provider: MemoryProvider, unique: str) -> None:
+    path = f"/dev/shm/{shm.segment_name(unique)}"
+    with open(path, "xb"):
+        pass
+    with pytest.raises(ResourceUnavailableError, match="not complete"):
+        await provider.attach_shared_memory(unique)
+    os.unlink(path)
 
 
 async def test_segments_of_another_user_are_refused(unique: str, as_nobody: tuple[str, ...], run: Script) -> None:
@@ -121,7 +130,7 @@ async def test_segments_of_another_user_are_refused(unique: str, as_nobody: tupl
     )
     os.unlink(path)
     assert found["refused"][0] == PolicyError.__name__
-    assert "belongs to user 0; only segments of user 65534" in found["refused"][1]
+    assert "belongs to user 0; only memory of user 65534" in found["refused"][1]
 
 
 async def test_a_full_shm_is_an_error_and_never_a_signal(run_with_small_shm: Script) -> None:
@@ -134,7 +143,7 @@ async def test_a_full_shm_is_an_error_and_never_a_signal(run_with_small_shm: Scr
             first = await provider.create_shared_memory("first", 40 << 20)
             free = await refused(provider.create_shared_memory("second", 40 << 20))
             first.buffer[-1] = 1
-            report(beyond=beyond, free=free, left=segments(), held=provider.holdings.held_bytes)
+            report(beyond=beyond, free=free, left=segments(), held=provider.ledger.statistics().held_bytes)
             await provider.cleanup()
         asyncio.run(main())
         """
@@ -154,11 +163,10 @@ async def test_a_shm_that_fills_up_during_the_creation_leaves_nothing(run_with_s
             provider = MemoryProvider()
             await provider.initialize()
             creation = asyncio.ensure_future(refused(provider.create_shared_memory("slow", 48 << 20)))
-            while not segments():
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the first of three steps
             with open("/dev/shm/filler", "wb") as filler:
                 os.posix_fallocate(filler.fileno(), 0, 40 << 20)
-            report(refused=await creation, left=segments(), held=provider.holdings.held_bytes)
+            report(refused=await creation, left=segments(), held=provider.ledger.statistics().held_bytes)
         asyncio.run(main())
         """
     )
@@ -211,3 +219,73 @@ async def test_no_descriptor_left_is_an_error_and_leaves_nothing(run: Script, un
     assert found["refused"][0] == ResourceLimitError.__name__
     assert "too many open files" in found["refused"][1]
     assert not exists(unique)
+
+
+async def test_a_shm_of_4_mib_is_an_error_when_it_is_full(run_with_small_shm: Script) -> None:
+    found = run_with_small_shm(
+        """
+        async def main():
+            provider = MemoryProvider()
+            await provider.initialize()
+            beyond = await refused(provider.create_shared_memory("beyond", 64 << 20))
+            held, last = [], ["accepted", ""]
+            while last[0] == "accepted":  # of a size that is not looked at before
+                last = await refused(create(held, provider))
+            for memory in held:
+                memory.buffer[:] = b"x" * memory.size  # would be SIGBUS if it were not reserved
+            free = await provider.create("memory.shared", size=8 << 20)  # without a name it is not in there
+            free.buffer[:] = b"x" * free.size
+            report(beyond=beyond, last=last, held=len(held), left=len(segments()))
+            await provider.cleanup()
+
+        async def create(held, provider):
+            held.append(await provider.create_shared_memory(f"part{len(held)}", 1 << 20))
+
+        asyncio.run(main())
+        """,
+        options="size=4m",
+    )
+    assert found["beyond"][0] == ResourceLimitError.__name__
+    assert found["last"][0] == ResourceUnavailableError.__name__
+    assert "no space left on device" in found["last"][1]
+    assert found["held"] == found["left"] == 4
+
+
+@pytest.mark.parametrize(("options", "cause"), [("nr_inodes=1", "no space left on device"), ("ro", "read-only")])
+async def test_no_inodes_and_a_read_only_shm_are_errors(run_with_small_shm: Script, options: str, cause: str) -> None:
+    found = run_with_small_shm(
+        """
+        async def main():
+            provider = MemoryProvider()
+            await provider.initialize()
+            report(refused=await refused(provider.create_shared_memory("a", 10)), left=segments())
+        asyncio.run(main())
+        """,
+        options=options,
+    )
+    assert found["refused"][0] == ResourceUnavailableError.__name__
+    assert cause in found["refused"][1]
+    assert found["left"] == []
+
+
+async def test_a_journal_without_room_is_an_error_before_anything_is_made(run_with_small_shm: Script) -> None:
+    found = run_with_small_shm(
+        """
+        os.environ["XDG_STATE_HOME"] = "/dev/shm/state"
+        async def main():
+            provider = MemoryProvider()
+            await provider.initialize()
+            await (await provider.create_shared_memory("first", 10)).release()
+            filler = open("/dev/shm/filler", "wb", buffering=0)
+            os.posix_fallocate(filler.fileno(), 0, os.statvfs("/dev/shm").f_bavail * 4096 - 4096)
+            from framework.journal import Journal
+            while Journal.current()._size % 4096 < 4000:
+                Journal.current()._append(b"x" * 50)  # up to the end of its page
+            refusal = await refused(provider.create_shared_memory("second", 10))
+            report(refused=refusal, left=segments())
+        asyncio.run(main())
+        """
+    )
+    assert found["refused"][0] == ResourceUnavailableError.__name__
+    assert "journal" in found["refused"][1]
+    assert found["left"] == ["filler", "state"]

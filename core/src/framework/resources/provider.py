@@ -187,6 +187,13 @@ class ResourceProvider:
         """
         return self.ledger.token(_creating.get())
 
+    def is_named(self) -> bool:
+        """Return whether the request said a name; if not, one was made up.
+
+        To be called by a method marked with `creates`, where what has no name is better made without one.
+        """
+        return _creating.get().named
+
     def intend(self, verb: Recovery, path: str, *, proof: str = "", volatile: bool = False) -> None:
         """Record on disk what must be undone should this process die, before it is done.
 
@@ -204,6 +211,14 @@ class ResourceProvider:
             ResourceUnavailableError: It cannot be recorded; nothing must be created then.
         """
         self.ledger.intend(_creating.get(), Target(verb, path, proof, volatile))
+
+    def disclaim(self) -> None:
+        """Record on disk that nothing of what was intended is to be undone any more.
+
+        To be called by a method marked with `creates`, once what it made is complete and shall stay; for a resource
+        that is lent already there is `Resource._disclaim`.
+        """
+        self.ledger.disclaim(_creating.get())
 
     async def _lend(self, lease: Lease, method: Callable[..., Awaitable[R]], arguments: dict[str, Any]) -> R:
         token = _creating.set(lease)

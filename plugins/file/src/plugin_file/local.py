@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from framework import Resource, get_logger
 from framework.errors import InvalidRequestError, LeaseStateError, ResourceError, ResourceUnavailableError
-from plugin_file.creation import NewFile, identify
+from plugin_file.creation import NewFile
+from plugin_file.places import identify, same_place
 from plugin_file.refusals import refusal
 
 MODES = ("rb", "r+b", "ab", "a+b")
@@ -20,17 +20,16 @@ class LocalFile(Resource):
 
     Args:
         created: The file, which belongs to the resource from now on.
-        settle: Called once when the file was given back.
+        path: Where it is; where it will be, as long as it has no name.
         kept: True when the release leaves the file where it is.
     """
 
-    def __init__(self, created: NewFile, settle: Callable[[], object], *, kept: bool) -> None:
-        self._path = created.path
+    def __init__(self, created: NewFile, path: str, *, kept: bool = False) -> None:
+        self._path = path
         self._descriptor: int | None = created.descriptor
         self._identity = created.identity
-        self._settle = settle
+        self._named = bool(created.name)
         self._kept = kept
-        self._process = os.getpid()
         self._handles: list[BinaryIO] = []
 
     @property
@@ -70,11 +69,12 @@ class LocalFile(Resource):
                 "To write from the start, use 'r+b'.",
                 resource=self.name,
             )
-        _ = self.fd
-        if not self._is_in_place():
+        if self._named and not self._is_in_place():
             raise self._replaced()
+        path = self._path if self._named else f"/proc/self/fd/{self.fd}"
+        _ = self.fd
         try:
-            handle = cast("BinaryIO", open(self._path, mode))  # noqa: SIM115 - closed by the caller or the release
+            handle = cast("BinaryIO", open(path, mode))  # noqa: SIM115 - closed by the caller or the release
         except OSError as error:
             raise refusal(error, self.kind, "open", self._path) from error
         if identify(os.fstat(handle.fileno())) != self._identity:
@@ -84,15 +84,14 @@ class LocalFile(Resource):
         self._handles.append(handle)
         return handle
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         if self._descriptor is None:
             return
         lost = self._close_handles()
-        if not self._kept and self._process == os.getpid():  # a forked child's file is its parent's
+        if self._named and not self._kept:
             self._remove()
         os.close(self._descriptor)
         self._descriptor = None
-        self._settle()
         if lost and self._kept:
             raise ResourceError(
                 f"{self.kind} {self.name!r}: what was written last to {self._path!r} is lost: {lost}.",
@@ -103,8 +102,6 @@ class LocalFile(Resource):
     def _close_handles(self) -> OSError | None:
         """Close what is still open, and return why buffered writes could not be written, if so."""
         lost: OSError | None = None
-        if self._process != os.getpid():  # closing would write the parent's buffers a second time
-            return None
         for handle in self._handles:
             try:
                 handle.close()
@@ -115,23 +112,20 @@ class LocalFile(Resource):
 
     def _remove(self) -> None:
         try:
-            if self._is_in_place():
-                os.unlink(self._path)
+            with same_place(self._path) as place:
+                if place is not None and place.holds(self._identity):
+                    os.unlink(place.name, dir_fd=place.directory)
+                elif place is not None and not place.is_empty():
+                    get_logger().warning("file_was_replaced", kind=self.kind, resource=self.name, path=repr(self._path))
         except FileNotFoundError:
             return
         except OSError as error:
             raise refusal(error, self.kind, "remove", self._path) from error
 
     def _is_in_place(self) -> bool:
-        """Return whether its path still leads to it; a stranger's file there is logged, and left alone."""
-        try:
-            found = os.lstat(self._path)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        if identify(found) == self._identity:
-            return True
-        get_logger().warning("file_was_replaced", kind=self.kind, resource=self.name, path=repr(self._path))
-        return False
+        """Return whether its path still leads to it."""
+        with same_place(self._path) as place:
+            return place is not None and place.holds(self._identity)
 
     def _replaced(self) -> ResourceUnavailableError:
         return ResourceUnavailableError(

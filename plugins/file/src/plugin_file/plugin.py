@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from framework import MetricsCollector, Plugin, ResourceProvider, hookimpl
+from plugin_file.collector import FileCollector
 from plugin_file.provider import FileProvider
 
 
@@ -26,4 +27,4 @@ class FilePlugin(Plugin):
     @hookimpl
     def register_metrics_collectors(self) -> list[MetricsCollector]:
         """Return what counts the bytes that the provider has reserved."""
-        return [self.provider.holdings]
+        return [FileCollector(self.provider)]

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from framework import check_size
 from framework.errors import InvalidRequestError, ResourceUnavailableError
+from plugin_memory.shm import DIRECTORY
 
-SHM_DIRECTORY = "/dev/shm"  # noqa: S108 - the mount that shm_open uses, not a place for temporary files
 SMALL = 1 << 20
 """Sizes up to here, in bytes, are not checked: every machine has that much, and asking costs more than trying."""
 
@@ -38,7 +38,7 @@ def check_memory(kind: str, size: int) -> None:
             check_size(kind, size, at_most=limit, of="the control group of this process")
 
 
-def check_shared_memory(kind: str, size: int, directory: str = SHM_DIRECTORY) -> None:
+def check_shared_memory(kind: str, size: int, directory: str = DIRECTORY) -> None:
     """Refuse a size in bytes that /dev/shm cannot hold; where there is none, memory is the only limit.
 
     Raises:

@@ -1,28 +1,25 @@
-"""`MappedMemory`: what shared memory and buffers have in common, a mapping seen through one memoryview."""
+"""`MappedMemory`: what shared memory and buffers have in common, memory seen through one memoryview."""
 
 from __future__ import annotations
 
 import abc
 import mmap
-from collections.abc import Callable
 
 from framework import Resource, get_logger
 from framework.errors import LeaseStateError
 
 
 class MappedMemory(Resource):
-    """Memory mapped into this process, to be read and written through `buffer`.
+    """Memory to be read and written through `buffer`.
 
     Args:
-        mapping: The mapping, which belongs to the resource from now on.
-        settle: Called once when the memory was given back.
+        memory: The memory, which belongs to the resource from now on.
     """
 
-    def __init__(self, mapping: mmap.mmap, settle: Callable[[], object]) -> None:
-        self._mapping: mmap.mmap | None = mapping
-        self._view: memoryview | None = memoryview(mapping)
-        self._size = len(mapping)
-        self._settle = settle
+    def __init__(self, memory: mmap.mmap | bytearray) -> None:
+        self._memory: mmap.mmap | bytearray | None = memory
+        self._view: memoryview | None = memoryview(memory)
+        self._size = len(memory)
 
     @property
     def size(self) -> int:
@@ -48,18 +45,18 @@ class MappedMemory(Resource):
     def _give_up(self) -> None:
         """Give back what lies outside this process; called first, so that it happens whoever still looks on."""
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         self._give_up()
-        mapping, view = self._mapping, self._view
-        self._mapping = self._view = None
-        if mapping is None or view is None:
+        memory, view = self._memory, self._view
+        self._memory = self._view = None
+        if memory is None or view is None:
             return
         try:
             view.release()
-            mapping.close()
+            if isinstance(memory, mmap.mmap):
+                memory.close()
         except BufferError:
             # Slices the user made keep the mapping, which goes, with its descriptor, when the last of them does.
             get_logger().warning(
                 "memory_view_outlives_lease", kind=self.kind, resource=self.name, owner=self.owner, size=self._size
             )
-        self._settle()

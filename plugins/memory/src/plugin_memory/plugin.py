@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from framework import MetricsCollector, Plugin, ResourceProvider, hookimpl
+from framework import CleanupParticipant, MetricsCollector, Plugin, ResourceProvider, hookimpl
+from plugin_memory.collector import CacheParticipant, MemoryCollector
 from plugin_memory.provider import MemoryProvider
 
 
 class MemoryPlugin(Plugin):
-    """Registers the memory provider and what it holds as measurements."""
+    """Registers the memory provider, what it holds as measurements, and its caches as what can be given back."""
 
     @cached_property
     def provider(self) -> MemoryProvider:
-        """The one provider, which both hooks are about."""
+        """The one provider, which all hooks are about."""
         return MemoryProvider(max_bytes=self.settings.max_bytes if self.settings else None)
 
     @hookimpl
@@ -22,6 +23,11 @@ class MemoryPlugin(Plugin):
         return [self.provider]
 
     @hookimpl
+    def register_cleanup_participants(self) -> list[CleanupParticipant]:
+        """Return what shrinks the provider's caches."""
+        return [CacheParticipant(self.provider)]
+
+    @hookimpl
     def register_metrics_collectors(self) -> list[MetricsCollector]:
-        """Return what counts the bytes that the provider holds."""
-        return [self.provider.holdings]
+        """Return what measures the provider's memory."""
+        return [MemoryCollector(self.provider)]

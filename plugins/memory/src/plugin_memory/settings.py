@@ -11,5 +11,5 @@ class MemorySettings(BaseModel):
     max_bytes: int | None = Field(
         default=None,
         ge=0,
-        description="Most bytes that may be held at once, shared memory and buffers together; null for no cap.",
+        description="Most bytes that may be held at once, shared memory, buffers and caches together; null for no cap.",
     )
