@@ -88,7 +88,7 @@ def requests(port: int, segment: str) -> dict[str, dict[str, Any]]:
         "dummy.thing": {"size": 4096},
         "executor.process": {"workers": 1},
         "executor.thread": {"workers": 1},
-        "file.directory": {"directory": folder},
+        "file.directory": {"path": f"{folder}/folder"},
         "file.local": {"path": f"{folder}/data", "size": 4096},
         "file.temp": {"size": 4096, "directory": folder},
         "memory.attached": {"name": segment},

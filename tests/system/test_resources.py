@@ -111,7 +111,7 @@ def test_a_running_and_a_killed_application_are_listed_from_another_process(
                 (running.pid, "live", "keeper.own", "special", "alive", ["provider"]),
                 (dead.pid, "dead", "keeper.file", "frames", "gone", ["unlink"]),
             ],
-            key=lambda one: str(one[0]),
+            key=lambda one: int(one[0]),
         )
     ]
     assert {(one["program"], one["held"], one["attempts"], one["reason"]) for one in listed} == {

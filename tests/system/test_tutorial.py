@@ -1,8 +1,9 @@
-"""Every file and every command that the tutorials show is written and run here, and what is printed is compared.
+"""Every file and command that tutorials and some guides show is written and run, and what is printed is compared.
 
 A block with a caption is a file. A `console` block is a session: lines that begin with `$ ` are run, the lines below
-are what they print, where `...` stands for anything and runs of blanks count as one. A `sh` block installs something;
-as that needs a network, this file lays the package out as an installer would.
+are what they print, where `...` stands for anything and runs of blanks count as one. A line that ends with ` &` is
+started, and runs on once it has printed what is shown; `%1` stands for the first one's process. A `sh` block installs
+something; as that needs a network, this file lays the package out as an installer would.
 """
 
 import contextlib
@@ -14,13 +15,17 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from framework.discovery import discover
+from framework.recovery import reclaim
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-TUTORIALS = os.path.join(ROOT, "docs", "tutorial")
+DOCS = os.path.join(ROOT, "docs")
+TUTORIALS = sorted(f"tutorial/{one}" for one in os.listdir(os.path.join(DOCS, "tutorial")) if one != "index.md")
+PAGES = [*TUTORIALS, "how-to/see-who-holds-what.md"]
 
 # What a reader types to install; this test stands in for it.
 INSTALLING = {"uv sync --all-packages", "source .venv/bin/activate", "uv pip install --editable ."}
@@ -44,7 +49,7 @@ class Command:
 
 
 def read(name: str) -> str:
-    with open(os.path.join(TUTORIALS, name), encoding="utf-8") as file:
+    with open(os.path.join(DOCS, name), encoding="utf-8") as file:
         return file.read()
 
 
@@ -80,6 +85,7 @@ class Reader:
         self.work, self.site, self.temporary = (os.path.join(home, name) for name in ("work", "site", "temporary"))
         for folder in (self.work, self.site, self.temporary):
             os.mkdir(folder)
+        self.jobs: list[subprocess.Popen[str]] = []
         self.environment = {
             "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
             "PYTHONPATH": self.site,
@@ -110,21 +116,38 @@ class Reader:
             stream.write(text)
 
     def run(self, command: Command) -> None:
-        done = subprocess.run(
-            ["/bin/sh", "-c", command.text],
-            cwd=self.work,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        if command.text.endswith(" &"):
+            self.start(command)
+            return
+        if awaited := re.fullmatch(r"wait %(\d+)", command.text):
+            self.jobs[int(awaited[1]) - 1].wait(60)
+            return
+        text = re.sub(r"%(\d+)", lambda one: str(self.jobs[int(one[1]) - 1].pid), command.text)
+        done = subprocess.run(["/bin/sh", "-c", text], **self.options(), timeout=60, check=False)
         printed = done.stdout.replace(self.work, ".")
         if not matches(command.shown, printed):
             pytest.fail(f"$ {command.text}\n{printed}--- the tutorial shows:\n{command.shown}", pytrace=False)
         assert (done.returncode == 0) is ("framework: error: " not in command.shown), command.text
+
+    def options(self) -> dict[str, Any]:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return {"cwd": self.work, "env": self.environment, "text": True, **streams}
+
+    def start(self, command: Command) -> None:
+        """Start a program that runs on, and wait until it has printed what is shown."""
+        text = f"exec {command.text.removesuffix(' &')}"
+        self.jobs.append(subprocess.Popen(["/bin/sh", "-c", text], **self.options()))
+        stream = self.jobs[-1].stdout
+        assert stream is not None
+        printed = "".join(stream.readline() for _ in command.shown.splitlines())
+        assert matches(command.shown, printed), f"$ {command.text}\n{printed}"
+
+    def leave(self) -> None:
+        """End what still runs, and give back what it held where a test has failed in between."""
+        for job in self.jobs:
+            job.kill()
+            job.communicate()
+        reclaim(os.path.join(self.environment["HOME"], ".local", "state", "framework", "leases"))
 
     def install(self) -> None:
         """Lay the package out as an installer does: its files, and a dist-info directory beside them."""
@@ -152,7 +175,7 @@ def needed(text: str) -> set[str]:
     return set(found["names"].replace(",", " ").split()) if found else set()
 
 
-@pytest.mark.parametrize("name", sorted(set(os.listdir(TUTORIALS)) - {"index.md"}))
+@pytest.mark.parametrize("name", PAGES)
 def test_a_reader_sees_what_the_tutorial_shows(name: str, tmp_path: os.PathLike[str]) -> None:
     text = read(name)
     missing = needed(text) - discover().manifests.keys()
@@ -162,8 +185,11 @@ def test_a_reader_sees_what_the_tutorial_shows(name: str, tmp_path: os.PathLike[
         os.unlink("/dev/shm/framework.frames")  # left by a run of this test that was killed
     reader = Reader(os.fspath(tmp_path))
 
-    for block in blocks(text):
-        reader.follow(block)
+    try:
+        for block in blocks(text):
+            reader.follow(block)
+    finally:
+        reader.leave()
 
     assert os.listdir(reader.temporary) == []
 

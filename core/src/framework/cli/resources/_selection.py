@@ -42,14 +42,15 @@ class Selection(Frozen):
     older_than: float | None = None
 
     def read(self) -> list[JournalRecord]:
-        """Return the leases that are chosen, of all processes of this user, those of one process oldest first.
+        """Return the leases that are chosen, of all processes of this user, by process, and there oldest first.
 
         Raises:
             PolicyError: Somebody else could have put journals where they are.
             ResourceUnavailableError: There is no home directory, or the journals cannot be read.
         """
         now = time.time()
-        return [one for one in held() if self._chooses(one, now)]
+        chosen = [one for one in held() if self._chooses(one, now)]
+        return sorted(chosen, key=lambda one: (one.pid, one.journal, one.lease))
 
     def _chooses(self, one: JournalRecord, now: float) -> bool:
         return (
