@@ -17,6 +17,7 @@ import pytest
 
 import framework
 from framework import errors, hookspecs, manifest_schema, settings, testing
+from framework.host import LEASE_EVENTS, LEASES_HELD
 from framework.manifest import Manifest
 from framework.plugins import loading
 from framework.testing import PERMISSIONS
@@ -90,6 +91,19 @@ def test_every_command_and_option_is_documented(commands: dict[str, click.Comman
         arguments = [one for one in command.params if isinstance(one, click.Argument)]
         assert set(re.findall(r"(?<!\S)--?\w[\w-]*", shown)) == options | {"-h", "--help"}, name
         assert [one for one in arguments if one.make_metavar(click.Context(command)) not in shown] == [], name
+
+
+def test_every_event_span_and_metric_about_leases_is_documented() -> None:
+    events, spans, metrics = re.split(r"^## (?:Spans|Metrics)$", page("reference/events.md"), flags=re.MULTILINE)
+    files = glob.glob("core/src/framework/**/*.py", root_dir=ROOT, recursive=True)
+    code = "\n".join(read(one) for one in files if "/testing/" not in one and "/cli/" not in one)
+    told = {f"lease_{one}" for one in re.findall(r'\.tell\("(\w+)"', code)}
+    logged = set(re.findall(r'\.(?:debug|info|warning|error)\(\s*"((?:lease|journal|sweep|drain)_\w+)"', code))
+    counted = set(re.findall(r'\.(?:counter|histogram)\("(\w+)"', code)) | {LEASES_HELD, LEASE_EVENTS}
+
+    assert set(first_cells(events)) == told | logged
+    assert set(first_cells(spans)) == set(re.findall(r'span\("(lease\.\w+)"', code))
+    assert set(first_cells(metrics)) == counted
 
 
 def test_every_error_is_documented_with_its_exit_code(error_classes: Errors) -> None:
