@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -95,8 +96,9 @@ def application(home: Path, environment: dict[str, str]) -> Iterator[Callable[[s
 
     yield start
     for one in started:
-        if one.process.poll() is None:
-            one.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(one.pid, signal.SIGKILL)  # with what it had started
+        one.ends()
         assert one.process.stdout is not None
         one.process.stdout.close()
 

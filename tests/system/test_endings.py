@@ -302,16 +302,14 @@ async def main(host):
     held = await host.acquire("keeper.file", name="frames")
     pid = os.fork()
     if not pid:
-        say("child")
+        say("child", os.getpid())
         signal.pause()
-    say(pid)
     await wait()
 
 run(main)
 """
     )
-    child = int(one.says(""))
-    one.says("child")
+    child = int(one.says("child"))
     os.kill(child, signal.SIGTERM)
     while Path(f"/proc/{child}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z":
         os.sched_yield()
