@@ -336,14 +336,20 @@ async def test_parameters_that_cannot_be_are_refused(
 
 
 async def test_a_renewed_file_is_read_again(
-    provider: NetworkProvider, serving: Serving, authority: str, certificate: str, tmp_path: Path
+    provider: NetworkProvider,
+    serving: Serving,
+    self_signed: Callable[..., str],
+    certificate: str,
+    authority: str,
+    tmp_path: Path,
 ) -> None:
     trusted = tmp_path / "trusted.pem"
-    trusted.write_bytes(Path(certificate).read_bytes())
+    trusted.write_bytes(Path(self_signed("another")).read_bytes())
     async with serving(certificate) as port:
         with pytest.raises(ResourceUnavailableError):
             await provider.create_tcp_connection("c", "localhost", port, tls=True, tls_ca=str(trusted))
 
-        trusted.write_bytes(Path(authority).read_bytes())
-        async with await provider.create_tcp_connection("c", "localhost", port, tls=True, tls_ca=str(trusted)):
-            pass
+        for renewed in (authority, certificate):  # a certificate may also vouch for itself
+            trusted.write_bytes(Path(renewed).read_bytes())
+            async with await provider.create_tcp_connection("c", "localhost", port, tls=True, tls_ca=str(trusted)):
+                pass

@@ -189,6 +189,7 @@ def _context(subject: str, tls: Tls) -> ssl.SSLContext:
             context = ssl.create_default_context(cafile=tls.ca or None)
         except OSError as error:
             raise _unreadable(subject, tls.ca, f"it holds no certificates in PEM format ({error})") from error
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # what is passed is trusted, as by default from 3.13 on
     else:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
