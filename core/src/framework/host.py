@@ -53,7 +53,7 @@ class Acquisition:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._resource is not None:
-            await self._resource.release()
+            await self._resource.__aexit__(kind, error, traceback)  # it may matter to it how the block was left
 
 
 class Framework:

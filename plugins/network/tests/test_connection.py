@@ -51,7 +51,7 @@ async def test_a_port_nobody_listens_on_is_named_with_the_reason(provider: Netwo
     assert "Start what should listen there" in caught.value.remedy
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.__cause__.errno == errno.ECONNREFUSED
-    assert provider.open_sockets == 0
+    assert provider.ledger.statistics().held == 0
 
 
 SELF_CONNECTING = """
@@ -111,7 +111,7 @@ async def test_a_request_out_of_range_is_refused(
         await provider.create("network.tcp", **{"host": "127.0.0.1", "port": 80, **wrong})
 
     assert provider.ledger.statistics().held == 0
-    assert provider.open_sockets == 0
+    assert provider.ledger.statistics().held == 0
 
 
 async def test_a_buffer_larger_than_any_is_refused(provider: NetworkProvider) -> None:
@@ -143,7 +143,7 @@ async def test_cancelling_while_connecting_leaves_no_socket(
 ) -> None:
     before = open_descriptors()
     task = asyncio.create_task(provider.create_tcp_connection("c", *full_backlog))
-    while provider.open_sockets == 0:
+    while provider.ledger.statistics().held == 0:
         await anyio.lowlevel.checkpoint()
     assert len(open_descriptors()) == len(before) + 1
 
@@ -152,7 +152,7 @@ async def test_cancelling_while_connecting_leaves_no_socket(
         await task
 
     assert open_descriptors() == before
-    assert provider.open_sockets == 0
+    assert provider.ledger.statistics().held == 0
     assert provider.ledger.statistics().held == 0
 
 
@@ -229,7 +229,7 @@ async def test_a_new_connection_with_the_same_number_is_not_disturbed(provider: 
 
     home = await provider.create_socket("home")
     connection = await provider.create_tcp_connection("old", *home.address)
-    await home.accept()
+    other_end = await home.accept()
     waiting = asyncio.create_task(connection.receive())
     await anyio.wait_all_tasks_blocked()
 
@@ -244,6 +244,7 @@ async def test_a_new_connection_with_the_same_number_is_not_disturbed(provider: 
     await answering
     with pytest.raises(ResourceError, match="was closed"):
         await waiting
+    await other_end.aclose()
 
 
 async def test_a_peer_that_resets_turns_the_status_to_error(provider: NetworkProvider) -> None:
@@ -274,23 +275,37 @@ async def test_a_host_that_is_not_listed_is_refused() -> None:
     await provider.cleanup()
 
 
-async def test_no_more_sockets_are_opened_than_allowed() -> None:
+async def test_no_more_connections_are_made_than_allowed() -> None:
     provider = NetworkProvider(NetworkSettings(max_connections=3))
     await provider.initialize()
     home = await provider.create_socket("home")
     first = await provider.create_tcp_connection("a", *home.address)
-    stream = await home.accept()
-
-    with pytest.raises(ResourceLimitError, match="max_connections allows 3"):
-        await provider.create_tcp_connection("b", *home.address)
-    await stream.aclose()
     second = await provider.create_tcp_connection("b", *home.address)
-    with pytest.raises(ResourceLimitError, match="max_connections allows 3"):
-        await home.accept()
+
+    with pytest.raises(ResourceLimitError, match=r"of the 3 that plugins\.network\.max_connections allows"):
+        await provider.create_tcp_connection("c", *home.address)
     await first.release()
-    assert (await home.accept()).peer == second.local  # it stayed in the queue
+    async with await provider.create_tcp_connection("c", *home.address):
+        pass
+    await second.release()
     await provider.cleanup()
-    assert provider.open_sockets == 0
+
+
+async def test_no_more_connections_to_one_host_are_made_than_allowed(unused_port: int) -> None:
+    provider = NetworkProvider(NetworkSettings(max_connections_per_host=1))
+    await provider.initialize()
+    home = await provider.create_socket("home")
+    with pytest.raises(ResourceUnavailableError):
+        await provider.create_tcp_connection("a", "LocalHost", unused_port)
+
+    async with await provider.create_tcp_connection("a", "localhost", home.port):
+        with pytest.raises(ResourceLimitError, match=r"1 connections to localhost are open.* allows 1"):
+            await provider.create_tcp_connection("b", "LOCALHOST.", home.port)
+        async with await provider.create_tcp_connection("b", "127.0.0.1", home.port):
+            pass
+    async with await provider.create_tcp_connection("b", "localhost", home.port):
+        pass
+    await provider.cleanup()
 
 
 async def test_fifty_at_once_all_echo_and_leave_nothing(
@@ -334,7 +349,7 @@ async def test_cleanup_closes_everything(provider: NetworkProvider, open_descrip
 
     assert open_descriptors() == before
     assert provider.ledger.statistics().held == 0
-    assert provider.open_sockets == 0
+    assert provider.ledger.statistics().held == 0
 
 
 async def test_running_out_of_descriptors_is_said_and_leaves_nothing(
@@ -359,7 +374,7 @@ async def test_running_out_of_descriptors_is_said_and_leaves_nothing(
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     assert open_descriptors() == before
-    assert provider.open_sockets == 1
+    assert provider.ledger.statistics().held == 1
     async with await home.accept() as stream:  # it stayed in the queue
         assert stream.peer == client.getsockname()
     client.close()

@@ -98,7 +98,7 @@ async def test_releasing_a_listener_closes_what_it_accepted(
     await connection.release()
     await stream.aclose()
     assert open_descriptors() == before
-    assert provider.open_sockets == 0
+    assert provider.ledger.statistics().held == 0
 
 
 @pytest.mark.parametrize(("protocol", "wait"), [("tcp", Socket.accept), ("udp", Socket.receive_from)])

@@ -1,14 +1,14 @@
-"""Hosts and ports: what a request may say, what a configuration allows, and what a name resolves to."""
+"""Hosts and ports: what a request may say, and what a name resolves to."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
-from collections.abc import Collection
 
 import anyio
 
-from framework.errors import InvalidRequestError, PolicyError, ResourceUnavailableError
+from framework.errors import InvalidRequestError, ResourceUnavailableError
 
 HOST_LIMIT = 253
 """Most characters in a host name, by the rules of DNS."""
@@ -57,19 +57,6 @@ def check_timeout(subject: str, timeout: float) -> None:
         )
 
 
-def check_allowed(subject: str, host: str, allowed: Collection[str]) -> None:
-    """Refuse a host that the configuration does not list. Hosts are compared as spelt, before any look-up.
-
-    Raises:
-        PolicyError: There is a list and the host is not in it.
-    """
-    if allowed and _plain(host) not in {_plain(one) for one in allowed}:
-        raise PolicyError(
-            f"{subject} may not use the host {host!r}; network.allowed_hosts allows {', '.join(sorted(allowed))}.",
-            "Use one of these, or have the host added to the setting.",
-        )
-
-
 async def resolve(subject: str, host: str, port: int, kind: socket.SocketKind) -> list[Address]:
     """Return the addresses of a host, best first.
 
@@ -104,9 +91,13 @@ def place(host: str, port: int) -> str:
 
 
 def host_and_port(address: object) -> SocketAddress:
-    """Return host and port of a socket's own address; ("", 0) where it has none, as in a Unix socket pair."""
+    """Return host and port of a socket's own address; ("", 0) where it has none, as that of a Unix socket."""
     return (str(address[0]), int(address[1])) if isinstance(address, tuple) else ("", 0)
 
 
-def _plain(host: str) -> str:
+def plain(host: str) -> str:
+    """Return a host name the way all its spellings have in common."""
+    if not host.isascii():
+        with contextlib.suppress(UnicodeError):  # a name that DNS cannot have is refused when it is looked up
+            host = host.encode("idna").decode("ascii")
     return host.rstrip(".").lower()

@@ -6,12 +6,16 @@ import errno
 import itertools
 import os
 import socket
+import ssl
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import anyio
 
 from framework.errors import InvalidRequestError, ResourceError, ResourceLimitError, ResourceUnavailableError
 from plugin_network.address import Address, place, resolve
+from plugin_network.allowing import AllowList
+from plugin_network.securing import Contexts, Tls, failure, secure
 
 HEAD_START = 0.25
 """Seconds that one address is tried alone before the next one is tried as well; RFC 8305 recommends this."""
@@ -28,29 +32,59 @@ REMEDIES = {
 """Ways out of what the system answers most often."""
 
 
-async def connect(subject: str, host: str, port: int, timeout: float) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to connect to.
+
+    Args:
+        host: Name or address.
+        port: Port, 1 to 65535.
+        timeout: Seconds for looking up the name, connecting and the handshake of TLS together.
+        tls: How to secure the connection; None leaves it plain.
+    """
+
+    host: str
+    port: int
+    timeout: float
+    tls: Tls | None = None
+
+
+async def connect(subject: str, target: Target, allowed: AllowList, contexts: Contexts) -> socket.socket:
     """Return a connected non-blocking socket.
 
     Args:
         subject: What wants it, for messages.
-        host: Name or address.
-        port: Port, 1 to 65535.
-        timeout: Seconds for looking up the name and connecting together.
+        target: Where it leads.
+        allowed: Which addresses the name may resolve to.
+        contexts: Where certificates are kept ready.
 
     Raises:
-        InvalidRequestError: The name is one that DNS cannot have.
-        ResourceUnavailableError: The name does not resolve, nobody listens, or it took too long.
+        InvalidRequestError: The name is one that DNS cannot have, or a file for TLS cannot be used.
+        PolicyError: The name resolves to addresses that are not allowed.
+        ResourceUnavailableError: The name does not resolve, nobody listens, the handshake failed, or it took too long.
         ResourceLimitError: No descriptor or memory is left.
     """
-    connected = None
+    host, port, tls = target.host, target.port, target.tls
+    connected: socket.socket | None = None
+    waiting_for = "answer"
     try:
-        with anyio.move_on_after(timeout):
-            connected = await connect_any(await resolve(subject, host, port, socket.SOCK_STREAM))
+        with anyio.move_on_after(target.timeout):
+            context = await contexts.get(subject, tls) if tls else None
+            found = allowed.permitted(subject, host, await resolve(subject, host, port, socket.SOCK_STREAM))
+            plain = await connect_any(found)
+            if tls and context:
+                waiting_for = "end of the handshake of TLS"
+                connected = await secure(plain, context, tls.server_name or host.rstrip("."))
+            else:
+                connected = plain
+    except ssl.SSLError as error:
+        raise failure(f"{subject} cannot connect to {place(host, port)}", error, connected=False) from error
     except OSError as error:
-        raise refusal(f"{subject} cannot connect to {place(host, port)}", error) from error
+        during = " during the handshake of TLS" if waiting_for != "answer" else ""
+        raise refusal(f"{subject} cannot connect to {place(host, port)}{during}", error) from error
     if connected is None:
         raise ResourceUnavailableError(
-            f"{subject} got no answer from {place(host, port)} within {timeout:g} s.",
+            f"{subject} got no {waiting_for} from {place(host, port)} within {target.timeout:g} s.",
             "Check that the host is up and not behind a firewall, or pass a longer timeout.",
         )
     return connected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -13,12 +14,19 @@ import anyio.lowlevel
 
 from framework.errors import InvalidRequestError, ResourceError, ResourceLimitError, ResourceUnavailableError
 from plugin_network.address import SocketAddress, host_and_port, place
+from plugin_network.securing import close, failure
 
 READ_LIMIT = 256 * 1024
 """Most bytes asked of the system at once; it sets them aside before it knows how many will come."""
 
 STREAK_LIMIT = 16
 """Operations that may succeed at once before other tasks get their turn: a fast peer must not starve them."""
+
+SECURED_LIMIT = 64 * 1024
+"""Most bytes that are encrypted at once: one call goes on for as long as the system takes what comes of them."""
+
+BUSY_PAUSE = 0.01
+"""Seconds until it is tried again where two tasks would have to wait for the same thing."""
 
 R = TypeVar("R")
 
@@ -39,10 +47,14 @@ class Stream:
         self._kept = bytearray()  # received, not taken yet
         self._closed = False
         self._streak = 0  # operations since one had to wait
+        self._spoilt = False  # an operation failed, was cancelled, or ended one direction
+        self._asked = False  # something was sent after the last that was received
+        self._torn = False  # secured, and something was sent in part
         self._sending = asyncio.Lock()
         self._receiving = asyncio.Lock()
         self.local: SocketAddress = host_and_port(sock.getsockname())
-        self.peer: SocketAddress = host_and_port(sock.getpeername())
+        self.peer: SocketAddress = _peer_of(sock)
+        self.tls_version: str = (sock.version() or "") if isinstance(sock, ssl.SSLSocket) else ""
 
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of the data. If this is cancelled, part of it may have been sent.
@@ -50,7 +62,7 @@ class Stream:
         Raises:
             InvalidRequestError: The data is not bytes.
             ResourceUnavailableError: The peer is gone.
-            ResourceError: The stream was closed.
+            ResourceError: The stream was closed; or it is secured, and sending was cancelled in the middle before.
         """
         try:
             left = memoryview(data).cast("B")
@@ -59,19 +71,30 @@ class Stream:
                 f"{self._subject} can send bytes, not {type(data).__name__} ({error}).", "Encode it first."
             ) from error
         async with self._sending:
+            self._check_whole()
+            self._asked, self._torn = True, bool(self.tls_version)
             while left:
-                sent = await self._transfer(functools.partial(self._socket.send, left), anyio.wait_writable)
+                part = left[:SECURED_LIMIT] if self.tls_version else left
+                sent = await self._transfer(functools.partial(self._socket.send, part), anyio.wait_writable)
                 left = left[sent:]
+            self._torn = False
 
     async def send_eof(self) -> None:
         """Tell the peer that nothing more will be sent; receiving goes on.
 
         Raises:
+            InvalidRequestError: The stream is secured; TLS ends both directions together.
             ResourceUnavailableError: The peer is gone.
             ResourceError: The stream was closed.
         """
+        if self.tls_version:
+            raise InvalidRequestError(
+                f"{self._subject} is secured, and TLS ends both directions together.",
+                "Have the messages say where they end, or release the connection.",
+            )
         async with self._sending:
             self._check_open()
+            self._spoilt = True
             try:
                 self._socket.shutdown(socket.SHUT_WR)
             except OSError as error:
@@ -136,19 +159,24 @@ class Stream:
                     return self._take(searched)
             return self._take(end + 1)
 
-    async def _disconnect(self) -> None:
-        """Close the socket and wake whoever waits on it; doing it again does nothing."""
+    def _disconnect(self) -> Awaitable[None] | None:
+        """Close the socket and wake whoever waits on it; return what to await, where anybody does."""
         if self._closed:
-            return
+            return None
         self._closed = True
+        self._kept.clear()
+        if self._receiving.locked() or self._sending.locked():
+            anyio.notify_closing(self._socket)
+            return self._close_later()
+        close(self._socket)
+        return None
+
+    async def _close_later(self) -> None:
         try:
-            if self._receiving.locked() or self._sending.locked():
-                anyio.notify_closing(self._socket)
-                # whoever was woken must have let go of the descriptor before its number can be another socket's
-                await anyio.lowlevel.cancel_shielded_checkpoint()
+            # whoever was woken must have let go of the descriptor before its number can be another socket's
+            await anyio.lowlevel.cancel_shielded_checkpoint()
         finally:
-            self._socket.close()
-            self._kept.clear()
+            close(self._socket)
 
     async def _fill(self) -> bool:
         chunk = await self._fetch(self._buffer_size - len(self._kept))
@@ -157,7 +185,10 @@ class Stream:
 
     async def _fetch(self, limit: int) -> bytes:
         receive = functools.partial(self._socket.recv, min(limit, READ_LIMIT))
-        return await self._transfer(receive, anyio.wait_readable)
+        chunk = await self._transfer(receive, anyio.wait_readable)
+        self._asked = False
+        self._spoilt = self._spoilt or not chunk
+        return chunk
 
     async def _transfer(self, operation: Callable[[], R], ready: Callable[[socket.socket], Awaitable[None]]) -> R:
         if self._streak >= STREAK_LIMIT:
@@ -168,16 +199,37 @@ class Stream:
             try:
                 result = operation()
             except BlockingIOError:
-                self._streak = 0
+                await self._until(ready)
+            except ssl.SSLWantReadError:
+                await self._until(anyio.wait_readable)
+            except ssl.SSLWantWriteError:
+                await self._until(anyio.wait_writable)
             except OSError as error:
+                self._spoilt = True
                 raise self._lost(error) from error
             else:
                 self._streak += 1
                 return result
-            try:
-                await ready(self._socket)
-            except anyio.ClosedResourceError as error:
-                raise self._gone() from error
+
+    async def _until(self, ready: Callable[[socket.socket], Awaitable[None]]) -> None:
+        self._streak = 0
+        try:
+            await ready(self._socket)
+        except anyio.ClosedResourceError as error:
+            raise self._gone() from error
+        except anyio.BusyResourceError:
+            # only with TLS, and hardly ever: to receive, something must be sent, while another task waits to send
+            await anyio.sleep(BUSY_PAUSE)
+        except BaseException:
+            self._spoilt = True  # cancelled: the peer may still answer, or has only a part of what was sent
+            raise
+
+    def _check_whole(self) -> None:
+        if self._torn:
+            raise ResourceError(
+                f"{self._subject} cannot send any more: it is secured, and sending ended in the middle before.",
+                "Release it, and acquire a new one.",
+            )
 
     def _check_open(self) -> None:
         if self._closed:
@@ -188,18 +240,30 @@ class Stream:
 
     def _lost(self, error: OSError) -> ResourceError:
         """Return the error to raise for what the system answered; the connection cannot be used any more."""
+        if isinstance(error, ssl.SSLError):
+            return failure(f"{self._subject} lost its peer{self._at()}", error, connected=True)
         return ResourceUnavailableError(
-            f"{self._subject} lost its peer {place(*self.peer)}: {error.strerror or error}.",
+            f"{self._subject} lost its peer{self._at()}: {error.strerror or error}.",
             "Acquire a new connection.",
         )
 
     def _ended(self, wanted: str) -> ResourceError:
         return ResourceUnavailableError(
-            f"{self._subject} wanted {wanted}, when {place(*self.peer)} finished sending.",
+            f"{self._subject} wanted {wanted}, when the peer{self._at()} finished sending.",
             "Take the rest with receive(), and acquire a new connection.",
         )
+
+    def _at(self) -> str:
+        return f" {place(*self.peer)}" if self.peer[0] else ""
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._kept[:count])
         del self._kept[:count]
         return taken
+
+
+def _peer_of(sock: socket.socket) -> SocketAddress:
+    try:
+        return host_and_port(sock.getpeername())
+    except OSError:  # it is gone already; the first operation says why
+        return "", 0
