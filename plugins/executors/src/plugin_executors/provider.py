@@ -5,8 +5,9 @@ from __future__ import annotations
 import resource
 from typing import TYPE_CHECKING
 
-from framework import Ledger, ResourceProvider, creates
+from framework import Ledger, Recovery, ResourceProvider, creates
 from framework.errors import InvalidRequestError, ResourceLimitError
+from plugin_executors import semaphores
 from plugin_executors.cpus import task_limit, usable_cpus
 from plugin_executors.executor import PoolResource
 from plugin_executors.processes import ProcessExecutor
@@ -75,8 +76,11 @@ class ExecutorsProvider(ResourceProvider):
         # multiprocessing costs some 20 ms to import, which nobody who uses only threads should pay
         from plugin_executors.process_pool import ProcessPool
 
+        token = self.token()
+        self.intend(Recovery.PROVIDER, token, volatile=True)
         try:
-            pool = ProcessPool(name, count)
+            with semaphores.named_after(token):
+                pool = ProcessPool(name, count)
         except (OSError, NotImplementedError) as error:
             raise ResourceLimitError(
                 f"executor.process {name!r} could not get its queues: {error}.",
@@ -84,6 +88,10 @@ class ExecutorsProvider(ResourceProvider):
                 resource=name,
             ) from error
         return ProcessExecutor(pool, self._settings.stop_grace)
+
+    async def reclaim(self, path: str) -> None:
+        """Remove the semaphores of a process executor whose owner died; its workers die with the owner."""
+        semaphores.remove(path)
 
     def executors(self) -> list[PoolResource]:
         """Return the executors that are lent now."""
