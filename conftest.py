@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from framework.testing import ProviderContract
+
 # a machine that does something else meanwhile is no fault of what is tested
 settings.register_profile("framework", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("framework")
@@ -26,3 +28,14 @@ def private_directories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
             del os.environ[name]
         else:
             os.environ[name] = value
+
+
+ProviderContract.exhaustive = True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what is exhaustive to the slow session."""
+    for item in items:
+        if getattr(item, "originalname", "") == "test_killed_at_each_call_it_leaves_nothing":
+            item.add_marker(pytest.mark.slow)

@@ -142,7 +142,8 @@ def error_tree() -> str:
 
 def contract(suite: type) -> str:
     """Return what a conformance suite tests, one line for each test."""
-    tests = {name: item for name, item in vars(suite).items() if name.startswith("test_")}
+    parts = [one for one in suite.__mro__ if one.__module__.startswith("framework.")]
+    tests = {name: item for part in parts for name, item in vars(part).items() if name.startswith("test_")}
     return "\n".join(
         f"- **{name[5:].replace('_', ' ').capitalize()}.** {md.docstring(item)}" for name, item in tests.items()
     )

@@ -178,7 +178,7 @@ def test_every_permission_is_documented() -> None:
 def test_every_test_of_the_author_kit_is_documented() -> None:
     text = page("how-to/test-a-plugin.md")
     suites = [getattr(testing, name) for name in testing.__all__ if name.endswith("Contract")]
-    tests = [name for suite in suites for name in vars(suite) if name.startswith("test_")]
+    tests = [name for suite in suites for name in dir(suite) if name.startswith("test_")]
 
     assert len(suites) == 5
     assert [name for name in tests if f"- **{name[5:].replace('_', ' ').capitalize()}.** " not in text] == []

@@ -62,7 +62,7 @@ class SampleFile(Resource):
 class SampleProvider(ResourceProvider):
     @creates("sample.file")
     async def create_file(self, name: str, size: int = 0) -> SampleFile:
-        """A file that outlives the process, unlike the dummy's."""
+        """A file with a size."""
         path = os.path.join(os.path.realpath("."), self.token())
         self.intend(Recovery.UNLINK, path)
         with open(path, "xb") as file:
@@ -85,6 +85,8 @@ def requests(port: int, segment: str) -> dict[str, dict[str, Any]]:
     """Return a request for each kind; all of the same size, where a kind takes one."""
     folder = os.path.realpath(".")
     return {
+        "dummy.file": {},
+        "dummy.link": {},
         "dummy.thing": {"size": 4096},
         "executor.process": {"workers": 1},
         "executor.thread": {"workers": 1},

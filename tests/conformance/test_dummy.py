@@ -20,7 +20,7 @@ from framework.testing.dummy import DummyCollector, DummyParticipant, DummyStrat
 class Requests:
     @pytest.fixture
     def requests(self) -> dict[str, dict[str, Any]]:
-        return {"dummy.thing": {"size": 7}}
+        return {"dummy.thing": {"size": 7}, "dummy.file": {}, "dummy.link": {}}
 
 
 class TestContract(Requests, PluginContract):

@@ -116,6 +116,8 @@ def run(site: Path, report: Path, *nodes: str) -> dict[tuple[str, str], str]:
         "pytest",
         "-q",
         "-n0",
+        "-m",
+        "slow or not slow",
         "-p",
         "no:cacheprovider",
         "-c",
@@ -131,10 +133,11 @@ def run(site: Path, report: Path, *nodes: str) -> dict[tuple[str, str], str]:
         timeout=500,
     )
     assert report.exists(), done.stdout + done.stderr
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for case in ElementTree.parse(report).iter("testcase"):
         outcome = next((one.tag for one in case if one.tag in {"failure", "error", "skipped"}), "passed")
-        found[case.attrib["classname"].rpartition(".")[2], case.attrib["name"].partition("[")[0]] = outcome
+        test = case.attrib["classname"].rpartition(".")[2], case.attrib["name"].partition("[")[0]
+        found[test] = outcome if found.get(test, "passed") == "passed" else found[test]  # the worst of all parameters
     return found
 
 
@@ -150,6 +153,8 @@ def test_those_that_break_nothing_pass(site: Path, tmp_path: Path) -> None:
     good = [
         "TestHonest",
         "TestGoodProvider",
+        "TestGoodPapers",
+        "TestGoodReclaim",
         "TestGoodParticipant",
         "TestGoodCollector",
         "TestGoodStrategy",
@@ -163,6 +168,6 @@ def test_those_that_break_nothing_pass(site: Path, tmp_path: Path) -> None:
 
 
 def test_every_rule_of_the_kit_has_a_violation() -> None:
-    rules = {name for suite in SUITES for name in vars(suite) if name.startswith("test_")}
+    rules = {name for suite in SUITES for name in dir(suite) if name.startswith("test_")}
 
     assert rules == set(expected().values())

@@ -4,18 +4,22 @@
 """
 
 import asyncio
+import atexit
+import contextlib
 import itertools
 import os
 import subprocess
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
 
-from framework import Plugin, PluginType, Resource, ResourceProvider, creates, hookimpl, plugin
+from framework import Plugin, PluginType, Recovery, Resource, ResourceProvider, creates, hookimpl, plugin
+from framework.errors import ResourceLimitError, ResourceUnavailableError
 from framework.records import ResourceClass
 from framework.testing import (
     CollectorContract,
@@ -52,6 +56,13 @@ def leave_a_child() -> None:
 
 def leave_a_file() -> None:
     os.close(tempfile.mkstemp()[0])
+
+
+def leave_a_segment() -> None:
+    path = f"/dev/shm/violation-{os.getpid()}-{len(KEPT)}"
+    KEPT.append(path)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    atexit.register(os.unlink, path)
 
 
 class Thing(Resource):
@@ -99,6 +110,17 @@ class TestTemporaryFile(PluginContract):
     class Subject(Plugin):
         async def initialize(self) -> None:
             leave_a_file()
+
+    subject = Subject
+
+
+class TestSegment(PluginContract):
+    caught_by = "test_it_starts_and_stops_without_leaving_anything"
+
+    @declared
+    class Subject(Plugin):
+        async def initialize(self) -> None:
+            leave_a_segment()
 
     subject = Subject
 
@@ -435,6 +457,254 @@ class TestFileOfACancelledCaller(OfProvider):
             return Thing()
 
 
+class Paper(Resource):
+    """A file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def _close(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+
+def write(path: str) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+class Papers(ResourceProvider):
+    """Lends files in the way it should be done."""
+
+    resource_class: type[Paper] = Paper
+
+    @creates("good.paper")
+    async def create_paper(self, name: str) -> Paper:
+        """A file."""
+        path = os.path.join(os.path.realpath(tempfile.gettempdir()), f"paper-{self.token()}")
+        self.intend(Recovery.UNLINK, path)
+        self.make(path)
+        return self.resource_class(path)
+
+    def make(self, path: str) -> None:
+        try:
+            write(path)
+        except OSError as error:
+            raise ResourceUnavailableError("good.paper: no file.", "Close some.") from error
+
+
+class TestGoodPapers(OfProvider):
+    provider_class = Papers
+
+
+class Unintending(Papers):
+    def intend(self, verb: Recovery, path: str, *, proof: str = "", volatile: bool = False) -> None:
+        pass
+
+
+class TestUnintended(OfProvider):
+    caught_by = "test_killed_at_each_step_of_its_journal_it_leaves_nothing"
+    provider_class = Unintending
+
+
+class TestIntendedTooLate(OfProvider):
+    caught_by = "test_killed_at_each_step_of_its_journal_it_leaves_nothing"
+
+    class provider_class(ResourceProvider):  # noqa: N801 - it is the attribute of that name
+        @creates("bad.late")
+        async def create_late(self, name: str) -> Paper:
+            """A file that was there before anybody knew."""
+            path = os.path.join(os.path.realpath(tempfile.gettempdir()), f"paper-{self.token()}")
+            write(path)
+            self.intend(Recovery.UNLINK, path)
+            return Paper(path)
+
+
+class Program(Thing):
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(["sleep", "60"])
+
+    async def _close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class TestOrphan(OfProvider):
+    caught_by = "test_killed_at_each_step_of_its_journal_it_leaves_nothing"
+
+    class provider_class(ResourceProvider):  # noqa: N801 - it is the attribute of that name
+        @creates("bad.program")
+        async def create_program(self, name: str) -> Program:
+            """A process that does not carry the token."""
+            return Program()
+
+
+class ByProvider(Papers):
+    """Undoes by itself."""
+
+    def intend(self, verb: Recovery, path: str, *, proof: str = "", volatile: bool = False) -> None:
+        super().intend(Recovery.PROVIDER, path)
+
+    async def reclaim(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+class TestGoodReclaim(OfProvider):
+    provider_class = ByProvider
+
+
+class TestGreedyReclaim(OfProvider):
+    caught_by = "test_killed_at_each_step_of_its_journal_it_leaves_nothing"
+
+    class provider_class(ByProvider):  # noqa: N801 - it is the attribute of that name
+        async def reclaim(self, path: str) -> None:
+            for one in os.listdir(os.path.dirname(path)):
+                if one.startswith("paper-"):
+                    os.unlink(os.path.join(os.path.dirname(path), one))
+
+
+class TestSecondReclaim(OfProvider):
+    caught_by = "test_reclaiming_again_takes_nothing_of_others"
+
+    class provider_class(ByProvider):  # noqa: N801 - it is the attribute of that name
+        async def reclaim(self, path: str) -> None:
+            os.unlink(path)
+
+
+class TestScratch(OfProvider):
+    caught_by = "test_killed_at_each_call_it_leaves_nothing"
+
+    class provider_class(Papers):  # noqa: N801 - it is the attribute of that name
+        def make(self, path: str) -> None:
+            super().make(path)
+            write(f"{path}.scratch")
+            os.unlink(f"{path}.scratch")
+
+
+class TestTidyAtExit(OfProvider):
+    caught_by = "test_a_forked_child_takes_nothing_away"
+
+    class provider_class(Papers):  # noqa: N801 - it is the attribute of that name
+        class resource_class(Paper):  # noqa: N801 - it is the attribute of that name
+            def __init__(self, path: str) -> None:
+                super().__init__(path)
+                self.tidy = weakref.finalize(self, os.unlink, path)
+
+            def _close(self) -> None:
+                self.tidy()
+
+
+class TestTidyInAChild(OfProvider):
+    caught_by = "test_a_forked_child_takes_nothing_away"
+
+    class provider_class(Papers):  # noqa: N801 - it is the attribute of that name
+        class resource_class(Paper):  # noqa: N801 - it is the attribute of that name
+            async def release(self) -> None:
+                self._close()
+                await super().release()
+
+
+class TestParentsToken(OfProvider):
+    caught_by = "test_what_a_forked_child_lends_is_its_own"
+
+    class provider_class(Papers):  # noqa: N801 - it is the attribute of that name
+        first = ""
+
+        def token(self) -> str:
+            self.first = self.first or super().token()
+            return self.first
+
+
+class TestNobodysClaim(OfProvider):
+    caught_by = "test_of_many_that_release_it_one_does"
+
+    class provider_class(Papers):  # noqa: N801 - it is the attribute of that name
+        class resource_class(Paper):  # noqa: N801 - it is the attribute of that name
+            async def release(self) -> None:
+                self._close()
+                await super().release()
+
+
+class TestKeeper(OfProvider):
+    caught_by = "test_what_was_not_delivered_is_given_back"
+
+    class provider_class(Papers):  # noqa: N801 - it is the attribute of that name
+        class resource_class(Paper):  # noqa: N801 - it is the attribute of that name
+            def __init__(self, path: str) -> None:
+                super().__init__(path)
+                KEPT.append(self)
+
+
+class TestHesitantRelease(OfProvider):
+    caught_by = "test_cancelling_a_release_gives_it_back"
+
+    class provider_class(Papers):  # noqa: N801 - it is the attribute of that name
+        class resource_class(Paper):  # noqa: N801 - it is the attribute of that name
+            async def release(self) -> None:
+                await asyncio.sleep(0)
+                await super().release()
+
+
+class TestSilentCleanup(OfProvider):
+    caught_by = "test_a_release_that_fails_can_be_tried_again"
+
+    class provider_class(Papers):  # noqa: N801 - it is the attribute of that name
+        async def cleanup(self) -> None:
+            with contextlib.suppress(ExceptionGroup):
+                await super().cleanup()
+
+
+class TestCloseOfAnothers(OfProvider):
+    caught_by = "test_closing_what_has_vanished_is_harmless"
+
+    class provider_class(ResourceProvider):  # noqa: N801 - it is the attribute of that name
+        @creates("bad.number")
+        async def create_number(self, name: str) -> Thing:
+            """A descriptor."""
+            number = os.open(os.devnull, os.O_RDONLY)
+
+            class Number(Thing):
+                async def _close(self) -> None:
+                    os.close(number)
+
+            return Number()
+
+
+class TestOtherRefusal(OfProvider):
+    caught_by = "test_a_quota_that_is_reached_refuses"
+
+    class provider_class(Good):  # noqa: N801 - it is the attribute of that name
+        async def create(self, kind: str, **parameters: Any) -> Resource:
+            try:
+                return await super().create(kind, **parameters)
+            except ResourceLimitError as error:
+                raise ResourceUnavailableError("good.thing: no.", "Wait.") from error
+
+
+class TestBareError(OfProvider):
+    caught_by = "test_without_descriptors_it_is_refused_and_leaves_nothing"
+
+    class provider_class(Papers):  # noqa: N801 - it is the attribute of that name
+        def make(self, path: str) -> None:
+            write(path)
+
+
+class TestKilledHost(PluginContract):
+    caught_by = "test_the_next_host_gives_back_what_a_killed_one_left"
+
+    @declared
+    class Subject(Plugin):
+        @hookimpl
+        def register_resource_providers(self) -> list[ResourceProvider]:
+            return [Unintending()]
+
+    subject = Subject
+
+    @pytest.fixture
+    def requests(self) -> dict[str, dict[str, Any]]:
+        return {"good.paper": {}}
+
+
 class OfParticipant(ParticipantContract):
     name = "bad"
     kept = False
@@ -628,4 +898,4 @@ class TestGoodPlugin(PluginContract):
 
     @pytest.fixture
     def requests(self) -> dict[str, dict[str, Any]]:
-        return {"dummy.thing": {}}
+        return {"dummy.thing": {}, "dummy.file": {}, "dummy.link": {}}

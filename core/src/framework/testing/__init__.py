@@ -5,6 +5,7 @@
     ParticipantContract, CollectorContract, StrategyContract      for the other contributions
     framework.testing.pytest_plugin           fixtures: framework_host, dummy_plugin, leak_check
     broken_plugin and its like                plugins that break on purpose
+    forked, killed_at_step, killed_at_call    processes that die on purpose
 
 Needs pytest and anyio's pytest plugin: install `framework-core[testing]`. Only tests import this package. The names are
 resolved on first use, so that the process which observes an import can do so without pytest.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from framework.testing.collector import CollectorContract
     from framework.testing.contract import PluginContract
+    from framework.testing.crashes import killed_at_call, killed_at_step
     from framework.testing.dummy import DummyPlugin, DummyProvider, DummyResource
     from framework.testing.faults import (
         PHASES,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         hanging_plugin,
         meddling_plugin,
     )
+    from framework.testing.forks import Ending, forked
     from framework.testing.participant import ParticipantContract
     from framework.testing.permissions import PERMISSIONS
     from framework.testing.provider import ProviderContract
@@ -40,6 +43,7 @@ _HOMES = {
     "DummyPlugin": "dummy",
     "DummyProvider": "dummy",
     "DummyResource": "dummy",
+    "Ending": "forks",
     "PERMISSIONS": "permissions",
     "PHASES": "faults",
     "ParticipantContract": "participant",
@@ -51,11 +55,17 @@ _HOMES = {
     "broken_plugin": "faults",
     "exiting_plugin": "faults",
     "faulty_plugin": "faults",
+    "forked": "forks",
     "hanging_plugin": "faults",
+    "killed_at_call": "crashes",
+    "killed_at_step": "crashes",
     "meddling_plugin": "faults",
     "open_descriptors": "traces",
 }
-_SUITES = ("collector", "contract", "participant", "provider", "strategy")
+_SUITES = (
+    *("collector", "contract", "participant", "provider", "provider_death", "provider_limits", "provider_release"),
+    *("scene", "strategy"),
+)
 
 __all__ = [
     "PERMISSIONS",
@@ -64,6 +74,7 @@ __all__ = [
     "DummyPlugin",
     "DummyProvider",
     "DummyResource",
+    "Ending",
     "ParticipantContract",
     "PluginContract",
     "ProviderContract",
@@ -73,7 +84,10 @@ __all__ = [
     "broken_plugin",
     "exiting_plugin",
     "faulty_plugin",
+    "forked",
     "hanging_plugin",
+    "killed_at_call",
+    "killed_at_step",
     "meddling_plugin",
     "open_descriptors",
 ]

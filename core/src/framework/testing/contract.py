@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -25,7 +26,9 @@ from framework.records import PluginState
 from framework.settings import Settings, validated
 from framework.testing import imports
 from framework.testing.cancellation import at_each_step
+from framework.testing.forks import forked
 from framework.testing.permissions import PERMISSIONS, Recorder
+from framework.testing.scene import Scene
 from framework.testing.surroundings import Surroundings
 from framework.testing.traces import Traces
 
@@ -193,6 +196,24 @@ class PluginContract(Surroundings):
                 resources.append(await host.acquire(kind, **parameters))
         assert [one for one in resources if one.is_allocated()] == []
         assert host.leases() == ()
+
+    async def test_the_next_host_gives_back_what_a_killed_one_left(
+        self, host: Framework, requests: dict[str, Any], scene: Scene
+    ) -> None:
+        """When a host opens, nothing is there any more of what a process held that was killed."""
+
+        async def hold_and_die() -> None:
+            async with host:
+                held = [await host.acquire(kind, **parameters) for kind, parameters in requests.items()]
+                os.kill(os.getpid(), signal.SIGKILL)
+                held.clear()
+
+        with scene:
+            ending = await forked(hold_and_die)
+            assert ending.killed, ending.said
+            async with host:
+                pass
+            assert await scene.left() == {}
 
     async def test_each_kind_refuses_what_it_does_not_know(self, host: Framework, requests: dict[str, Any]) -> None:
         """An unknown parameter is named in a typed error, and nothing is left held."""

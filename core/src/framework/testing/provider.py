@@ -12,20 +12,22 @@ class TestProvider(ProviderContract):
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import pytest
 
 from framework.errors import InvalidRequestError, ResourceError, UnknownKindError
 from framework.resources import ResourceProvider
-from framework.testing.cancellation import at_each_step
+from framework.testing.lending import used_once
+from framework.testing.provider_death import Death
+from framework.testing.provider_limits import Limits
+from framework.testing.provider_release import Release
 from framework.testing.surroundings import Surroundings
 from framework.testing.traces import Traces
 
 
 @pytest.mark.anyio
-class ProviderContract(Surroundings):
+class ProviderContract(Release, Limits, Death, Surroundings):
     """Subclass it, give a provider that is not initialized, and a request for each kind that it creates."""
 
     @pytest.fixture
@@ -87,7 +89,7 @@ class ProviderContract(Surroundings):
         self, provider: ResourceProvider, requests: dict[str, Any]
     ) -> None:
         """Nothing that it lent outlives it, and no thread, descriptor, child or temporary file is left."""
-        await _round(provider, requests)
+        await used_once(provider, requests)
         before = Traces.now()
         await provider.initialize()
         held = [await provider.create(kind, **parameters) for kind, parameters in requests.items()]
@@ -107,12 +109,12 @@ class ProviderContract(Surroundings):
         self, provider: ResourceProvider, requests: dict[str, Any]
     ) -> None:
         """A provider that was cleaned up lends nothing, until it is initialized again."""
-        await _round(provider, requests)
+        await used_once(provider, requests)
         for kind, parameters in requests.items():
             with pytest.raises(ResourceError):
                 await provider.create(kind, **parameters)
         assert provider.ledger.records() == ()
-        await _round(provider, requests)
+        await used_once(provider, requests)
 
     async def test_what_it_does_not_know_is_refused(self, provider: ResourceProvider, requests: dict[str, Any]) -> None:
         """An unknown kind and an unknown parameter are named in typed errors, and nothing is held."""
@@ -124,28 +126,3 @@ class ProviderContract(Surroundings):
                 await provider.create(kind, **parameters, surely_unknown=1)
         assert provider.ledger.records() == ()
         await provider.cleanup()
-
-    async def test_cancelling_at_each_step_leaves_nothing(
-        self, provider: ResourceProvider, requests: dict[str, Any]
-    ) -> None:
-        """Whenever the caller is cancelled, it has the resource, or nothing is held and nothing is left."""
-        await provider.initialize()
-        for kind, parameters in requests.items():
-            async with await provider.create(kind, **parameters):
-                pass  # what is made once for the process is not left by a cancellation
-            before = Traces.now()
-            async for steps, resources in at_each_step(functools.partial(provider.create, kind, **parameters)):
-                for one in resources:
-                    await one.release()
-                assert provider.ledger.records() == (), (kind, steps)
-            assert before.left() == {}, kind
-        await provider.cleanup()
-
-
-async def _round(provider: ResourceProvider, requests: dict[str, Any]) -> None:
-    """Use a provider once, from its first moment to its last."""
-    await provider.initialize()
-    for kind, parameters in requests.items():
-        async with await provider.create(kind, **parameters):
-            pass
-    await provider.cleanup()

@@ -21,9 +21,9 @@ HostFactory = Callable[..., Framework]
 
 
 @pytest.fixture
-def private_directories(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def private_directories(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The path of a folder that holds state, cache and temporary files of this test, and is removed after it."""
-    yield from private_folders(monkeypatch)
+    yield from private_folders(request, monkeypatch)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def dummy_plugin() -> DummyPlugin:
 
 @pytest.fixture
 def leak_check(private_directories: str) -> Iterator[Traces]:
-    """Fails a test that leaves a thread, a descriptor, a child process or a temporary file behind."""
+    """Fails a test that leaves a thread, descriptor, child, temporary file, segment or control group behind."""
     before = Traces.now()
     yield before
     left = before.left()

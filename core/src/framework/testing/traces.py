@@ -8,24 +8,38 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from framework.journal import Journal
+from framework.testing.outside import groups, of_ours, of_strangers, segments
 
 PATIENCE_S = 2.0
 """How long what is about to vanish, as a thread that has just been told to end, may take."""
 
 
+_OUTSIDE = ("segments", "groups")
+
+
 def open_descriptors() -> set[str]:
-    """Return the open file descriptors of this process, each with what it leads to; empty where that cannot be read."""
+    """Return the open file descriptors of this process, each with what it leads to; empty where that cannot be read.
+
+    That of the journal of leases is left out: it is the kernel's, and stays open as long as the process lives.
+    """
     found: set[str] = set()
+    journal = Journal.existing()
+    kept = journal.path if journal else ""
     try:
         numbers = os.listdir("/proc/self/fd")
     except OSError:
         return found
     for number in numbers:
         try:
-            found.add(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
+            target = os.readlink(f"/proc/self/fd/{number}")
         except OSError:
             continue  # the descriptor of the listing itself
+        if target != kept:
+            found.add(f"{number} {target}")
     return found
 
 
@@ -41,49 +55,102 @@ def child_processes() -> set[int]:
     return found
 
 
-def temporary_files() -> set[str]:
-    """Return the names in the folder for temporary files."""
+def has_ended(pid: int) -> bool:
+    """Return whether a child has ended, though nobody may have waited for it yet."""
     try:
-        return set(os.listdir(tempfile.gettempdir()))
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            return stream.read().rpartition(")")[2].split()[0] in {"Z", "X"}
     except OSError:
-        return set()
+        return True
+
+
+def files_below(folder: str) -> set[str]:
+    """Return the paths, relative to a folder, of all files and folders that are in it."""
+    found: set[str] = set()
+    for place, folders, files in os.walk(folder):
+        found.update(os.path.relpath(os.path.join(place, one), folder) for one in (*folders, *files))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Threads, descriptors, child processes and temporary files of this process at one moment."""
+    """What this process holds, and what there is outside of it that it may have made.
+
+    That is: its threads, descriptors and children; the files in the folder for temporary ones; segments of shared
+    memory in `/dev/shm`, and control groups below its own.
+    """
 
     threads: frozenset[str]
     descriptors: frozenset[str]
     children: frozenset[int]
     files: frozenset[str]
+    segments: frozenset[str]
+    groups: frozenset[str]
 
     @classmethod
     def now(cls) -> Traces:
         """Return what there is now, after what nobody refers to any more has been collected."""
         gc.collect()
-        return cls(
-            frozenset(f"{one.name} ({one.ident})" for one in threading.enumerate()),
-            frozenset(open_descriptors()),
-            frozenset(child_processes()),
-            frozenset(temporary_files()),
-        )
+        return cls._seen()
 
     def left(self) -> dict[str, list[str]]:
         """Return what there is now and was not then, by family; what is just going is waited for."""
         deadline = time.monotonic() + PATIENCE_S
-        found = self._added()
+        found = self.added()
         while found and time.monotonic() < deadline:
             time.sleep(0.01)
-            found = self._added()
+            gc.collect()
+            found = self.added(found)
         return found
 
-    def _added(self) -> dict[str, list[str]]:
-        later = Traces.now()
-        families = {
-            "threads": later.threads - self.threads,
-            "descriptors": later.descriptors - self.descriptors,
-            "children": later.children - self.children,
-            "files": later.files - self.files,
-        }
-        return {family: sorted(map(str, added)) for family, added in families.items() if added}
+    def added(self, among: dict[str, list[str]] | None = None) -> dict[str, list[str]]:
+        """Return what there is at this moment and was not then, by family.
+
+        Args:
+            among: An earlier answer. Of segments and groups, which strangers make too, only those count that are in it.
+        """
+        later = self._seen()
+        outside = (later.segments - self.segments) | (later.groups - self.groups)
+        if among is not None:
+            outside &= {*among.get("segments", ()), *among.get("groups", ())}
+        outside -= of_strangers(set(outside))
+        return _by_family(
+            threads=later.threads - self.threads,
+            descriptors=later.descriptors - self.descriptors,
+            children=later.children - self.children,
+            files=later.files - self.files,
+            segments=outside & later.segments,
+            groups=outside & later.groups,
+        )
+
+    def made(self) -> dict[str, list[str]]:
+        """Return what was made since, by family; of segments and groups, those that this process has in its hands."""
+        found = self.added()
+        ours = of_ours({*found.get("segments", ()), *found.get("groups", ())})
+        return _by_family(
+            **{family: ours.intersection(those) if family in _OUTSIDE else those for family, those in found.items()}
+        )
+
+    @classmethod
+    def missing(cls, made: dict[str, list[str]]) -> dict[str, list[str]]:
+        """Return which of an answer of `made` is not there any more; a child is not when it has ended."""
+        now = cls._seen()
+        gone = {family: set(those) - set(map(str, getattr(now, family))) for family, those in made.items()}
+        gone["children"] = {one for one in made.get("children", ()) if has_ended(int(one))}
+        return _by_family(**gone)
+
+    @classmethod
+    def _seen(cls) -> Traces:
+        return cls(
+            frozenset(f"{one.name} ({one.ident})" for one in threading.enumerate()),
+            frozenset(open_descriptors()),
+            frozenset(child_processes()),
+            frozenset(files_below(tempfile.gettempdir())),
+            frozenset(segments()),
+            frozenset(groups()),
+        )
+
+
+def _by_family(**families: Iterable[object]) -> dict[str, list[str]]:
+    found = {family: sorted(map(str, those)) for family, those in families.items()}
+    return {family: those for family, those in found.items() if those}
