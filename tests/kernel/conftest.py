@@ -18,7 +18,8 @@ import pytest
 
 from framework import journal, recovery
 from framework.identity import Owner
-from framework.journal import Target, format
+from framework.journal import Target
+from framework.journal import format as records
 from framework.ledger import Lease
 
 
@@ -50,17 +51,17 @@ class Leftovers:
         """Return a lease to intend something for."""
         return Lease(kind, name, "somebody", size)
 
-    def write(self, owner: Owner, *records: bytes) -> Path:
+    def write(self, owner: Owner, *said: bytes) -> Path:
         """Write a journal that nobody holds."""
         path = self.directory / f"{owner.pid}-{next(self._numbers)}{journal.SUFFIX}"
-        path.write_bytes(b"".join((format.header(owner), *records)))
+        path.write_bytes(b"".join((records.header(owner), *said)))
         path.chmod(0o600)
         return path
 
     def leave(self, *targets: Target, **changed: Any) -> Path:
         """Write a journal of one lease that intended to undo these."""
         lease = self.lease()
-        return self.write(self.owner(**changed), *(format.intent(lease, target) for target in targets))
+        return self.write(self.owner(**changed), *(records.intent(lease, target) for target in targets))
 
     def reclaim(self, **options: Any) -> list[tuple[str, str]]:
         """Have the journals settled, and return outcomes and reasons."""
