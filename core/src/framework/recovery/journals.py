@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import struct
 import time
 from collections.abc import Iterator
 
@@ -18,47 +19,62 @@ from framework.records import JournalRecord
 
 _LONG_AGO = 60.0  # seconds; a journal gets its name within microseconds
 
+_WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # a struct flock of Linux
+
 LIVE, DEAD, DAMAGED = "live", "dead", "damaged"
 
 
 def listed(directory: str) -> list[str]:
     """Return the paths of the journals in a directory; none where there is no directory, or it is not ours alone."""
+    return [os.path.join(directory, name) for name in _names(directory) if name[0] != "."]
+
+
+def tidy(directory: str) -> None:
+    """Remove files that were to become journals a while ago, whose process died before they did."""
+    for name in _names(directory):
+        path = os.path.join(directory, name)
+        with contextlib.suppress(OSError):
+            if name[0] == "." and time.time() - os.lstat(path).st_mtime > _LONG_AGO:
+                _remove_unlocked(path)
+
+
+def _remove_unlocked(path: str) -> None:
+    descriptor = _opened(path, os.O_RDONLY)
+    if descriptor is not None:
+        try:
+            if _locked(descriptor):  # or it takes its process a while
+                os.unlink(path)
+        finally:
+            os.close(descriptor)
+
+
+def _names(directory: str) -> list[str]:
     try:
         found = os.stat(directory)
         if found.st_uid != os.geteuid() or found.st_mode & 0o022:
             return []
-        names = sorted(os.listdir(directory))
+        return sorted(name for name in os.listdir(directory) if journal.SUFFIX in name)
     except OSError:
         return []
-    return [os.path.join(directory, name) for name in names if name.endswith(journal.SUFFIX) and name[0] != "."]
-
-
-def unfinished(directory: str) -> list[str]:
-    """Return the paths of files that were to become journals a while ago, and never did."""
-    found = []
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(directory):
-            is_one = entry.name.startswith(".") and journal.SUFFIX in entry.name
-            if is_one and time.time() - entry.stat(follow_symlinks=False).st_mtime > _LONG_AGO:
-                found.append(entry.path)
-    return found
 
 
 @contextlib.contextmanager
 def of_dead(path: str) -> Iterator[tuple[int, Content] | None]:
-    """Give the open journal of a process that is dead, locked for as long as it is looked at; nothing for any other."""
-    with contextlib.ExitStack() as stack:
-        descriptor = _opened(path, os.O_RDWR)
-        if descriptor is None:
-            yield None
-            return
-        stack.callback(os.close, descriptor)
-        if not _locked(descriptor) and not _inherited(descriptor, os.path.dirname(path), stack):
-            yield None
-        elif not _in_place(descriptor, path):
-            yield None  # somebody else was faster
-        else:
-            yield descriptor, journal.read(descriptor)
+    """Give the open journal of a process that is dead, locked for as long as it is looked at; nothing for any other.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    descriptor = _opened(path, os.O_RDWR | os.O_APPEND)
+    if descriptor is None:
+        yield None
+        return
+    try:
+        dead = (_locked(descriptor) or _inherited(descriptor)) and _alone(descriptor)
+        # somebody else may have been faster, and have removed it
+        yield (descriptor, journal.read(descriptor)) if dead and _in_place(descriptor, path) else None
+    finally:
+        os.close(descriptor)
 
 
 def held(directory: str) -> list[JournalRecord]:
@@ -73,12 +89,17 @@ def _records(path: str) -> Iterator[JournalRecord]:
     try:
         content = journal.read(descriptor)
         state = _state(descriptor, content)
-    except OSError:
-        return
+        if not _in_place(descriptor, path):  # written anew meanwhile, or removed
+            yield from _records(path)
+            return
+    except OSError as error:
+        state, content = DAMAGED, Content(None, {}, 0, damaged=True)
+        reason = f"its journal cannot be read: {error.strerror}"
+    else:
+        reason = "its journal cannot be read"
     finally:
         os.close(descriptor)
     if state == DAMAGED:
-        reason = "its journal cannot be read"
         yield JournalRecord(0, "", DAMAGED, 0, "", "", "", 0, 0.0, False, (), (), 0, reason, path)  # noqa: FBT003
     for entry in content.entries.values():
         yield record_of(entry, content, state, path)
@@ -132,14 +153,21 @@ def _locked(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
-def _inherited(descriptor: int, directory: str, stack: contextlib.ExitStack) -> bool:
-    """Return whether a locked journal's owner is gone all the same; then no other reclaimer is let in."""
+def _inherited(descriptor: int) -> bool:
+    """Return whether a locked journal's owner is gone all the same."""
     owner = journal.read(descriptor).owner
-    if owner is None or not owner.is_gone():
+    return owner is not None and owner.is_gone()
+
+
+def _alone(descriptor: int) -> bool:
+    """Keep out other reclaimers, also where a child of the dead holds the lock by which those could be told."""
+    if not hasattr(fcntl, "F_OFD_SETLK"):
+        return _locked(descriptor)
+    try:  # a lock of the open file, not of the process, which may look twice at once
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+    except OSError:
         return False
-    alone = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    stack.callback(os.close, alone)
-    return _locked(alone)
+    return True
 
 
 def _in_place(descriptor: int, path: str) -> bool:
