@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -107,8 +108,9 @@ def test_without_descriptors_nobody_is_taken_for_dead(run_python: Run) -> None:
 @given(st.data())
 def test_what_was_written_down_is_read_again(data: st.DataObject) -> None:
     text = st.text(st.characters(exclude_characters="\0", exclude_categories=()))
-    kinds = {"str": text, "int": st.integers(), "float": st.floats(allow_nan=False)}
-    owner = Owner(**{field.name: data.draw(kinds[str(field.type)]) for field in dataclasses.fields(Owner)})
+    kinds: dict[str, st.SearchStrategy[Any]] = {"str": text, "int": st.integers(), "float": st.floats(allow_nan=False)}
+    fields: dict[str, Any] = {field.name: data.draw(kinds[str(field.type)]) for field in dataclasses.fields(Owner)}
+    owner = Owner(**fields)
     assert Owner.decode(owner.encode()) == owner
 
 

@@ -34,7 +34,7 @@ class File(Resource):
 
 class Files(ResourceProvider):
     @creates("file.plain")
-    async def create(self, name: str) -> File:
+    async def create_one(self, name: str) -> File:
         path = os.path.join(os.environ["PLACE"], self.token())
         self.intend(Recovery.UNLINK, path)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
@@ -45,7 +45,7 @@ def says():
 
 def try_to_acquire(files):
     try:
-        return asyncio.run(files.create(name="x"))
+        return asyncio.run(files.create_one(name="x"))
     except Exception as error:
         print(type(error).__name__, error)
         return None
@@ -163,12 +163,12 @@ async def main():
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
     try:
-        await files.create(name="x")
+        await files.create_one(name="x")
     except Exception as error:
         print(type(error).__name__, error)
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert os.listdir(os.environ["PLACE"]) == []
-    async with await files.create(name="x"):
+    async with await files.create_one(name="x"):
         print(len(says()))
 asyncio.run(main())
 """
@@ -220,13 +220,13 @@ class Nothing(Resource):
 
 class Plain(ResourceProvider):
     @creates("plain.x")
-    async def create(self, name: str) -> Nothing:
+    async def create_one(self, name: str) -> Nothing:
         return Nothing()
 
 async def main():
     plain = Plain()
     await plain.initialize()
-    async with await plain.create(name="x"):
+    async with await plain.create_one(name="x"):
         print(Journal.existing())
 asyncio.run(main())
 """)
@@ -236,11 +236,11 @@ asyncio.run(main())
 def test_a_forked_child_keeps_a_journal_of_its_own_and_leaves_its_parents_alone(uses: Run) -> None:
     done = uses("""
 files = asyncio.run(ready())
-kept = asyncio.run(files.create(name="kept"))
+kept = asyncio.run(files.create_one(name="kept"))
 stop = threading.Event()
 
 async def use():
-    await (await files.create(name="other")).release()
+    await (await files.create_one(name="other")).release()
 
 def busy():
     while not stop.is_set():
@@ -249,7 +249,7 @@ def busy():
 async def in_the_child():
     await kept.release()
     assert os.path.exists(kept.path)
-    async with await files.create(name="own") as own:
+    async with await files.create_one(name="own") as own:
         live = {one.pid for one in recovery.held(journal.directory_path()) if one.state == "live"}
         assert live >= {os.getpid(), os.getppid()}, live
     recovery.settle_own()
@@ -280,15 +280,15 @@ def test_a_child_forked_behind_pythons_back_neither_writes_into_the_journal_nor_
     done = uses("""
 import ctypes, signal
 files = asyncio.run(ready())
-kept = asyncio.run(files.create(name="kept"))
+kept = asyncio.run(files.create_one(name="kept"))
 size = os.path.getsize(Journal.existing().path)
 own, ends = os.pipe()
 owner = os.fork()
 if owner == 0:
-    held = asyncio.run(files.create(name="of the owner that is killed"))
+    held = asyncio.run(files.create_one(name="of the owner that is killed"))
     child = ctypes.PyDLL(None).fork()  # as an extension module would
     if child == 0:
-        asyncio.run(asyncio.run(files.create(name="own")).release())
+        asyncio.run(asyncio.run(files.create_one(name="own")).release())
         os.write(1, b"%d journals\\n" % len(os.listdir(journal.directory_path())))
         recovery.settle_own()
         os.kill(os.getppid(), signal.SIGKILL)
@@ -309,7 +309,7 @@ def test_what_is_still_held_when_the_program_ends_is_given_back(uses: Run) -> No
 async def main():
     global kept
     files = await ready()
-    kept = await files.create(name="x")
+    kept = await files.create_one(name="x")
     print(len(says()))
 asyncio.run(main())
 """)
@@ -445,7 +445,7 @@ def test_without_a_loop_nothing_is_created(uses: Run) -> None:
     done = uses("""
 files = asyncio.run(ready())
 try:
-    files.create(name="x").send(None)
+    files.create_one(name="x").send(None)
 except RuntimeError as error:
     print(error, files.ledger.statistics().held)
 """)

@@ -311,15 +311,14 @@ print(dict(collections.Counter(done.outcome for done in recovery.reclaim(sys.arg
 def test_a_pass_ends_when_its_time_is_over(leftovers: Any) -> None:
     for _ in range(150):
         leftovers.leave(Target(PROVIDER, "x"))
-    asked: list[str] = []
-    start = time.monotonic()
-    done = recovery.reclaim(
-        str(leftovers.directory),
-        budget=0.1,
-        provide=lambda _kind, path: asked.append(path) or time.sleep(0.2),  # type: ignore[func-returns-value]
-    )
+    asked = []
+
+    def takes_a_while(_kind: str, path: str) -> None:
+        asked.append(path)
+        time.sleep(0.2)
+
+    done = recovery.reclaim(str(leftovers.directory), budget=0.1, provide=takes_a_while)
     assert len(done) == len(asked) == 1
-    assert time.monotonic() - start < 30
     assert len(leftovers.journals()) == 149
 
 

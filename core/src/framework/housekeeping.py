@@ -8,11 +8,11 @@ import heapq
 import os
 import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from framework import journal, recovery
-from framework.errors import FrameworkError
+from framework.errors import FrameworkError, ResourceError
 from framework.journal import Journal
 from framework.ledger import Lease, Ledger
 from framework.records import Reclamation
@@ -38,64 +38,98 @@ class Housekeeper:
         self._provide = provide
         self._interval = interval
         self._ends: list[tuple[float, int, Lease]] = []
+        self._watched: dict[int, float] = {}
+        self._most = _MANY
         self._sooner = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        ledger.renewed = self.watch
 
     async def start(self) -> None:
         """Sweep once, and then from time to time."""
+        self._loop = asyncio.get_running_loop()
+        for lease in self._ledger.leases():
+            self.watch(lease)
         if self._interval is not None:
-            await asyncio.wait({asyncio.ensure_future(self.sweep())}, timeout=FIRST_WAIT)
-        self._task = asyncio.create_task(self._run())
+            await asyncio.wait({self._begin(self._tidy())}, timeout=FIRST_WAIT)
+        self._begin(self._run())
 
     async def stop(self) -> None:
         """Do nothing more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        self._loop = None
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def watch(self, lease: Lease) -> None:
-        """Give a lease back when its time is over, unless it was renewed by then."""
-        if lease.expires_at is not None:
-            heapq.heappush(self._ends, (lease.expires_at, lease.id, lease))
+        """Give a lease back when its time is over, unless it was renewed by then; may be called in any thread."""
+        loop, ends = self._loop, lease.ends
+        if loop is None or ends is None or lease.borrowed or self._watched.get(lease.id, ends + 1) <= ends:
+            return  # or it is looked at soon enough, and then again
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self._enter, lease)
+
+    def _enter(self, lease: Lease) -> None:
+        if lease.ends is not None:
+            self._watched[lease.id] = lease.ends
+            heapq.heappush(self._ends, (lease.ends, lease.id, lease))
             self._sooner.set()
+        if len(self._ends) > self._most:  # most leases are given back long before their end
+            self._ends = [entry for entry in self._ends if entry[2].resource is not None]
+            self._watched = {lease.id: ends for ends, _, lease in self._ends if self._watched.get(lease.id) == ends}
+            heapq.heapify(self._ends)
+            self._most = max(_MANY, 2 * len(self._ends))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def sweep(self) -> list[Reclamation]:
         """Give back what dead processes left; nothing is done where there are no other journals."""
         if not _others():
             return []
-        outcomes = await _in_thread(lambda: recovery.reclaim(provide=self._provide))
+        outcomes = await _in_thread(lambda: recovery.reclaim(provide=self._undo))
         for one in outcomes:
             if one.outcome == "reclaimed":
                 self._ledger.count("reclaimed", one.kind)
         return outcomes
 
+    def _undo(self, kind: str, path: str) -> None:
+        if self._loop is None:
+            raise ResourceError("The host was closed meanwhile.", resource=path)
+        self._provide(kind, path)
+
     async def _run(self) -> None:
         next_sweep = self._later()
         while True:
-            now = time.time()
+            now = time.monotonic()
             for lease in self._due(now):
-                await self._expire(lease)
+                self._begin(self._expire(lease))  # by itself: one that hangs must not keep up the others
             if now >= next_sweep:
                 await self._tidy()
                 next_sweep = self._later()
             self._sooner.clear()
             soonest = min(next_sweep, self._ends[0][0] if self._ends else next_sweep)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(_LONGEST, max(0.0, soonest - time.time()))):
+                async with asyncio.timeout(min(_LONGEST, max(0.0, soonest - time.monotonic()))):
                     await self._sooner.wait()
 
     def _later(self) -> float:
-        return time.time() + (self._interval or _LONGEST)
+        return time.monotonic() + (self._interval or _LONGEST)
 
     def _due(self, now: float) -> list[Lease]:
         due = []
         while self._ends and self._ends[0][0] <= now:
-            lease = heapq.heappop(self._ends)[2]
-            if lease.expires_at is not None and lease.expires_at > now:
-                heapq.heappush(self._ends, (lease.expires_at, lease.id, lease))  # it was renewed
-            elif lease.expires_at is not None:
+            ends, _, lease = heapq.heappop(self._ends)
+            if self._watched.get(lease.id) != ends:
+                continue  # it was renewed for less, and looked at since
+            del self._watched[lease.id]
+            if lease.ends is not None and lease.ends > now:
+                self._enter(lease)  # it was renewed
+            elif lease.ends is not None:
                 due.append(lease)
         return due
 
@@ -108,8 +142,6 @@ class Housekeeper:
             await resource.release()
 
     async def _tidy(self) -> None:
-        if self._interval is None:
-            return
         try:
             own = Journal.existing()
             if own is not None:
@@ -120,6 +152,7 @@ class Housekeeper:
 
 
 _LONGEST = 3600.0
+_MANY = 1000
 
 
 def _others() -> bool:

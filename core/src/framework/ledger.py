@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from framework import identity
 from framework.errors import LeaseStateError, ResourceLimitError
 from framework.journal import Journal, Target
 from framework.quotas import Quotas
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from framework.resources import Resource
 
 _ids = itertools.count(1)
-_TOKEN = os.urandom(8).hex()  # a made-up name must not meet a leftover of a dead process with the same number
 _LOGGER = get_logger()
 _ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()
 
@@ -49,7 +49,7 @@ class Lease:
         "acquired_at",
         "allocation",
         "books",
-        "expires_at",
+        "ends",
         "find",
         "id",
         "journalled",
@@ -67,11 +67,13 @@ class Lease:
         self.id = next(_ids)
         self.kind = kind
         self.process = os.getpid()
-        self.name = name or f"{kind}-{self.process}-{_TOKEN[:8]}-{self.id}"
+        # a made-up name must not meet a leftover of a dead process with the same number
+        self.name = name or f"{kind}-{self.process}-{identity.token()[:8]}-{self.id}"
         self.owner = owner
         self.size = size
         self.acquired_at = self.used_at = time.time()
-        self.expires_at: float | None = None
+        self.ends: float | None = None
+        """When it ends by itself, by `time.monotonic`, which nobody sets."""
         self.allocation = Allocation.INTENT
         self.usage = Usage.AVAILABLE
         self.books: tuple[Book, ...] = ()
@@ -111,7 +113,7 @@ class Lease:
             self.acquired_at,
             self.allocation,
             self.status,
-            self.expires_at,
+            None if self.ends is None else time.time() + self.ends - time.monotonic(),
             self.used_at,
             self.borrowed,
         )
@@ -128,7 +130,10 @@ class Ledger:
 
     def __init__(self, quotas: Iterable[Quota] = (), journal: str = "auto") -> None:
         self.journal = journal
-        self._lock = threading.Lock()
+        self.renewed: Callable[[Lease], None] = _unheard
+        """Called when a lease got another end; in any thread."""
+        # reentrant: a finalizer or a handler of a signal may come in the middle, and look at a lease or mark it
+        self._lock = threading.RLock()
         self._leases: dict[int, Lease] = {}
         self._quotas = Quotas()
         self._events: Counter[tuple[str, str]] = Counter()
@@ -163,13 +168,8 @@ class Ledger:
         return lease
 
     def token(self, lease: Lease) -> str:
-        """Return what the names of all that is made for a lease contain, so that they are known to be its own.
-
-        Raises:
-            ResourceUnavailableError: No journal can be kept, though the policy requires one or the disk is full.
-        """
-        journal = lease.journalled or Journal.current(self.journal)
-        return journal.token_of(lease.id) if journal else f"{_TOKEN}{lease.id:012x}"
+        """Return what the names of all that is made for a lease contain, so that they are known to be its own."""
+        return f"{identity.token()}{lease.id:012x}"
 
     def intend(self, lease: Lease, target: Target) -> None:
         """Record on disk what must be undone should this process die, before it is done.
@@ -276,7 +276,8 @@ class Ledger:
             if lease.allocation is not Allocation.HELD:
                 raise self._refusal(lease, "be renewed", {Allocation.HELD})
             lease.used_at = time.time()
-            lease.expires_at = None if ttl is None else lease.used_at + ttl
+            lease.ends = None if ttl is None else time.monotonic() + ttl
+        self.renewed(lease)
 
     def tell(self, event: str, lease: Lease, **more: str) -> None:
         """Count something that happened to a lease, and log it as the event `lease_<event>`: for all kinds the same."""
@@ -318,7 +319,7 @@ class Ledger:
         with self._lock:
             return tuple(
                 lease.record()
-                for lease in self._leases.values()
+                for lease in list(self._leases.values())
                 if (not idle_for or now - lease.used_at >= idle_for)
                 and (not older_than or now - lease.acquired_at >= older_than)
             )
@@ -367,10 +368,14 @@ class Ledger:
         )
 
     def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 def _nothing() -> None:
+    return None
+
+
+def _unheard(_: Lease) -> None:
     return None
 
 
