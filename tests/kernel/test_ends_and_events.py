@@ -1,19 +1,14 @@
 """What is told of a lease, and when its time is over."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import StatusCode
 
-from framework import Framework, Ledger, MetricsManager, Resource, ResourceProvider, creates
+from framework import Framework, MetricsManager, Resource, ResourceProvider, creates
 from framework.errors import InvalidRequestError, PolicyError, ResourceLimitError, ResourceUnavailableError
-from framework.housekeeping import _Ends
-from framework.ledger import Lease
 from framework.telemetry.tracing import describe, fail, span
 from framework.testing import DummyPlugin
 
@@ -105,46 +100,3 @@ def test_a_span_says_that_something_failed_though_nothing_was_raised() -> None:
     fail(None, "nobody collects spans")
     with span("lease.use") as nothing:
         assert nothing is None
-
-
-Steps = st.lists(st.tuples(st.sampled_from(["renew", "release", "due"]), st.integers(0, 4), st.integers(0, 9)))
-
-
-@given(Steps)
-def test_exactly_those_whose_time_is_over_are_due_and_each_once(steps: list[tuple[str, int, int]]) -> None:
-    ledger, ends = Ledger(), _Ends()
-    ends._most = 3  # so that it is pruned too
-    things = [Thing() for _ in range(5)]
-    leases = [held(ledger, one) for one in things]
-    waiting: dict[int, float | None] = {}
-    for what, number, time in steps:
-        lease = leases[number]
-        if what == "renew" and number not in released(leases):
-            lease.expires_at = time or None
-            ends.add(lease)
-            if time:
-                waiting[number] = time
-            else:
-                waiting.pop(number, None)
-        elif what == "release" and number not in released(leases):
-            ledger.claim(lease)
-            ledger.settle(lease, released=True)
-        elif what == "due":
-            due = [leases.index(one) for one in ends.due(time) if one.resource is not None]
-            expected = {one for one, end in waiting.items() if end and end <= time and one not in released(leases)}
-            assert sorted(due) == sorted(expected)
-            waiting = {one: end for one, end in waiting.items() if one not in due}
-            soonest = min(
-                (end for one, end in waiting.items() if end and one not in released(leases)), default=math.inf
-            )
-            assert ends.soonest() <= soonest
-
-
-def held(ledger: Ledger, thing: Thing) -> Lease:
-    lease = ledger.open("thing.x", "", "me", 0)
-    ledger.hold(lease, thing)
-    return lease
-
-
-def released(leases: list[Lease]) -> set[int]:
-    return {number for number, one in enumerate(leases) if one.resource is None}

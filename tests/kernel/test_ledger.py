@@ -1,3 +1,5 @@
+import gc
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -144,3 +146,47 @@ def test_sixteen_threads_that_open_and_close_leave_nothing() -> None:
     now = ledger.statistics()
     assert len(ids) == now.acquired == now.released == threads * rounds
     assert ledger.records() == ()
+
+
+def test_a_handler_of_a_signal_may_look_at_the_ledger_at_any_moment() -> None:
+    ledger = Ledger()
+    looks: list[int] = []
+    former = signal.signal(signal.SIGALRM, lambda *_: looks.append(ledger.statistics().held))
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    try:
+        while len(looks) < 300:
+            ledger.fail(ledger.open("kind.x", "", "me", 0))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert set(looks) <= {0, 1}
+
+
+def test_a_finalizer_that_uses_the_ledger_never_blocks_it() -> None:
+    ledger = Ledger()
+
+    class Marks:
+        """Uses the ledger when the collector finds it."""
+
+        def __init__(self) -> None:
+            self.itself = self
+            self.thing = Thing()
+            self.lease = ledger.open("kind.x", "", "me", 0)
+            ledger.hold(self.lease, self.thing)
+
+        def __del__(self) -> None:
+            ledger.use(self.lease, Usage.BUSY)
+            ledger.claim(self.lease)
+            ledger.settle(self.lease, released=True)
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for _ in range(300):
+            Marks()
+            ledger.records()
+            ledger.statistics()
+    finally:
+        gc.set_threshold(*threshold)
+    gc.collect()
+    assert ledger.statistics().held == 0

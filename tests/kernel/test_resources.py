@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -484,3 +485,43 @@ async def test_a_provider_can_tell_a_name_that_was_asked_for_and_disclaim_what_i
         assert provider.named == [False, True]
         assert provider.intended == [True, False] * 2
     await provider.cleanup()
+
+
+class Stubborn(Resource):
+    """Cannot be given back at the first attempt."""
+
+    attempts = 0
+
+    async def _close(self) -> None:
+        Stubborn.attempts += 1
+        if Stubborn.attempts % 2:
+            raise OSError("not yet")
+
+
+class Stubborns(ResourceProvider):
+    @creates("stubborn.x")
+    async def create_one(self, name: str) -> Stubborn:
+        """Something stubborn."""
+        return Stubborn()
+
+
+def test_of_sixteen_threads_nobody_is_told_that_something_was_given_back_that_was_not() -> None:
+    provider = Stubborns()
+    asyncio.run(provider.initialize())
+
+    async def give_back(resource: Stubborn) -> str:
+        try:
+            await resource.release()
+        except OSError:
+            return "failed"
+        return resource._lease.allocation.value
+
+    for _ in range(20):
+        resource = asyncio.run(provider.create_one(name="x"))
+        with ThreadPoolExecutor(16) as pool:
+            outcomes = set(pool.map(lambda one: asyncio.run(give_back(one)), [resource] * 16))
+        assert outcomes <= {"failed", "released"}
+        if resource._lease.allocation is not Allocation.RELEASED:
+            assert outcomes == {"failed"}
+            asyncio.run(resource.release())
+    assert provider.ledger.statistics().held == 0

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 
 REMOTE = {
-    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs",
-    "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "smb3", "smbfs", "virtiofs",
+    "9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
+    "ocfs2", "orangefs", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
 }  # fmt: skip
 """File systems of other machines, whose locks and times cannot be relied on."""
 
+LOCAL_FUSE = {
+    "fuse.bindfs", "fuse.ecryptfs", "fuse.encfs", "fuse.fuse-overlayfs", "fuse.gocryptfs", "fuse.mergerfs",
+}  # fmt: skip
+"""Of the file systems that programs serve, those that are of this machine; who serves another may be anywhere."""
+
 IN_MEMORY = {"tmpfs", "ramfs"}
 """File systems that never use an inode's number twice."""
+
+_ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def type_of(path: str) -> str:
@@ -22,25 +30,34 @@ def type_of(path: str) -> str:
             lines = file.read().splitlines()
     except OSError:
         return ""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
+    return of_mounts(lines, os.path.realpath(path), f"{os.major(device)}:{os.minor(device)}")
+
+
+def of_mounts(lines: list[str], real: str, device: str) -> str:
+    """Return the type of the file system of a path and a device, by the lines of a `mountinfo`."""
     for line in reversed(lines):  # the last one mounted over a place is the one that is seen
         left, _, right = line.partition(" - ")
-        if left.split()[2] == wanted:
+        if left.split()[2] == device:
             return right.split()[0]
-    return _around(path, lines)
+    return _around(real, lines)
 
 
-def _around(path: str, lines: list[str]) -> str:
+def _around(real: str, lines: list[str]) -> str:
     """Return the type of the innermost mount around a path: some file systems give their files other devices."""
-    real, best, found = os.path.realpath(path), "", ""
+    best, found = "", ""
     for line in lines:
         left, _, right = line.partition(" - ")
-        point = left.split()[4].replace("\\040", " ")
+        point = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), left.split()[4])
         if len(point) >= len(best) and (real == point or real.startswith(point.rstrip("/") + "/")):
             best, found = point, right.split()[0]
     return found
 
 
 def is_remote(path: str) -> bool:
-    """Return whether a path is on another machine."""
-    return type_of(path) in REMOTE
+    """Return whether a path is on another machine, or may be."""
+    return may_be_remote(type_of(path))
+
+
+def may_be_remote(found: str) -> bool:
+    """Return whether a file system of a type is on another machine, or may be."""
+    return found in REMOTE or (found.partition(".")[0] == "fuse" and found not in LOCAL_FUSE)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import heapq
-import math
 import os
 import threading
 import time
@@ -14,10 +12,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from framework import journal, recovery
-from framework.errors import FrameworkError
+from framework.errors import FrameworkError, ResourceError
 from framework.journal import Journal
 from framework.ledger import Lease, Ledger
-from framework.records import Allocation, Reclamation
+from framework.records import Reclamation
 from framework.telemetry import get_logger
 from framework.telemetry.tracing import span
 
@@ -40,36 +38,55 @@ class Housekeeper:
         self._ledger = ledger
         self._provide = provide
         self._interval = interval
-        self._ends = _Ends()
+        self._ends: list[tuple[float, int, Lease]] = []
+        self._watched: dict[int, float] = {}
+        self._most = _MANY
         self._sooner = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        ledger.renewed = self.watch
 
     async def start(self) -> None:
         """Sweep once, and then from time to time."""
-        loop = asyncio.get_running_loop()
-        self._ledger.ends = functools.partial(self._watch, loop)
+        self._loop = asyncio.get_running_loop()
+        for lease in self._ledger.leases():
+            self.watch(lease)
         if self._interval is not None:
             await asyncio.wait({self._begin(self._tidy())}, timeout=FIRST_WAIT)
         self._begin(self._run())
 
     async def stop(self) -> None:
         """Do nothing more."""
-        tasks = list(self._tasks)
-        for task in tasks:
+        self._loop = None
+        for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def watch(self, lease: Lease) -> None:
+        """Give a lease back when its time is over, unless it was renewed by then; may be called in any thread."""
+        loop, ends = self._loop, lease.ends
+        if loop is None or ends is None or lease.borrowed or self._watched.get(lease.id, ends + 1) <= ends:
+            return  # or it is looked at soon enough, and then again
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self._enter, lease)
+
+    def _enter(self, lease: Lease) -> None:
+        if lease.ends is not None:
+            self._watched[lease.id] = lease.ends
+            heapq.heappush(self._ends, (lease.ends, lease.id, lease))
+            self._sooner.set()
+        if len(self._ends) > self._most:  # most leases are given back long before their end
+            self._ends = [entry for entry in self._ends if entry[2].resource is not None]
+            self._watched = {lease.id: ends for ends, _, lease in self._ends if self._watched.get(lease.id) == ends}
+            heapq.heapify(self._ends)
+            self._most = max(_MANY, 2 * len(self._ends))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)  # a loop keeps only weak references to its tasks
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    def _watch(self, loop: asyncio.AbstractEventLoop, lease: Lease) -> None:
-        """Give a lease back when its time is over, unless it was renewed by then."""
-        if self._ends.add(lease):
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and closing gave everything back
-                loop.call_soon_threadsafe(self._sooner.set)
 
     async def sweep(self, *, dry_run: bool = False, retry: bool = False) -> list[Reclamation]:
         """Give back what dead processes left; nothing is done where there are no other journals.
@@ -80,33 +97,51 @@ class Housekeeper:
         """
         if not _others():
             return []
-        outcomes = await _in_thread(lambda: recovery.reclaim(dry_run=dry_run, retry=retry, provide=self._provide))
+        outcomes = await _in_thread(lambda: recovery.reclaim(dry_run=dry_run, retry=retry, provide=self._undo))
         for one in outcomes:
             if one.outcome == "reclaimed":
                 self._ledger.count("reclaimed", one.kind)
         return outcomes
 
+    def _undo(self, kind: str, path: str) -> None:
+        if self._loop is None:
+            raise ResourceError("The host was closed meanwhile.", resource=path)
+        self._provide(kind, path)
+
     async def _run(self) -> None:
         next_sweep = self._later()
         while True:
-            now = time.time()
-            for lease in self._ends.due(now):
-                self._begin(self._expire(lease))  # one that takes long must not hold up the others
+            now = time.monotonic()
+            for lease in self._due(now):
+                self._begin(self._expire(lease))  # by itself: one that hangs must not keep up the others
             if now >= next_sweep:
                 await self._tidy()
                 next_sweep = self._later()
             self._sooner.clear()
-            soonest = min(next_sweep, self._ends.soonest())
+            soonest = min(next_sweep, self._ends[0][0] if self._ends else next_sweep)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(_LONGEST, max(0.0, soonest - time.time()))):
+                async with asyncio.timeout(min(_LONGEST, max(0.0, soonest - time.monotonic()))):
                     await self._sooner.wait()
 
     def _later(self) -> float:
-        return time.time() + (self._interval or _LONGEST)
+        return time.monotonic() + (self._interval or _LONGEST)
+
+    def _due(self, now: float) -> list[Lease]:
+        due = []
+        while self._ends and self._ends[0][0] <= now:
+            ends, _, lease = heapq.heappop(self._ends)
+            if self._watched.get(lease.id) != ends:
+                continue  # it was renewed for less, and looked at since
+            del self._watched[lease.id]
+            if lease.ends is not None and lease.ends > now:
+                self._enter(lease)  # it was renewed
+            elif lease.ends is not None:
+                due.append(lease)
+        return due
 
     async def _expire(self, lease: Lease) -> None:
         resource = lease.resource
-        late = lease.expires_at is not None and lease.expires_at <= time.time()  # or was it renewed just now?
+        late = lease.ends is not None and lease.ends <= time.monotonic()  # or was it renewed just now?
         if resource is None or not resource.is_allocated() or not late:
             return
         # the ledger has logged a failure, and keeps the lease as quarantined
@@ -115,8 +150,6 @@ class Housekeeper:
             await resource.release()
 
     async def _tidy(self) -> None:
-        if self._interval is None:
-            return
         try:
             own = Journal.existing()
             if own is not None:
@@ -127,59 +160,7 @@ class Housekeeper:
 
 
 _LONGEST = 3600.0
-_MANY = 1024
-
-
-class _Ends:
-    """Which leases end by themselves, the soonest first; each is in here once, whoever renews it and how often."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._heap: list[tuple[float, int, Lease]] = []
-        self._times: dict[int, float] = {}
-        self._most = _MANY
-
-    def add(self, lease: Lease) -> bool:
-        """Note when a lease ends; true if that is sooner than was known of it."""
-        with self._lock:
-            return self._add(lease)
-
-    def due(self, now: float) -> list[Lease]:
-        """Return, and forget, the leases whose time is over."""
-        over = []
-        with self._lock:
-            while self._heap and self._heap[0][0] <= now:
-                end, number, lease = heapq.heappop(self._heap)
-                if self._times.get(number) != end:  # its end was moved forward, and is in here once more
-                    continue
-                del self._times[number]
-                if lease.expires_at is not None and lease.expires_at <= now:
-                    over.append(lease)
-                else:
-                    self._add(lease)  # it was renewed
-        return over
-
-    def soonest(self) -> float:
-        """Return when the next one may end, in seconds since the epoch; infinity when none does."""
-        with self._lock:
-            return self._heap[0][0] if self._heap else math.inf
-
-    def _add(self, lease: Lease) -> bool:
-        end = lease.expires_at
-        if end is None or lease.allocation is not Allocation.HELD or end >= self._times.get(lease.id, math.inf):
-            return False
-        self._times[lease.id] = end
-        heapq.heappush(self._heap, (end, lease.id, lease))
-        if len(self._heap) > self._most:
-            self._prune()
-        return True
-
-    def _prune(self) -> None:
-        """Forget those that were given back long before their end."""
-        held = [one for one in self._heap if one[2].allocation is Allocation.HELD and self._times.get(one[1]) == one[0]]
-        heapq.heapify(held)
-        self._heap, self._times = held, {number: end for end, number, _ in held}
-        self._most = max(_MANY, 2 * len(held))
+_MANY = 1000
 
 
 def _others() -> bool:

@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from framework import identity
 from framework.errors import LeaseStateError, PolicyError, ResourceLimitError
 from framework.journal import Journal, Target
 from framework.quotas import Quotas
@@ -40,7 +41,6 @@ INTENT, HELD, RELEASING, RELEASED, FAILED, QUARANTINED = Allocation
 _AVAILABLE = Usage.AVAILABLE
 
 _ids = itertools.count(1)
-_TOKEN = os.urandom(8).hex()  # a made-up name must not meet a leftover of a dead process with the same number
 _LOGGER = get_logger()
 _ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()
 
@@ -55,7 +55,7 @@ class Lease:
         "acquired_at",
         "allocation",
         "books",
-        "expires_at",
+        "ends",
         "find",
         "id",
         "journalled",
@@ -75,11 +75,13 @@ class Lease:
         self.kind = kind
         self.process = os.getpid()
         self.named = bool(name)
-        self.name = name or f"{kind}-{self.process}-{_TOKEN[:8]}-{self.id}"
+        # a made-up name must not meet a leftover of a dead process with the same number
+        self.name = name or f"{kind}-{self.process}-{identity.token()[:8]}-{self.id}"
         self.owner = owner
         self.size = size
         self.acquired_at = self.used_at = time.time()
-        self.expires_at: float | None = None
+        self.ends: float | None = None
+        """When it ends by itself, by `time.monotonic`, which nobody sets."""
         self.allocation = INTENT
         self.usage = _AVAILABLE
         self.books: Sequence[Book] = ()
@@ -123,7 +125,7 @@ class Lease:
             self.acquired_at,
             self.allocation,
             self.status,
-            self.expires_at,
+            None if self.ends is None else time.time() + self.ends - time.monotonic(),
             self.used_at,
             self.borrowed,
         )
@@ -140,12 +142,13 @@ class Ledger:
 
     def __init__(self, quotas: Iterable[Quota] = (), journal: str = "auto") -> None:
         self.journal = journal
-        self._lock = threading.Lock()
+        self.renewed: Callable[[Lease], None] = _unheard
+        """Called when a lease got another end; in any thread."""
+        # reentrant: a finalizer or a handler of a signal may come in the middle, and look at a lease or mark it
+        self._lock = threading.RLock()
         self._leases: dict[int, Lease] = {}
         self._quotas = Quotas()
         self._events: Counter[tuple[str, str]] = Counter()
-        self.ends: Callable[[Lease], object] = _ignored
-        """Called in any thread with a lease that is to end by itself from now on, or at another time."""
         for quota in quotas:
             self._quotas.add(quota)
         _ledgers.add(self)
@@ -177,13 +180,8 @@ class Ledger:
         return lease
 
     def token(self, lease: Lease) -> str:
-        """Return what the names of all that is made for a lease contain, so that they are known to be its own.
-
-        Raises:
-            ResourceUnavailableError: No journal can be kept, though the policy requires one or the disk is full.
-        """
-        journal = lease.journalled or Journal.current(self.journal)
-        return journal.token_of(lease.id) if journal else f"{_TOKEN}{lease.id:012x}"
+        """Return what the names of all that is made for a lease contain, so that they are known to be its own."""
+        return f"{identity.token()}{lease.id:012x}"
 
     def intend(self, lease: Lease, target: Target) -> None:
         """Record on disk what must be undone should this process die, before it is done.
@@ -297,9 +295,8 @@ class Ledger:
             if lease.allocation is not HELD:
                 raise self._refusal(lease, "be renewed", (HELD,))
             lease.used_at = time.time()
-            lease.expires_at = None if ttl is None else lease.used_at + ttl
-        if ttl is not None:
-            self.ends(lease)
+            lease.ends = None if ttl is None else time.monotonic() + ttl
+        self.renewed(lease)
 
     def tell(self, event: str, lease: Lease, **more: str) -> None:
         """Count something that happened to a lease, and log it as the event `lease_<event>`: for all kinds the same."""
@@ -334,7 +331,7 @@ class Ledger:
         with self._lock:
             return tuple(
                 lease.record()
-                for lease in self._leases.values()
+                for lease in list(self._leases.values())
                 if (not idle_for or now - lease.used_at >= idle_for)
                 and (not older_than or now - lease.acquired_at >= older_than)
             )
@@ -383,14 +380,14 @@ class Ledger:
         )
 
     def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 def _nothing() -> None:
     return None
 
 
-def _ignored(_: Lease) -> None:
+def _unheard(_: Lease) -> None:
     return None
 
 

@@ -65,7 +65,11 @@ class _Drain:
                 waiting.append(done)
         budget = max((seconds for _, _, seconds in self.hosts.values()), default=0.0)
         # not a daemon: if the program ends by itself meanwhile, it still ends by the signal
-        threading.Thread(target=_end, args=(number, waiting, budget), name="framework-drain").start()
+        thread = threading.Thread(target=_end, args=(number, waiting, budget), name="framework-drain")
+        try:
+            thread.start()
+        except RuntimeError:  # there may be no more threads; then nobody can wait for the hosts
+            _end(number, [], 0.0)
 
 
 _drain = _Drain()
@@ -115,7 +119,11 @@ def _close(loop: asyncio.AbstractEventLoop, close: Callable[[], Awaitable[None]]
 
 def _end(number: int, waiting: list[threading.Event], budget: float) -> None:
     deadline = time.monotonic() + budget
-    for done in waiting:
-        done.wait(max(0.0, deadline - time.monotonic()))
-    recovery.settle_own(max(LAST_WORDS, deadline - time.monotonic()))  # what no loop gave back in time
-    os.kill(os.getpid(), number)
+    try:
+        for done in waiting:
+            done.wait(max(0.0, deadline - time.monotonic()))
+        recovery.settle_own(max(LAST_WORDS, deadline - time.monotonic()))  # what no loop gave back in time
+    finally:
+        os.kill(os.getpid(), number)
+        if os.getpid() == 1:  # the first process of a container, to which signals do nothing by themselves
+            os._exit(128 + number)

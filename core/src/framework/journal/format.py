@@ -1,7 +1,8 @@
 """The format of a journal: a few kinds of records, framed and with checksums; written and read here and nowhere else.
 
 Version 1, little-endian. The file begins with `MAGIC`. A record is a frame, `length: u16, crc32: u32`, and so many
-bytes: `op: u8, lease: u64`, then what the op needs. Text is UTF-8 with surrogate escapes, fields end at NUL.
+bytes: `op: u8, lease: u64`, then what the op needs. Text is UTF-8, in which lone surrogates stand for bytes that are
+none; fields end at NUL.
 
     HEADER   the `Owner` that writes the file
     INTEND   size: u64, acquired at: f64, volatile: u8; kind, name, owner, verb, path, proof
@@ -10,12 +11,14 @@ bytes: `op: u8, lease: u64`, then what the op needs. Text is UTF-8 with surrogat
     TRIED    a reason: giving it back failed; written by who reclaims
 
 A record is one write, so readers see whole ones. One that was torn by a kill fails its checksum, and the intent in it
-was not acted upon yet.
+was not acted upon yet. Behind a damaged one the reader looks for the next that is whole: a lease that it takes for held
+because the end of it is lost does no harm, since what is there must show that it is the lease's.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -34,7 +37,14 @@ HEADER, INTEND, HOLD, RELEASE, TRIED = range(1, 6)
 _FRAME = struct.Struct("<HI")
 _HEAD = struct.Struct("<BQ")
 _INTEND = struct.Struct("<BQQdB")
+_START = struct.Struct("<HIBQ")  # a frame, and what each op begins with
 _LONGEST = 0xFFFF
+_LARGEST = 1 << 30  # bytes; some millions of leases
+_TEXT = "surrogatepass"
+_AT_PATHS = {Recovery.UNLINK, Recovery.RMTREE, Recovery.RMDIR}
+
+_LIKELY = re.compile(rb"(?s)(?=[\x01-\x05].{6}\0\0)")
+"""What may follow a frame: an op, and the number of a lease, of which no process reaches the upper bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +101,20 @@ def record(op: int, lease: int, text: str = "") -> bytes:
 
 
 def intent(lease: Lease, target: Target) -> bytes:
-    """Return the record of what must be undone for a lease.
+    """Return the record that intends something for a lease.
 
     Raises:
-        InvalidRequestError: It does not fit into one.
+        InvalidRequestError: It does not fit into one, or could not be undone.
     """
-    fields = [lease.kind, lease.name, lease.owner, target.verb.value, target.path, target.proof]
-    text = "\0".join(fields)
-    head = _INTEND.pack(INTEND, lease.id, lease.size, lease.acquired_at, target.volatile)
-    payload = head + text.encode("utf-8", "surrogateescape")
+    text = f"{lease.kind}\0{lease.name}\0{lease.owner}\0{target.verb.value}\0{target.path}\0{target.proof}"
+    try:
+        head = _INTEND.pack(INTEND, lease.id, lease.size, lease.acquired_at, target.volatile)
+    except struct.error as error:
+        raise InvalidRequestError(
+            f"{lease.kind} {lease.name!r} got size {lease.size!r}; allowed: 0 to {2**64 - 1} bytes.",
+            resource=lease.name,
+        ) from error
+    payload = head + text.encode("utf-8", _TEXT)
     if len(payload) > _LONGEST or text.count("\0") != 5:
         raise InvalidRequestError(
             f"{lease.kind} {lease.name!r} would write {len(payload)} bytes to the journal of leases; allowed:"
@@ -107,7 +122,25 @@ def intent(lease: Lease, target: Target) -> bytes:
             "Use shorter names.",
             resource=lease.name,
         )
+    _check(lease, target)
     return _framed(payload)
+
+
+def _check(lease: Lease, target: Target) -> None:
+    """Refuse what nobody could find, or prove, later."""
+    path = target.path
+    plain = path[:1] == "/" and path[-1] != "/" and "//" not in path and "/./" not in path and "/../" not in path
+    if target.verb in _AT_PATHS and not plain:
+        found, allowed = f"the path {path!r}", "an absolute one without '.', '..' and needless '/'"
+    elif target.proof and target.proof.partition(":")[0] not in {"inode", "mark"}:
+        found, allowed = f"the proof {target.proof!r}", "inode:DEVICE:NUMBER and mark:TOKEN"
+    else:
+        return
+    raise InvalidRequestError(
+        f"{lease.kind} {lease.name!r} intends to {target.verb.value} {found}; allowed: {allowed}.",
+        "Report this to the plugin's author.",
+        resource=lease.name,
+    )
 
 
 def read(descriptor: int) -> Content:
@@ -117,6 +150,8 @@ def read(descriptor: int) -> Content:
         OSError: The file itself cannot be read.
     """
     size = os.fstat(descriptor).st_size
+    if size > _LARGEST:  # no journal of ours gets there
+        return Content(None, {}, 0, damaged=True)
     return parse(os.pread(descriptor, size, 0))
 
 
@@ -126,64 +161,71 @@ def parse(raw: bytes) -> Content:
     if not raw.startswith(MAGIC):
         content.damaged = True
         return content
-    position = content.valid_bytes = len(MAGIC)
-    while position < len(raw):
-        payload, following = _frame_at(raw, position)
-        if following is None:
-            content.damaged |= content.owner is None
-            break
+    begins = position = content.valid_bytes = len(MAGIC)
+    open_leases: dict[int, list[bytes]] = {}
+    while position >= 0:
+        payload, op, lease = _record_at(raw, position)
         if payload is None:
-            content.damaged = True
-        else:
-            _apply(content, payload)
-        position = content.valid_bytes = following
+            position = _next(raw, position + 1)
+            content.damaged |= position >= 0
+            continue
+        if op == RELEASE:
+            open_leases.pop(lease, None)
+        elif op == INTEND:
+            open_leases.setdefault(lease, []).append(payload)
+        elif lease in open_leases:
+            open_leases[lease].append(payload)
+        elif position == begins and op == HEADER:
+            content.owner = Owner.decode(payload[_HEAD.size :])
+        position = content.valid_bytes = position + _FRAME.size + len(payload)
+    for lease, payloads in open_leases.items():
+        for payload in payloads:
+            _apply(content, lease, payload)
+    content.damaged |= content.owner is None
     return content
 
 
-def _frame_at(raw: bytes, position: int) -> tuple[bytes | None, int | None]:
-    """Return a record and where the next one begins; no record if it is damaged, and no next one at the end."""
-    payload, following = _whole(raw, position)
-    if payload is None and following is not None and _whole(raw, following)[0] is None:
-        return None, None  # not one damaged record among good ones: what follows means nothing
-    return payload, following
-
-
-def _whole(raw: bytes, position: int) -> tuple[bytes | None, int | None]:
+def _record_at(raw: bytes, position: int) -> tuple[bytes | None, int, int]:
+    """Return a record that is whole, with its op and lease; none if there is none."""
+    if position + _START.size > len(raw):
+        return None, 0, 0
+    length, checksum, op, lease = _START.unpack_from(raw, position)
     start = position + _FRAME.size
-    if start > len(raw):
-        return None, None
-    length, checksum = _FRAME.unpack_from(raw, position)
     payload = raw[start : start + length]
-    if len(payload) != length or not length:
-        return None, None
-    return (payload if zlib.crc32(payload) == checksum else None), start + length
+    if len(payload) != length or length < _HEAD.size or zlib.crc32(payload) != checksum:
+        return None, 0, 0
+    return payload, op, lease
 
 
-def _apply(content: Content, payload: bytes) -> None:
-    """Add one record, whose checksum was right, to what is known."""
+def _next(raw: bytes, position: int) -> int:
+    """Return where the next whole record is; -1 if there is none."""
+    for likely in _LIKELY.finditer(raw, position + _FRAME.size):
+        start = likely.start() - _FRAME.size
+        if _record_at(raw, start)[0] is not None:
+            return start
+    return -1
+
+
+def _apply(content: Content, lease: int, payload: bytes) -> None:
+    """Add one record, whose checksum was right, to what is known of a lease that was not released."""
     try:
-        op, lease = _HEAD.unpack_from(payload)
-        entry = content.entries.get(lease)
-        if op == HEADER:
-            content.owner = Owner.decode(payload[_HEAD.size :])
-        elif op == INTEND:
+        if payload[0] == INTEND:
             _add(content, payload)
-        elif op == RELEASE:
-            content.entries.pop(lease, None)
-        elif entry is not None and op == HOLD:
-            entry.held = True
-        elif entry is not None and op == TRIED:
-            entry.tried.append(payload[_HEAD.size :].decode("utf-8", "replace"))
-    except (struct.error, ValueError):  # right by its checksum and yet none of ours
+        elif payload[0] == HOLD:
+            content.entries[lease].held = True
+        elif payload[0] == TRIED:
+            content.entries[lease].tried.append(payload[_HEAD.size :].decode("utf-8", "replace"))
+    except (struct.error, ValueError, KeyError):  # right by its checksum and yet none of ours
         content.damaged = True
 
 
 def _add(content: Content, payload: bytes) -> None:
     _, lease, size, acquired_at, volatile = _INTEND.unpack_from(payload)
-    text = payload[_INTEND.size :].decode("utf-8", "surrogateescape")
+    text = payload[_INTEND.size :].decode("utf-8", _TEXT)
     kind, name, owner, verb, path, proof = text.split("\0")
+    target = Target(Recovery(verb), path, proof, bool(volatile))
     entry = content.entries.setdefault(lease, Entry(lease, kind, name, owner, size, acquired_at))
-    entry.targets.append(Target(Recovery(verb), path, proof, bool(volatile)))
+    entry.targets.append(target)
 
 
 def _framed(payload: bytes) -> bytes:

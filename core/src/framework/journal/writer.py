@@ -33,7 +33,9 @@ SUFFIX: Final = ".journal"
 COMPACT_FROM = 1 << 20
 """Bytes from which on a journal is written anew, once less than a quarter of it is of leases that are held."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What may be over soon; to do without a journal for that would be no answer."""
+
 _PAUSE = 30.0  # seconds after which a journal that could not be kept is tried again
 
 
@@ -51,8 +53,9 @@ class Journal:
         self._live: dict[int, bytes] = {}
         self._live_bytes = 0
         self._header = records.header(self.owner)
-        self.path = os.path.join(directory, f"{self.owner.pid}-{self.owner.token}{SUFFIX}")
+        self.path = os.path.join(directory, f"{self.owner.pid}-{os.urandom(8).hex()}{SUFFIX}")
         self._descriptor, self._size = self._written(self._header)
+        self._compact_from = COMPACT_FROM
 
     @classmethod
     def current(cls, policy: str = "auto") -> Journal | None:
@@ -63,12 +66,11 @@ class Journal:
         """
         if policy == "none":
             return None
-        if cls._current is not None and cls._current.owner.pid == os.getpid():
-            return cls._current
-        if cls._current is not None:
-            _let_go()  # forked behind Python's back
+        journal = cls.existing()
+        if journal is not None:
+            return journal
         with cls._making:
-            journal: Journal | None = cls.__dict__["_current"]  # another thread may have made it meanwhile
+            journal = cls._current  # another thread may have made it meanwhile
             if journal is None and (policy == "required" or time.monotonic() >= cls._refused[0]):
                 try:
                     journal = cls._current = cls(_directory())
@@ -79,8 +81,9 @@ class Journal:
     @classmethod
     def existing(cls) -> Journal | None:
         """Return this process' journal if it has one by now."""
-        journal = cls._current
-        return journal if journal is not None and journal.owner.pid == os.getpid() else None
+        if cls._current is not None and cls._current.owner.pid != os.getpid():  # forked behind Python's back
+            _let_go()
+        return cls._current
 
     @classmethod
     def _do_without(cls, policy: str, error: Exception) -> None:
@@ -133,13 +136,9 @@ class Journal:
     def release(self, lease: int) -> None:
         """Write that nothing is to be undone any more. Failing to is logged: what is gone is not looked for again."""
         with self._lock:
-            if self._live_bytes and lease in self._live:
+            if lease in self._live:
                 self._live_bytes -= len(self._live.pop(lease))
                 self._attempt(records.record(records.RELEASE, lease))
-
-    def token_of(self, lease: int) -> str:
-        """Return what the names of all that is made for a lease contain; 28 hexadecimal digits."""
-        return token(self.owner, lease)
 
     def repair(self) -> None:
         """Write the file anew if somebody took it away."""
@@ -178,17 +177,20 @@ class Journal:
 
     def _append(self, record: bytes) -> None:
         written = os.write(self._descriptor, record)
-        if written != len(record):  # a torn record would hide those after it
-            os.ftruncate(self._descriptor, self._size)
+        if written != len(record):  # a torn record must not stay: what is written next may fill it up
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
             raise _no_space()
         self._size += written
-        if self._size > COMPACT_FROM and self._size > 4 * self._live_bytes:
-            with contextlib.suppress(OSError):  # no room for a second file: go on with this one
+        if self._size > self._compact_from and self._size > 4 * self._live_bytes:
+            try:
                 self._compact()
+            except OSError:  # no room for a second file: go on with this one for a while
+                self._compact_from = self._size + COMPACT_FROM
 
     def _compact(self) -> None:
         descriptor, size = self._written(b"".join((self._header, *self._live.values())))
         former, self._descriptor, self._size = self._descriptor, descriptor, size
+        self._compact_from = COMPACT_FROM
         os.close(former)
 
     def _written(self, content: bytes) -> tuple[int, int]:
@@ -212,10 +214,11 @@ class Journal:
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
         self._descriptor = -1
+        self._lock = threading.Lock()  # another thread of the parent may have held it
 
 
 def token(owner: Owner, lease: int) -> str:
-    """Return what the names of all that a process made for a lease contain."""
+    """Return what the names of all that a process made for a lease contain; 28 hexadecimal digits."""
     return f"{owner.token}{lease:012x}"
 
 

@@ -18,21 +18,29 @@ VARIABLE = "FRAMEWORK_LEASE"
 PAUSE = 0.05
 """Seconds between two looks: a child that was just being started has its environment only after a moment."""
 
+PATIENCE = 2.0
+"""Seconds that processes may take to end."""
+
 _NAME = f"{VARIABLE}=".encode()
 
 
 def carriers(tokens: set[str]) -> Iterator[tuple[int, set[str]]]:
-    """Yield a descriptor of each other process that carries one of the tokens, and which; the caller closes it."""
+    """Yield a descriptor of each other process that carries one of the tokens, and which; open until the next one.
+
+    Raises:
+        OSError: Not every process can be looked at just now.
+    """
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != os.getpid() and _tokens(name) & tokens:
             try:
                 descriptor = os.pidfd_open(int(name))
-            except OSError:
+            except ProcessLookupError:
                 continue
-            found = _tokens(name) & tokens  # once more: the number may be another's since
-            if found:
-                yield descriptor, found
-            else:
+            try:
+                found = _tokens(name) & tokens  # once more: the number may be another's since
+                if found:
+                    yield descriptor, found
+            finally:
                 os.close(descriptor)
 
 
@@ -41,34 +49,41 @@ def kill(tokens: set[str], deadline: float) -> set[str]:
 
     Args:
         tokens: Of leases whose owners are dead.
-        deadline: When to give up, by `time.monotonic`.
+        deadline: When to give up, by `time.monotonic`; one process that does not end must not keep up all else.
 
     Returns:
-        The tokens that somebody still carries.
+        The tokens that somebody may still carry.
     """
+    deadline = min(deadline, time.monotonic() + PATIENCE)
     left = tokens
     clean = 0
-    if not os.path.isdir("/proc/self"):  # nobody's environment can be seen
-        return left
     while tokens and clean < 2:
-        left = _round(tokens)
+        try:
+            left = _round(tokens) if can_look() else tokens
+        except OSError:  # for want of descriptors, or of memory
+            left = tokens
         clean = 0 if left else clean + 1
         if clean < 2:
             if time.monotonic() >= deadline:
-                break
+                return left or tokens
             time.sleep(PAUSE)
     return left
+
+
+def can_look() -> bool:
+    """Return whether `/proc` shows the processes that can be signalled from here, by the same numbers."""
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
 
 
 def _round(tokens: set[str]) -> set[str]:
     found: set[str] = set()
     for descriptor, carried in carriers(tokens):
-        try:
-            found |= carried
-            with contextlib.suppress(OSError):  # it has just ended, or took another user's rights
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        finally:
-            os.close(descriptor)
+        found |= carried
+        with contextlib.suppress(OSError):  # it has just ended, or took another user's rights
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
     return found
 
 
@@ -76,7 +91,7 @@ def _tokens(pid: str) -> set[str]:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             raw = file.read()
-    except OSError:  # gone, or another user's
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or another user's
         return set()
     for part in raw.split(b"\0") if _NAME in raw else ():
         if part.startswith(_NAME):

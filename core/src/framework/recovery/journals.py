@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import stat
+import struct
 import time
 from collections.abc import Iterator
 
@@ -19,8 +20,9 @@ from framework.identity import Owner
 from framework.journal import Content, Entry
 from framework.records import JournalRecord
 
-_PAUSE = 0.02
 _LONG_AGO = 60.0  # seconds; a journal gets its name within microseconds
+
+_WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # a struct flock of Linux
 
 LIVE, DEAD, DAMAGED = "live", "dead", "damaged"
 
@@ -53,62 +55,43 @@ def listed(directory: str) -> list[str]:
     return [os.path.join(directory, name) for name in names if name.endswith(journal.SUFFIX) and name[0] != "."]
 
 
-def unfinished(directory: str) -> list[str]:
-    """Return the paths of files that were to become journals a while ago, and never did."""
-    found = []
+def tidy(directory: str) -> None:
+    """Remove files that were to become journals a while ago, whose process died before they did."""
     with contextlib.suppress(OSError):
-        for entry in os.scandir(directory):
-            is_one = entry.name.startswith(".") and journal.SUFFIX in entry.name
-            if is_one and time.time() - entry.stat(follow_symlinks=False).st_mtime > _LONG_AGO:
-                found.append(entry.path)
-    return found
+        for name in os.listdir(directory):
+            path = os.path.join(directory, name)
+            hidden = name[0] == "." and journal.SUFFIX in name
+            if hidden and time.time() - os.lstat(path).st_mtime > _LONG_AGO:
+                _remove_unlocked(path)
 
 
-@contextlib.contextmanager
-def turn(directory: str, deadline: float) -> Iterator[bool]:
-    """Give the right to reclaim, which one thread of one process has at a time; false if it is not to be had in time.
-
-    The locks of the journals themselves do not decide that, because a child of the dead may hold one for ever.
-    """
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    _turns.add(descriptor)
-    try:
-        while not (mine := _locked(descriptor)) and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
-        yield mine
-    finally:
-        _turns.discard(descriptor)
-        os.close(descriptor)
-
-
-_turns: set[int] = set()
-
-
-def _let_go() -> None:
-    """Keep a forked child from holding on to its parent's turn."""
-    for descriptor in _turns:
-        os.close(descriptor)
-    _turns.clear()
-
-
-os.register_at_fork(after_in_child=_let_go)
+def _remove_unlocked(path: str) -> None:
+    descriptor = _opened(path, os.O_RDONLY)
+    if descriptor is not None:
+        try:
+            if _locked(descriptor):  # or it takes its process a while
+                os.unlink(path)
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
 def of_dead(path: str) -> Iterator[tuple[int, Content] | None]:
-    """Give the open journal of a process that is dead, locked for as long as it is looked at; nothing for any other."""
-    with contextlib.ExitStack() as stack:
-        descriptor = _opened(path, os.O_RDWR | os.O_APPEND)  # what is noted comes behind what is there
-        if descriptor is None:
-            yield None
-            return
-        stack.callback(os.close, descriptor)
-        if not _locked(descriptor) and not _inherited(descriptor):
-            yield None
-        elif not _in_place(descriptor, path):
-            yield None  # somebody else was faster
-        else:
-            yield descriptor, journal.read(descriptor)
+    """Give the open journal of a process that is dead, locked for as long as it is looked at; nothing for any other.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    descriptor = _opened(path, os.O_RDWR | os.O_APPEND)
+    if descriptor is None:
+        yield None
+        return
+    try:
+        dead = (_locked(descriptor) or _inherited(descriptor)) and _alone(descriptor)
+        # somebody else may have been faster, and have removed it
+        yield (descriptor, journal.read(descriptor)) if dead and _in_place(descriptor, path) else None
+    finally:
+        os.close(descriptor)
 
 
 def held(directory: str = "") -> list[JournalRecord]:
@@ -135,6 +118,9 @@ def _records(path: str) -> Iterator[JournalRecord]:
     try:
         content = journal.read(descriptor)
         state = _state(descriptor, content)
+        if not _in_place(descriptor, path):  # written anew meanwhile, or removed
+            yield from _records(path)
+            return
     except OSError as error:
         yield _damaged(path, None, f"it cannot be read: {error.strerror}")
         return
@@ -221,6 +207,17 @@ def _inherited(descriptor: int) -> bool:
     """Return whether a locked journal's owner is gone all the same."""
     owner = journal.read(descriptor).owner
     return owner is not None and owner.is_gone()
+
+
+def _alone(descriptor: int) -> bool:
+    """Keep out other reclaimers, also where a child of the dead holds the lock by which those could be told."""
+    if not hasattr(fcntl, "F_OFD_SETLK"):
+        return _locked(descriptor)
+    try:  # a lock of the open file, not of the process, which may look twice at once
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+    except OSError:
+        return False
+    return True
 
 
 def _in_place(descriptor: int, path: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ BUDGET = 30.0
 """Seconds that one pass may take."""
 
 _AT_ONCE = 100
+"""Journals that are open at once, or fewer where descriptors are short."""
+
 _LATE = "there was no time left for it; the next pass does it"
 
 Provide = Callable[[str, str], None]
@@ -41,6 +44,25 @@ class _Pass:
     provide: Provide | None = None
     alive: set[str] = field(default_factory=set)
 
+    def is_over(self) -> bool:
+        """Return whether the rest is left to a later pass."""
+        return time.monotonic() >= self.deadline
+
+
+class _Dead:
+    """What a process that is dead, or about to be, had left, and what can be told of it from here."""
+
+    __slots__ = ("content", "descriptor", "owner", "path", "same_boot", "same_files", "same_processes")
+
+    def __init__(self, content: Content, path: str = "", descriptor: int = -1) -> None:
+        self.content = content
+        self.path = path
+        self.descriptor = descriptor
+        self.owner = owner = content.owner
+        self.same_boot = owner is not None and owner.same_boot()
+        self.same_processes = owner is not None and owner.sees_same_processes()
+        self.same_files = owner is not None and owner.sees_same_files()
+
 
 def reclaim(
     directory: str = "",
@@ -50,7 +72,7 @@ def reclaim(
     provide: Provide | None = None,
     budget: float = BUDGET,
 ) -> list[Reclamation]:
-    """Give back what dead processes of this user had left behind; several that do so take turns.
+    """Give back what dead processes of this user had left behind; safe to do by several processes at once.
 
     Killed in the middle, it is simply done again. A lease that fails is noted in its journal, and tried again by a
     later pass, up to three times.
@@ -64,49 +86,53 @@ def reclaim(
     """
     try:
         place = directory or journal.directory_path()
-        paths = journals.listed(place)
+        paths, at_once = journals.listed(place), _at_once()
     except FrameworkError:  # no home, or nothing in there that could be trusted
         return []
+    if not dry_run:
+        journals.tidy(place)
     one = _Pass(time.monotonic() + budget, dry_run, retry, provide)
-    if dry_run or not os.path.isdir(place):
-        return _settled(one, paths)
-    with journals.turn(place, one.deadline) as mine:
-        for path in journals.unfinished(place) if mine else []:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        return _settled(one, paths) if mine else []
+    outcomes: list[Reclamation] = []
+    for start in range(0, len(paths), at_once):
+        outcomes += _chunk(one, paths[start : start + at_once])
+    return outcomes
 
 
-def _settled(one: _Pass, paths: list[str]) -> list[Reclamation]:
-    return [done for start in range(0, len(paths), _AT_ONCE) for done in _chunk(one, paths[start : start + _AT_ONCE])]
+def _at_once() -> int:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _AT_ONCE if limit == resource.RLIM_INFINITY else max(1, min(_AT_ONCE, limit // 8))
 
 
 def _chunk(one: _Pass, paths: list[str]) -> list[Reclamation]:
     """Settle so many journals as may be open at once; the children of all of them are looked for together."""
     outcomes: list[Reclamation] = []
     with contextlib.ExitStack() as stack:
-        dead: list[tuple[str, int, Content]] = []
+        dead: list[_Dead] = []
         for path in paths:
-            found = stack.enter_context(journals.of_dead(path))
+            try:
+                found = stack.enter_context(journals.of_dead(path))
+            except (OSError, MemoryError) as error:
+                outcomes.append(_unreadable(path, str(error)))
+                continue
             if found is not None:
-                dead.append((path, *found))
-        _end_children(one, [content for _, _, content in dead])
-        for path, descriptor, content in dead:
-            outcomes += _settle(one, path, descriptor, content)
+                dead.append(_Dead(found[1], path, found[0]))
+        _end_children(one, dead)
+        for each in dead:
+            outcomes += _settle(one, each)
     return outcomes
 
 
 def settle_own(budget: float = 5.0) -> list[Reclamation]:
     """Give back what this process holds, as the journal says, without anybody's help; for its last moments."""
     own = Journal.existing()
-    if own is None:  # nothing is held, or what is there is that of the process that this one was forked from
+    if own is None:
         return []
     one = _Pass(time.monotonic() + budget, retry=True)
-    content = journal.parse(own.content())
-    _end_children(one, [content])
+    dying = _Dead(journal.parse(own.content()))
+    _end_children(one, [dying])
     outcomes = []
-    for entry in reversed(content.entries.values()):
-        outcome = _undo(one, entry, content)
+    for entry in reversed(dying.content.entries.values()):
+        outcome = _undo(one, entry, dying)
         if outcome.outcome in {"reclaimed", "gone"}:
             own.release(entry.id)
         outcomes.append(outcome)
@@ -134,48 +160,43 @@ def _settle_at_exit() -> None:
         _log(one)
 
 
-def _end_children(one: _Pass, contents: list[Content]) -> None:
+def _end_children(one: _Pass, dead: list[_Dead]) -> None:
     if one.dry_run:
         return
-    tokens = {
-        target.path for content in contents for target in _reachable(one, content) if target.verb is Recovery.KILL
-    }
+    tokens = {target.path for each in dead for target in _reachable(one, each) if target.verb is Recovery.KILL}
     one.alive = children.kill(tokens, one.deadline)
 
 
-def _reachable(one: _Pass, content: Content) -> Iterator[Target]:
-    owner = content.owner
-    if owner is not None and owner.same_boot() and owner.sees_same_processes():
-        for entry in content.entries.values():
+def _reachable(one: _Pass, each: _Dead) -> Iterator[Target]:
+    if each.same_boot and each.same_processes:
+        for entry in each.content.entries.values():
             if one.retry or len(entry.tried) < MOST_ATTEMPTS:
                 yield from entry.targets
 
 
-def _settle(one: _Pass, path: str, descriptor: int, content: Content) -> list[Reclamation]:
+def _settle(one: _Pass, each: _Dead) -> list[Reclamation]:
     """Undo what one journal says, and remove it when nothing is left to undo."""
-    if content.owner is None:
-        return [_unreadable(path)] if content.damaged and os.fstat(descriptor).st_size else _removed(one, path)
+    entries, descriptor = each.content.entries, each.descriptor
+    if each.owner is None:
+        if os.fstat(descriptor).st_size:
+            return [_unreadable(each.path, "it does not say whose it is")]
+        return _removed(one, each.path)  # power was lost before a byte of it was on the disk
     outcomes: list[Reclamation] = []
     if not one.dry_run:
-        os.ftruncate(descriptor, content.valid_bytes)  # what is torn would hide what is noted behind it
-    for entry in reversed(list(content.entries.values())):
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, each.content.valid_bytes)  # or what is noted would come after half a record
+    for entry in reversed(list(entries.values())):
         with span("lease.reclaim", kind=entry.kind, resource=entry.name, owner=entry.owner, size=entry.size) as seen:
-            late = not one.dry_run and time.monotonic() >= one.deadline
-            outcome = _outcome(entry, content, "skipped", _LATE) if late else _undo(one, entry, content)
+            late = not one.dry_run and one.is_over()
+            outcome = _outcome(entry, each, "skipped", _LATE) if late else _undo(one, entry, each)
             describe(seen, outcome=outcome.outcome)
             if outcome.outcome == "failed":
                 fail(seen, outcome.reason)
         outcomes.append(outcome)
-        with contextlib.suppress(OSError):  # no room: it is undone again, which does nothing
-            if outcome.outcome in {"reclaimed", "gone"}:
-                os.write(descriptor, record(RELEASE, entry.id))
-                del content.entries[entry.id]
-            elif outcome.outcome == "failed":
-                os.write(descriptor, record(TRIED, entry.id, outcome.reason))
-    if not content.entries:
-        _removed(one, path)
-    for done in outcomes:
-        _log(done)
+        _log(outcome)
+        _note(each, entry, outcome)
+    if not entries:
+        _removed(one, each.path)
     return outcomes
 
 
@@ -189,6 +210,16 @@ def _log(done: Reclamation) -> None:
         get_logger().debug("lease_left", **_fields(done))
 
 
+def _note(each: _Dead, entry: Entry, outcome: Reclamation) -> None:
+    """Note how it went; where there is no room for that, it is undone again, which does nothing."""
+    with contextlib.suppress(OSError):
+        if outcome.outcome in {"reclaimed", "gone"}:
+            del each.content.entries[entry.id]
+            os.write(each.descriptor, record(RELEASE, entry.id))
+        elif outcome.outcome == "failed":
+            os.write(each.descriptor, record(TRIED, entry.id, outcome.reason))
+
+
 def _removed(one: _Pass, path: str) -> list[Reclamation]:
     if not one.dry_run:
         with contextlib.suppress(OSError):
@@ -196,34 +227,32 @@ def _removed(one: _Pass, path: str) -> list[Reclamation]:
     return []
 
 
-def _undo(one: _Pass, entry: Entry, content: Content) -> Reclamation:
+def _undo(one: _Pass, entry: Entry, each: _Dead) -> Reclamation:
     if len(entry.tried) >= MOST_ATTEMPTS and not one.retry:
-        return _outcome(entry, content, "quarantined", entry.tried[-1])
+        return _outcome(entry, each, "quarantined", entry.tried[-1])
     if one.dry_run:
-        return _outcome(entry, content, "planned", ", ".join(_spelled(target) for target in entry.targets))
+        return _outcome(entry, each, "planned", ", ".join(_spelled(target) for target in entry.targets))
     did, reasons = False, []
     for target in reversed(entry.targets):
         try:
-            did |= _undone(one, target, entry, content)
+            did |= _undone(one, target, entry, each)
         except _Skipped as error:
-            return _outcome(entry, content, "skipped", str(error))
+            return _outcome(entry, each, "skipped", str(error))
         except verbs.NotOursError as error:
             reasons.append(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a provider raises, the others are tried
-            return _outcome(entry, content, "failed", f"{_spelled(target)}: {error}")
-    return _outcome(entry, content, "reclaimed" if did else "gone", "; ".join(reasons))
+            return _outcome(entry, each, "failed", f"{_spelled(target)}: {error}")
+    return _outcome(entry, each, "reclaimed" if did else "gone", "; ".join(reasons))
 
 
 class _Skipped(Exception):  # noqa: N818 - no error: it is not for this process to do
     """It cannot be done from here."""
 
 
-def _undone(one: _Pass, target: Target, entry: Entry, content: Content) -> bool:
-    owner = content.owner
-    if owner is None:
-        return False
-    gone_by_reboot = target.volatile or target.verb in {Recovery.KILL, Recovery.RMDIR}
-    if gone_by_reboot and not owner.same_boot():
+def _undone(one: _Pass, target: Target, entry: Entry, each: _Dead) -> bool:
+    # numbers of inodes begin anew as well
+    by_number = target.proof.startswith("inode:")
+    if not each.same_boot and (target.volatile or by_number or target.verb in {Recovery.KILL, Recovery.RMDIR}):
         return False
     if target.verb is Recovery.PROVIDER:
         if one.provide is None:
@@ -231,26 +260,42 @@ def _undone(one: _Pass, target: Target, entry: Entry, content: Content) -> bool:
         one.provide(entry.kind, target.path)
         return True
     if target.verb is Recovery.KILL:
-        if not owner.sees_same_processes():
-            raise _Skipped("its process lived in another space of process numbers")
-        if target.path in one.alive:
-            raise TimeoutError("it does not end")
-        if target.path in os.environ.get(children.VARIABLE, "").split(":"):
-            raise _Skipped("it is this process")
-        return True
-    undone = verbs.undo(target, journal.token(owner, entry.id), one.deadline)
-    if not undone and owner.same_boot() and not owner.sees_same_files():
+        return _ended(one, target, each)
+    elsewhere = each.same_boot and not each.same_files
+    if elsewhere and by_number:  # which mean something else on another file system at the same place
+        raise _Skipped(f"{target.path!r} may be there in another space of mounts")
+    assert each.owner is not None  # noqa: S101 - only who said who they are get here
+    try:
+        undone = verbs.undo(target, journal.token(each.owner, entry.id), one.deadline)
+    except verbs.NotOursError:
+        if not elsewhere:
+            raise
+        undone = False
+    if not undone and elsewhere:
         raise _Skipped(f"{target.path!r} may be there in another space of mounts")
     return undone
 
 
-def _outcome(entry: Entry, content: Content, outcome: str, reason: str = "") -> Reclamation:
-    pid, program = (content.owner.pid, content.owner.program) if content.owner else (0, "")
+def _ended(one: _Pass, target: Target, each: _Dead) -> bool:
+    if not each.same_processes:
+        raise _Skipped("its process lived in another space of process numbers")
+    if not children.can_look():
+        raise _Skipped("/proc does not show the processes of this space of process numbers")
+    if target.path in one.alive:
+        raise TimeoutError("a process that carries it may not have ended")
+    if target.path in os.environ.get(children.VARIABLE, "").split(":"):
+        raise _Skipped("it is this process")
+    return True
+
+
+def _outcome(entry: Entry, each: _Dead, outcome: str, reason: str = "") -> Reclamation:
+    pid, program = (each.owner.pid, each.owner.program) if each.owner else (0, "")
     return Reclamation(pid, program, entry.id, entry.kind, entry.name, entry.owner, entry.size, outcome, reason)
 
 
-def _unreadable(path: str) -> Reclamation:
-    return Reclamation(0, "", 0, "", path, "", 0, "skipped", f"the journal {path!r} cannot be read; remove it by hand")
+def _unreadable(path: str, problem: str) -> Reclamation:
+    reason = f"the journal {path!r} cannot be read: {problem}; remove it by hand"
+    return Reclamation(0, "", 0, "", path, "", 0, "skipped", reason)
 
 
 def _spelled(target: Target) -> str:

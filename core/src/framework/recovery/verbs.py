@@ -7,11 +7,11 @@ thing must be of this user, of the right sort, and show the mark that its lease 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import stat
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from framework.journal import Target
@@ -20,7 +20,13 @@ from framework.records import Recovery
 MARK = "user.framework.lease"
 """The extended attribute that says which lease a file or directory is of."""
 
-_WAY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", 0)
+PATIENCE = 2.0
+"""Seconds that the members of a control group may take to end: one lease must not keep up the others."""
+
+_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_WAY = _FOLDER | getattr(os, "O_PATH", 0)
+_NO_FOLDER = {errno.ENOTDIR, errno.ELOOP}
+"""What opening a symbolic link as a directory says."""
 _SORTS = {
     Recovery.UNLINK: (stat.S_ISREG, stat.S_ISSOCK, stat.S_ISFIFO),
     Recovery.RMTREE: (stat.S_ISDIR,),
@@ -51,27 +57,27 @@ def undo(target: Target, token: str, deadline: float) -> bool:
 
     Raises:
         NotOursError: Something else is there.
-        OSError: It cannot be removed.
+        OSError: It cannot be removed, or not be looked for.
     """
-    with _place(target.path) as place:
-        if place is None:
+    with contextlib.ExitStack() as stack:
+        try:
+            place = _place(target.path, stack)
+        except FileNotFoundError:
             return False
         _check(target, place, token)
-        if target.verb is Recovery.UNLINK:
-            os.unlink(place.name, dir_fd=place.directory)
-        elif target.verb is Recovery.RMTREE:
-            _remove_tree(place, deadline)
-        else:
-            _remove_group(target.path, deadline)
-        return True
+        try:
+            _remove(target, place, deadline)
+        except FileNotFoundError:  # somebody else was faster
+            return False
+    return True
 
 
-@contextlib.contextmanager
-def _place(path: str) -> Iterator[Place | None]:
-    """Give the place of a path, reached without following a link; nothing if it is not there.
+def _place(path: str, stack: contextlib.ExitStack) -> Place:
+    """Return the place of a path, reached without following a link.
 
     Raises:
-        NotOursError: A link is on the way.
+        FileNotFoundError: There is nothing.
+        OSError: A link is on the way.
     """
     *parents, name = path.strip("/").split("/")
     directory = os.open("/", _WAY)
@@ -80,14 +86,13 @@ def _place(path: str) -> Iterator[Place | None]:
             inner = os.open(part, _WAY, dir_fd=directory)
             os.close(directory)
             directory = inner
-        yield Place(directory, name, os.stat(name, dir_fd=directory, follow_symlinks=False))
-    except FileNotFoundError:
-        yield None
-    except NotADirectoryError as error:
-        msg = f"there is a link on the way to {path!r}"
-        raise NotOursError(msg) from error
-    finally:
+    except OSError as error:
         os.close(directory)
+        if error.errno in _NO_FOLDER:
+            raise OSError(error.errno, f"there is a link, or a file, on the way to {path!r}") from error
+        raise
+    stack.callback(os.close, directory)
+    return Place(directory, name, os.stat(name, dir_fd=directory, follow_symlinks=False))
 
 
 def _check(target: Target, place: Place, token: str) -> None:
@@ -110,32 +115,63 @@ def _check(target: Target, place: Place, token: str) -> None:
 def _mark(place: Place) -> str:
     try:
         raw = os.getxattr(f"/proc/self/fd/{place.directory}/{place.name}", MARK, follow_symlinks=False)
-    except OSError:
-        return ""
+    except OSError as error:
+        if error.errno in {errno.ENODATA, errno.ENOTSUP, errno.ENOENT}:
+            return ""
+        raise  # whose it is cannot be told now
     return raw.decode("ascii", "replace")
+
+
+def _remove(target: Target, place: Place, deadline: float) -> None:
+    if target.verb is Recovery.UNLINK:
+        os.unlink(place.name, dir_fd=place.directory)
+    elif target.verb is Recovery.RMTREE:
+        _remove_tree(place, deadline)
+    else:
+        _remove_group(target.path, min(deadline, time.monotonic() + PATIENCE))
 
 
 def _remove_tree(place: Place, deadline: float) -> None:
     """Remove a directory with all that is in it, from within, so that nobody can redirect it."""
-    for _, folders, files, directory in os.fwalk(place.name, topdown=False, dir_fd=place.directory, onerror=_raise):
-        for file in files:
-            os.unlink(file, dir_fd=directory)
-        for folder in folders:
-            _remove_folder(folder, directory)
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{place.name!r} is larger than there was time for")
+    directory = _entered(place.name, place.directory)
+    try:
+        if not os.path.samestat(os.fstat(directory), place.found):
+            raise NotOursError(f"{place.name!r} was replaced just now")
+        _empty(directory, place.found.st_dev, deadline)
+    finally:
+        os.close(directory)
     os.rmdir(place.name, dir_fd=place.directory)
 
 
-def _remove_folder(folder: str, directory: int) -> None:
+def _empty(directory: int, device: int, deadline: float) -> None:
+    if os.fstat(directory).st_dev != device:
+        raise OSError(errno.EXDEV, "another file system is mounted in it")
+    with os.scandir(directory) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_folder in found:
+        if time.monotonic() > deadline:
+            raise TimeoutError("it is larger than there was time for")
+        with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+            if not is_folder:
+                os.unlink(name, dir_fd=directory)
+                continue
+            inner = _entered(name, directory)
+            try:
+                _empty(inner, device, deadline)
+            finally:
+                os.close(inner)
+            os.rmdir(name, dir_fd=directory)
+
+
+def _entered(name: str, directory: int) -> int:
+    """Return a descriptor of a directory that may be read and changed, which it is made if need be."""
+    way = os.open(name, _WAY, dir_fd=directory)
     try:
-        os.rmdir(folder, dir_fd=directory)
-    except NotADirectoryError:  # a link to a directory
-        os.unlink(folder, dir_fd=directory)
-
-
-def _raise(error: OSError) -> None:
-    raise error
+        if stat.S_IMODE(os.fstat(way).st_mode) & 0o700 != 0o700:
+            os.chmod(f"/proc/self/fd/{way}" if hasattr(os, "O_PATH") else way, 0o700)
+        return os.open(name, os.O_RDONLY | _FOLDER, dir_fd=directory)
+    finally:
+        os.close(way)
 
 
 def _remove_group(path: str, deadline: float) -> None:
@@ -146,6 +182,8 @@ def _remove_group(path: str, deadline: float) -> None:
             try:
                 os.rmdir(place)
                 break
+            except FileNotFoundError:
+                break
             except OSError:
                 if time.monotonic() > deadline:
                     raise
@@ -153,20 +191,24 @@ def _remove_group(path: str, deadline: float) -> None:
 
 
 def _end_members(group: str) -> None:
-    with contextlib.suppress(OSError), open(os.path.join(group, "cgroup.kill"), "w", encoding="ascii") as file:
-        file.write("1")  # version 2, Linux 5.14 and later: all at once
-        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(os.path.join(group, "cgroup.kill"), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b"1")  # version 2, Linux 5.14 and later: all at once
+            return
+        finally:
+            os.close(descriptor)
+    for pid in _members(group):
+        with contextlib.suppress(OSError):
+            descriptor = os.pidfd_open(int(pid))
+            try:
+                if pid in _members(group):  # the number may be another's since
+                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            finally:
+                os.close(descriptor)
+
+
+def _members(group: str) -> set[str]:
     with contextlib.suppress(OSError), open(os.path.join(group, "cgroup.procs"), encoding="ascii") as file:
-        for pid in file.read().split():
-            with contextlib.suppress(OSError):
-                descriptor = os.pidfd_open(int(pid))
-                try:
-                    if _is_member(int(pid), group):  # the number may be another's since
-                        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-                finally:
-                    os.close(descriptor)
-
-
-def _is_member(pid: int, group: str) -> bool:
-    with open(os.path.join(group, "cgroup.procs"), encoding="ascii") as file:
-        return str(pid) in file.read().split()
+        return set(file.read().split())
+    return set()

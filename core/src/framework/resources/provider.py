@@ -229,6 +229,7 @@ class ResourceProvider:
     async def _lend(self, lease: Lease, method: Callable[..., Awaitable[R]], arguments: dict[str, Any]) -> R:
         token = _creating.set(lease)
         try:
+            loop = asyncio.get_running_loop()
             resource = await method(self, **arguments)
             if not isinstance(resource, Resource):
                 raise ResourceError(
@@ -245,7 +246,7 @@ class ResourceProvider:
         finally:
             _creating.reset(token)
         resource._lease, resource._ledger = lease, self.ledger  # noqa: SLF001 - a resource gets its lease here, once
-        resource._lent_on = asyncio.get_running_loop()  # noqa: SLF001
+        resource._lent_on = loop  # noqa: SLF001
         resource._forget = functools.partial(self._lent.pop, lease.id)  # noqa: SLF001
         self._lent[lease.id] = lease
         self.ledger.hold(lease, resource)

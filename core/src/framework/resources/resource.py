@@ -105,10 +105,11 @@ class Resource(abc.ABC):
             ResourceError: Giving it back failed or took too long; the lease is then quarantined, stays visible, and
                 `release` may be called again.
         """
-        if not self._ledger.claim(self._lease):
-            await self._lease_outcome()
-            return
         lease = self._lease
+        while not self._ledger.claim(lease):
+            if await self._lease_outcome() or lease.allocation is not Allocation.QUARANTINED:
+                return
+            # the release under way failed in just this moment: it is this call that tries again
         with span("lease.release", **lease.labels()) if is_collected() else NOTHING:
             try:
                 closing = self._close()
@@ -166,13 +167,16 @@ class Resource(abc.ABC):
         except RuntimeError:  # the loop has ended: what the journal says is undone at the exit, or by the next start
             return
 
-    async def _lease_outcome(self) -> None:
+    async def _lease_outcome(self) -> bool:
+        """Wait for the release under way, and share its outcome; false if none is."""
         watched = self._ledger.watch(self._lease)
-        if watched is not None:
-            # shielded: a waiter that is cancelled must not cancel what the others wait for
-            failure = await asyncio.shield(asyncio.wrap_future(watched))
-            if failure is not None:
-                raise failure
+        if watched is None:
+            return False
+        # shielded: a waiter that is cancelled must not cancel what the others wait for
+        failure = await asyncio.shield(asyncio.wrap_future(watched))
+        if failure is not None:
+            raise failure
+        return True
 
     async def __aenter__(self) -> Self:
         return self
