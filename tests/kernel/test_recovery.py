@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -433,17 +434,36 @@ def test_a_directory_that_others_may_write_to_is_not_read(leftovers: Any, mode: 
 
 
 def test_what_never_became_a_journal_is_removed_unless_somebody_is_at_it(leftovers: Any) -> None:
-    old, young, held = (leftovers.directory / f".{name}{journal.SUFFIX}.abc" for name in ("old", "young", "held"))
-    for file in (old, young, held):
+    left, held = (leftovers.directory / f".{name}{journal.SUFFIX}.abc" for name in ("left", "held"))
+    for file in (left, held):
         file.touch(mode=0o600)
-    for file in (old, held):
-        os.utime(file, (0, 0))
     with held.open() as file_held:
         fcntl.flock(file_held, fcntl.LOCK_EX)
         assert leftovers.reclaim(dry_run=True) == []
-        assert old.exists()
+        assert left.exists()
         assert leftovers.reclaim() == []
-    assert leftovers.journals() == [held, young]
+    assert leftovers.journals() == [held]
+
+
+def test_a_journal_is_made_while_others_look_for_what_was_left(leftovers: Any) -> None:
+    place = str(leftovers.directory)
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            journals.tidy(place)
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(300):
+            journal.Journal(place).close(remove=True)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert leftovers.journals() == []
 
 
 def test_nothing_is_lost_where_nothing_can_be_noted(

@@ -10,14 +10,11 @@ import contextlib
 import fcntl
 import os
 import struct
-import time
 from collections.abc import Iterator
 
 from framework import journal
 from framework.journal import Content, Entry
 from framework.records import JournalRecord
-
-_LONG_AGO = 60.0  # seconds; a journal gets its name within microseconds
 
 _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # a struct flock of Linux
 
@@ -30,22 +27,16 @@ def listed(directory: str) -> list[str]:
 
 
 def tidy(directory: str) -> None:
-    """Remove files that were to become journals a while ago, whose process died before they did."""
+    """Remove files that were to become journals, and whose process died before they did."""
     for name in _names(directory):
-        path = os.path.join(directory, name)
-        with contextlib.suppress(OSError):
-            if name[0] == "." and time.time() - os.lstat(path).st_mtime > _LONG_AGO:
-                _remove_unlocked(path)
-
-
-def _remove_unlocked(path: str) -> None:
-    descriptor = _opened(path, os.O_RDONLY)
-    if descriptor is not None:
-        try:
-            if _locked(descriptor):  # or it takes its process a while
-                os.unlink(path)
-        finally:
-            os.close(descriptor)
+        if name[0] == ".":
+            path = os.path.join(directory, name)
+            descriptor = _opened(path, os.O_RDONLY)
+            if descriptor is not None:
+                with contextlib.suppress(OSError):
+                    if _locked(descriptor):
+                        os.unlink(path)
+                os.close(descriptor)
 
 
 def _names(directory: str) -> list[str]:
