@@ -36,6 +36,7 @@ COMPACT_FROM = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What may be over soon; to do without a journal for that would be no answer."""
 
+_ATTEMPTS = 3
 _PAUSE = 30.0  # seconds after which a journal that could not be kept is tried again
 
 
@@ -194,6 +195,13 @@ class Journal:
         os.close(former)
 
     def _written(self, content: bytes) -> tuple[int, int]:
+        for _ in range(_ATTEMPTS):
+            # who looks in the moment before it is locked takes it for left behind, and may remove it
+            with contextlib.suppress(FileNotFoundError, BlockingIOError):
+                return self._write(content)
+        return self._write(content)
+
+    def _write(self, content: bytes) -> tuple[int, int]:
         """Write a new file, lock it, and only then give it its name; nobody ever sees an unlocked one by that name."""
         hidden = os.path.join(self.directory, f".{os.path.basename(self.path)}.{os.urandom(4).hex()}")
         descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -11,7 +11,6 @@ import fcntl
 import os
 import stat
 import struct
-import time
 from collections.abc import Iterator
 
 from framework import journal
@@ -19,8 +18,6 @@ from framework.errors import PolicyError, ResourceUnavailableError
 from framework.identity import Owner
 from framework.journal import Content, Entry
 from framework.records import JournalRecord
-
-_LONG_AGO = 60.0  # seconds; a journal gets its name within microseconds
 
 _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # a struct flock of Linux
 
@@ -56,23 +53,20 @@ def listed(directory: str) -> list[str]:
 
 
 def tidy(directory: str) -> None:
-    """Remove files that were to become journals a while ago, whose process died before they did."""
+    """Remove files that were to become journals, and whose process died before they did."""
     with contextlib.suppress(OSError):
         for name in os.listdir(directory):
-            path = os.path.join(directory, name)
-            hidden = name[0] == "." and journal.SUFFIX in name
-            if hidden and time.time() - os.lstat(path).st_mtime > _LONG_AGO:
-                _remove_unlocked(path)
+            if name[0] == "." and journal.SUFFIX in name:
+                _remove_unlocked(os.path.join(directory, name))
 
 
 def _remove_unlocked(path: str) -> None:
     descriptor = _opened(path, os.O_RDONLY)
     if descriptor is not None:
-        try:
-            if _locked(descriptor):  # or it takes its process a while
+        with contextlib.suppress(OSError):
+            if _locked(descriptor):
                 os.unlink(path)
-        finally:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

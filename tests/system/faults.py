@@ -1,0 +1,185 @@
+"""The faults that nothing leaks under: what is done, how often, what must come of it, and which test does it.
+
+The page `docs/explanation/faults.md` is this table; write it anew with `python tests/system/faults.py`. The tests take
+the numbers from here, and the long ones (`nox -s slow`) do everything as often as the last column says.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+PAGE = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "explanation", "faults.md")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row; `normally` and `slowly` are how often it is done in the usual run, and in the long one."""
+
+    title: str
+    outcome: str
+    test: str
+    normally: int = 1
+    slowly: int = 0
+
+
+RANDOM_KILLS = Fault(
+    "SIGKILL at a random moment, of an owner saturated with files, folders, shared memory, processes and control groups"
+    " at once: alone, with its whole group, or of one of the two that give back meanwhile",
+    "0 of each left, 0 journals; nothing touched of the same name, user and place but another token or inode",
+    "test_kill.py::test_random_kills_leave_nothing",
+    300,
+    10_000,
+)
+STEPS_OF_OWNER = Fault(
+    "SIGKILL before and after each system call of acquiring and releasing one of each kind",
+    "0 left after one pass",
+    "test_kill.py::test_a_kill_at_any_step_of_an_owner_leaves_nothing",
+    60,
+    200,
+)
+STEPS_OF_RECLAIM = Fault(
+    "SIGKILL before and after each system call of giving that back",
+    "0 left after one more pass",
+    "test_kill.py::test_a_kill_at_any_step_of_who_gives_back_leaves_nothing",
+    20,
+    200,
+)
+REUSED_NUMBERS = Fault(
+    "the number of a dead owner, or of its child, is given to another process",
+    "0 wrong kills; the owner counts as dead",
+    "test_kill.py::test_a_number_that_is_used_again_kills_nobody",
+    20,
+    1_000,
+)
+CANCELLATIONS = Fault(
+    "cancellation at a random moment of acquiring and releasing through a host",
+    "0 leases left; as many descriptors as before",
+    "test_endurance.py::test_random_cancellations_lose_no_lease",
+    2_000,
+    100_000,
+)
+MANY_LEASES = Fault(
+    "leases acquired and released in one process",
+    "a journal of at most 2 MiB, no growth of what is kept",
+    "test_endurance.py::test_many_leases_leave_the_process_as_it_was",
+    20_000,
+    1_000_000,
+)
+KERNEL = "../kernel/"
+FAULTS = (
+    RANDOM_KILLS,
+    STEPS_OF_OWNER,
+    STEPS_OF_RECLAIM,
+    REUSED_NUMBERS,
+    Fault(
+        "an owner is stopped (SIGSTOP) while all the others are killed",
+        "it counts as alive, and loses nothing",
+        "test_kill.py::test_random_kills_leave_nothing",
+        1,
+        1,
+    ),
+    Fault(
+        "the owner lived in another space of process numbers, or of mounts",
+        "its processes are left alone, and files that do not prove to be its own; the outcome says so",
+        f"{KERNEL}test_recovery.py::test_files_of_another_space_of_mounts_are_removed_only_where_they_prove_it",
+    ),
+    Fault(
+        "the machine was started anew since",
+        "files are removed; what was volatile is forgotten, and what is in its place now is left alone",
+        f"{KERNEL}test_recovery.py::"
+        "test_after_a_start_of_the_machine_what_is_volatile_is_forgotten_and_files_are_removed",
+    ),
+    Fault(
+        "a child that was forked without Python's knowledge holds the lock of its dead owner",
+        "everything of the owner is given back, nothing of the child",
+        f"{KERNEL}test_journal.py::"
+        "test_a_child_forked_behind_pythons_back_neither_writes_into_the_journal_nor_keeps_it_locked",
+    ),
+    Fault(
+        "fork while other threads acquire and release",
+        "the child gives back its own and nothing of its parent's",
+        f"{KERNEL}test_journal.py::test_a_forked_child_keeps_a_journal_of_its_own_and_leaves_its_parents_alone",
+        20,
+        20,
+    ),
+    Fault(
+        "the journal is torn at any byte, by a kill or a full disk",
+        "it says what was written before",
+        f"{KERNEL}test_journal_properties.py::TestJournal",
+        60,
+        60,
+    ),
+    Fault(
+        "bits of a journal are turned, parts filled with zeros, garbage put between",
+        "all whole records are found, none is invented, nothing is raised",
+        f"{KERNEL}test_journal_properties.py::test_all_records_but_the_damaged_ones_are_found",
+        300,
+        300,
+    ),
+    Fault(
+        "the disk is full at any append",
+        "an acquire fails before anything is created; releasing works",
+        f"{KERNEL}test_journal.py::"
+        "test_a_disk_that_gets_full_in_the_middle_refuses_leases_and_still_lets_them_be_released",
+    ),
+    Fault(
+        "there are no inodes, or no descriptors, left",
+        "an acquire fails before anything is created",
+        f"{KERNEL}test_journal.py::test_without_descriptors_nothing_is_created",
+    ),
+    Fault(
+        "the directory of journals is read-only, another user's, or there is none",
+        "said once; refused if journals are required",
+        f"{KERNEL}test_journal.py::test_where_no_journal_can_be_kept_it_is_said_and_the_policy_decides",
+    ),
+    CANCELLATIONS,
+    MANY_LEASES,
+    Fault(
+        "16 threads release one resource at once, and giving it back fails at first",
+        "nobody is told that it was given back when it was not",
+        f"{KERNEL}test_resources.py::test_of_sixteen_threads_nobody_is_told_that_something_was_given_back_that_was_not",
+        20,
+        20,
+    ),
+    Fault(
+        "a clean-up raises, or hangs, at SIGTERM or SIGHUP",
+        "what it held is given back by the journal; the process ends by the signal",
+        f"{KERNEL}test_shutdown.py::test_everything_is_given_back_and_then_the_process_ends_by_the_signal",
+    ),
+    Fault(
+        "the clock is set, by a million seconds either way",
+        "no lease ends early or late",
+        f"{KERNEL}test_housekeeping.py::test_a_clock_that_is_set_ends_no_lease_and_keeps_none",
+    ),
+)
+
+
+def page() -> str:
+    """Return the page of the table."""
+    rows = [
+        f"| {one.title} | {one.outcome} | {one.normally:,} | {one.slowly or one.normally:,} | `{_place(one.test)}` |"
+        for one in FAULTS
+    ]
+    return "\n".join((HEAD, *rows)) + "\n"
+
+
+def _place(test: str) -> str:
+    return os.path.normpath(os.path.join("tests/system", test))
+
+
+HEAD = """# Faults
+
+What is done to programs that hold something, and what must come of it. The tests fail if anything else does. The kills
+are done in private namespaces of processes and mounts, with a `/dev/shm` of their own. Counts are of one run of the
+usual tests, and of `nox -s slow`; where both are the same there is only one test.
+
+`tests/system/faults.py` holds the table, and writes this page.
+
+| fault | outcome | times | slow | test |
+|---|---|---|---|---|"""
+
+
+if __name__ == "__main__":
+    with open(PAGE, "w", encoding="utf-8") as output:
+        output.write(page())
