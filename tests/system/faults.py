@@ -35,7 +35,7 @@ STEPS_OF_OWNER = Fault(
     "SIGKILL before and after each system call of acquiring and releasing one of each kind",
     "0 left after one pass",
     "test_kill.py::test_a_kill_at_any_step_of_an_owner_leaves_nothing",
-    60,
+    50,
     200,
 )
 STEPS_OF_RECLAIM = Fault(

@@ -21,7 +21,7 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from framework import identity
@@ -84,7 +84,7 @@ class Lease:
         """When it ends by itself, by `time.monotonic`, which nobody sets."""
         self.allocation = INTENT
         self.usage = _AVAILABLE
-        self.books: Sequence[Book] = ()
+        self.books: tuple[Book, ...] = ()
         self.journalled: Journal | None = None
         self.find: Callable[[], Resource | None] = _nothing
         self.watchers: list[concurrent.futures.Future[BaseException | None]] = []

@@ -5,7 +5,7 @@ Not thread-safe by itself: the ledger calls it under its lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from framework.errors import ResourceLimitError
@@ -44,7 +44,7 @@ class Quotas:
         self._quotas = [one for one in self._quotas if one is not quota]
         self._by_kind.clear()
 
-    def enter(self, kind: str, owner: str, size: int) -> Sequence[Book]:
+    def enter(self, kind: str, owner: str, size: int) -> tuple[Book, ...]:
         """Count one more lease, and return where it is counted, for `leave`.
 
         Raises:
@@ -71,9 +71,9 @@ class Quotas:
             tally.count += 1
             tally.bytes += size
             books.append((key, tally))
-        return books
+        return tuple(books)
 
-    def leave(self, books: Sequence[Book], size: int) -> None:
+    def leave(self, books: tuple[Book, ...], size: int) -> None:
         """Count one lease less where `enter` counted it."""
         for key, tally in books:
             tally.count -= 1
