@@ -304,6 +304,27 @@ asyncio.run(kept.release())
     assert done.stdout == "3 journals\n['reclaimed']\nTrue 1\n", done.stdout
 
 
+def test_what_the_collector_finds_in_the_middle_of_anything_is_given_back(uses: Run) -> None:
+    done = uses("""
+import gc
+class Cycle:
+    def __init__(self, file):
+        self.itself, self.file = self, file
+
+async def main():
+    files = await ready()
+    gc.set_threshold(1)  # so that it comes at every allocation, also while the journal is locked
+    for _ in range(300):
+        Cycle(await files.create_one(name="x"))
+    gc.collect()
+    while files.ledger.leases():
+        await asyncio.sleep(0)
+    print(files.ledger.statistics().abandoned)
+asyncio.run(main())
+""")
+    assert done.stdout == "300\n"
+
+
 def test_what_is_still_held_when_the_program_ends_is_given_back(uses: Run) -> None:
     done = uses("""
 async def main():

@@ -1,5 +1,6 @@
 """Quotas against a model that counts anew each time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from framework.errors import ResourceLimitError
-from framework.quotas import Book, Quotas, from_settings
+from framework.quotas import Quotas, Tally, from_settings
 from framework.records import Quota
 
 KINDS = ["memory.shared", "memory.buffer", "file.temp"]
@@ -34,7 +35,7 @@ class Held:
     kind: str
     owner: str
     size: int
-    books: tuple[Book, ...]
+    books: Sequence[Tally]
     towards: list[Quota]
 
 

@@ -3,11 +3,12 @@
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import pytest
 
 from framework import journal, recovery
 from framework.errors import PolicyError
+from framework.identity import Owner
 from framework.journal import Target
 from framework.journal import format as records
+from framework.ledger import Lease
 from framework.records import Recovery
-from framework.recovery import journals, verbs
+from framework.recovery import children, journals, verbs
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -324,6 +327,82 @@ def test_a_pass_ends_when_its_time_is_over(leftovers: Any) -> None:
     assert (len(asked), len(done), len(late)) == (1, 150, 149)
     assert {one.reason for one in late} == {"there was no time left for it; the next pass does it"}
     assert len(leftovers.journals()) == 149
+
+
+# children
+
+FREEZER = Path("/sys/fs/cgroup/freezer")
+
+
+@pytest.fixture
+def frozen(leftovers: Any) -> Iterator[tuple[Owner, Lease]]:
+    """A process that carries the token of a lease of a dead owner, and does not end when it is killed."""
+    group = FREEZER / f"framework-test-{os.urandom(8).hex()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"needs a freezer of version 1: {error}")
+    owner, lease = leftovers.owner(), leftovers.lease()
+    environment = {**os.environ, children.VARIABLE: journal.token(owner, lease.id)}
+    child = subprocess.Popen(["sleep", "1000"], env=environment)
+    (group / "cgroup.procs").write_text(str(child.pid))
+    (group / "freezer.state").write_text("FROZEN")
+    yield owner, lease
+    (group / "freezer.state").write_text("THAWED")
+    assert child.wait() == -signal.SIGKILL
+    group.rmdir()
+
+
+def test_a_process_that_does_not_end_keeps_up_nothing_else(
+    leftovers: Any, tmp_path: Path, frozen: tuple[Owner, Lease]
+) -> None:
+    owner, lease = frozen
+    leftovers.write(owner, records.intent(lease, Target(Recovery.KILL, journal.token(owner, lease.id))))
+    other, second = leftovers.owner(), leftovers.lease()
+    file = tmp_path / journal.token(other, second.id)
+    file.touch()
+    leftovers.write(other, records.intent(second, Target(UNLINK, str(file))))
+    assert sorted(outcome for outcome, _ in leftovers.reclaim(budget=20.0)) == ["failed", "reclaimed"]
+    assert not file.exists()
+    (record,) = recovery.held(str(leftovers.directory))
+    assert "a process that carries it may not have ended" in record.reason
+
+
+LOOKS = """
+import os, resource, signal, sys, time
+from framework import recovery
+from framework.recovery import children
+token = sys.argv[1]
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+print(children.kill({token}, time.monotonic() + 0.2) == {token})
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+print(children.kill({token}, time.monotonic() + 10))
+"""
+
+
+def test_a_look_that_could_not_be_taken_finds_nobody_dead(run_python: Run) -> None:
+    child = subprocess.Popen(["sleep", "1000"], env={**os.environ, children.VARIABLE: f"another:{TOKEN}:inner"})
+    done = run_python(LOOKS, TOKEN)
+    assert done.stdout == "True\nset()\n", done.stderr
+    assert child.wait() == -signal.SIGKILL
+
+
+def test_processes_are_told_apart_only_where_numbers_mean_the_same(
+    run_python: Run, can_unshare: Callable[..., None]
+) -> None:
+    can_unshare("--pid", "--fork")
+    child = subprocess.Popen(["sleep", "1000"], env={**os.environ, children.VARIABLE: TOKEN})
+    code = """
+import sys, time
+from framework.recovery import children
+print(children.can_look(), children.kill({sys.argv[1]}, time.monotonic() + 0.1))
+"""
+    done = run_python(code, TOKEN, by=["unshare", "--pid", "--fork"])  # with a /proc of other numbers
+    assert done.stdout == f"False {{{TOKEN!r}}}\n", done.stderr
+    assert child.poll() is None
+    child.kill()
+    child.wait()
 
 
 # after a start of the machine, and from elsewhere

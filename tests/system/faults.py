@@ -161,7 +161,7 @@ def page() -> str:
         f"| {one.title} | {one.outcome} | {one.normally:,} | {one.slowly or one.normally:,} | `{_place(one.test)}` |"
         for one in FAULTS
     ]
-    return "\n".join((HEAD, *rows)) + "\n"
+    return "\n".join((HEAD, *rows, TAIL))
 
 
 def _place(test: str) -> str:
@@ -178,6 +178,21 @@ usual tests, and of `nox -s slow`; where both are the same there is only one tes
 
 | fault | outcome | times | slow | test |
 |---|---|---|---|---|"""
+
+TAIL = """
+## What no test can show, because it does not hold
+
+- A child is known by its environment. One that takes another user's rights, that may not be looked at, or that writes
+  over its own environment, as programs do to show a title in the list of processes, is not found.
+- A file is removed by its name. What is put in its place between the last look and the removal, some microseconds, goes
+  with it.
+- A number of an inode proves something only where none is used twice. A `tmpfs` counts anew when it is mounted anew, so
+  such a proof is not trusted from another space of mounts, nor after a start of the machine.
+- Processes that were left in another space of process numbers are ended by one that lives there, or forgotten at the
+  next start of the machine; until then the journal stays, and `framework resources reclaim` says why.
+- A program that closes descriptors that are not its own lets go of the lock by which it counts as alive.
+- After a loss of power files can be left whose journal never reached the disk. Their names say whose they are.
+"""
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from framework.telemetry import get_logger
 from framework.telemetry.tracing import span
 
 if TYPE_CHECKING:
-    from framework.quotas import Book
+    from framework.quotas import Tally
     from framework.resources import Resource
 
 # bound once: looking up a member of an enumeration takes Python 3.11 longer than a lock
@@ -84,10 +84,10 @@ class Lease:
         """When it ends by itself, by `time.monotonic`, which nobody sets."""
         self.allocation = INTENT
         self.usage = _AVAILABLE
-        self.books: tuple[Book, ...] = ()
+        self.books: Sequence[Tally] = ()
         self.journalled: Journal | None = None
         self.find: Callable[[], Resource | None] = _nothing
-        self.watchers: list[concurrent.futures.Future[BaseException | None]] = []
+        self.watchers: list[concurrent.futures.Future[BaseException | None]] | None = None
 
     @property
     def resource(self) -> Resource | None:
@@ -251,7 +251,7 @@ class Ledger:
         with self._lock:
             if lease.allocation is not RELEASING:
                 return None
-            lease.watchers.append(concurrent.futures.Future())
+            lease.watchers = [*(lease.watchers or ()), concurrent.futures.Future()]
             return lease.watchers[-1]
 
     def settle(self, lease: Lease, *, released: bool, error: BaseException | None = None) -> None:
@@ -262,13 +262,13 @@ class Ledger:
                 self._forget(lease)
             else:
                 self._move(lease, QUARANTINED, (RELEASING,))
-            watchers, lease.watchers = lease.watchers, []
+            watchers, lease.watchers = lease.watchers, None
         if released:
             self.disclaim(lease)
             self.tell("released", lease)
         else:
             self.tell("quarantined", lease, reason=f"{type(error).__name__}: {error}")
-        for watcher in watchers:
+        for watcher in watchers or ():
             watcher.set_result(error)
 
     def use(self, lease: Lease, usage: Usage) -> None:

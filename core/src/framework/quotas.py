@@ -11,19 +11,18 @@ from fnmatch import fnmatchcase
 from framework.errors import ResourceLimitError
 from framework.records import Quota
 
+Key = tuple[object, str]
+
 
 class Tally:
     """How many leases there are, and of how many bytes together."""
 
-    __slots__ = ("bytes", "count")
+    __slots__ = ("bytes", "count", "key")
 
-    def __init__(self) -> None:
+    def __init__(self, key: Key) -> None:
+        self.key = key
         self.count = 0
         self.bytes = 0
-
-
-Key = tuple[object, str]
-Book = tuple[Key, Tally]
 
 
 class Quotas:
@@ -44,7 +43,7 @@ class Quotas:
         self._quotas = [one for one in self._quotas if one is not quota]
         self._by_kind.clear()
 
-    def enter(self, kind: str, owner: str, size: int) -> tuple[Book, ...]:
+    def enter(self, kind: str, owner: str, size: int) -> Sequence[Tally]:
         """Count one more lease, and return where it is counted, for `leave`.
 
         Raises:
@@ -67,19 +66,19 @@ class Quotas:
         for key in keys:
             tally = tallies.get(key)
             if tally is None:
-                tally = tallies[key] = Tally()
+                tally = tallies[key] = Tally(key)
             tally.count += 1
             tally.bytes += size
-            books.append((key, tally))
-        return tuple(books)
+            books.append(tally)
+        return books
 
-    def leave(self, books: tuple[Book, ...], size: int) -> None:
+    def leave(self, books: Sequence[Tally], size: int) -> None:
         """Count one lease less where `enter` counted it."""
-        for key, tally in books:
+        for tally in books:
             tally.count -= 1
             tally.bytes -= size
             if not tally.count:  # owners come and go, and must not pile up
-                del self._tallies[key]
+                del self._tallies[tally.key]
 
     def totals(self, axis: str) -> dict[str, Tally]:
         """Return the tallies by `kind` or by `owner`."""

@@ -101,15 +101,17 @@ class Signature:
         Raises:
             InvalidRequestError: One is unknown, missing, given twice, or of the wrong type.
         """
-        given = dict(zip(self._names, args, strict=False)) if args else {}
-        if len(args) > len(self._names) or given.keys() & kwargs.keys():
-            raise InvalidRequestError(
-                f"{self.kind} got too many arguments; allowed: {', '.join(self._names)}, each once.", resource=self.kind
-            )
-        given.update(kwargs)
+        given = dict(kwargs)
+        if args:
+            given.update(zip(self._names, args, strict=False))
+            if len(given) != len(args) + len(kwargs):
+                raise InvalidRequestError(
+                    f"{self.kind} got too many arguments; allowed: {', '.join(self._names)}, each once.",
+                    resource=self.kind,
+                )
         if not given.keys() <= self._known:
             raise self._unknown(given)
-        if not self._required <= given.keys():
+        if self._required and not self._required <= given.keys():
             missing = ", ".join(sorted(self._required - given.keys()))
             raise InvalidRequestError(
                 f"{self.kind} needs {missing}, which was not given.", f"Pass {missing}=….", resource=self.kind
@@ -121,7 +123,7 @@ class Signature:
     def _check(self, name: str, value: object) -> None:
         accepted, choices = self._rules.get(name, ((), ()))
         # bool is an int to isinstance, but size=True is a mistake
-        if accepted and (not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted)):
+        if accepted and type(value) not in accepted and (isinstance(value, bool) or not isinstance(value, accepted)):
             raise InvalidRequestError(
                 f"{self.kind} got {name}={_shown(value)}, a {type(value).__name__}; allowed: {_spelled(accepted)}.",
                 resource=self.kind,

@@ -22,7 +22,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from framework.errors import InvalidRequestError
 from framework.identity import Owner
@@ -41,14 +41,13 @@ _START = struct.Struct("<HIBQ")  # a frame, and what each op begins with
 _LONGEST = 0xFFFF
 _LARGEST = 1 << 30  # bytes; some millions of leases
 _TEXT = "surrogatepass"
-_AT_PATHS = {Recovery.UNLINK, Recovery.RMTREE, Recovery.RMDIR}
+_AT_PATHS = (Recovery.UNLINK, Recovery.RMTREE, Recovery.RMDIR)  # no set: enumerations are slow to hash
 
 _LIKELY = re.compile(rb"(?s)(?=[\x01-\x05].{6}\0\0)")
 """What may follow a frame: an op, and the number of a lease, of which no process reaches the upper bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What must be undone for a lease, should its owner die.
 
     Args:
@@ -97,7 +96,8 @@ def header(owner: Owner) -> bytes:
 
 def record(op: int, lease: int, text: str = "") -> bytes:
     """Return a record of an op that needs at most a line of text, which is cut after 1,000 bytes."""
-    return _framed(_HEAD.pack(op, lease) + text.encode("utf-8", "replace")[:1000])
+    head = _HEAD.pack(op, lease)
+    return _framed(head + text.encode("utf-8", "replace")[:1000] if text else head)
 
 
 def intent(lease: Lease, target: Target) -> bytes:
@@ -106,7 +106,7 @@ def intent(lease: Lease, target: Target) -> bytes:
     Raises:
         InvalidRequestError: It does not fit into one, or could not be undone.
     """
-    text = f"{lease.kind}\0{lease.name}\0{lease.owner}\0{target.verb.value}\0{target.path}\0{target.proof}"
+    text = f"{lease.kind}\0{lease.name}\0{lease.owner}\0{target.verb._value_}\0{target.path}\0{target.proof}"
     try:
         head = _INTEND.pack(INTEND, lease.id, lease.size, lease.acquired_at, target.volatile)
     except struct.error as error:

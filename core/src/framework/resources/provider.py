@@ -17,7 +17,7 @@ from framework.records import KindRecord, Quota, Recovery
 from framework.recovery import at_exit
 from framework.requests import Signature
 from framework.resources.resource import Resource
-from framework.telemetry.tracing import describe, span
+from framework.telemetry.tracing import NOTHING, describe, is_collected, span
 
 lease_owner: ContextVar[str] = ContextVar("lease_owner")
 """Who the leases opened in this context belong to; see `current_owner`."""
@@ -35,12 +35,15 @@ def current_owner() -> str:
     try:
         return lease_owner.get()
     except LookupError:
-        return _program(os.getpid(), sys.argv[0] if sys.argv else "")
+        return _program(sys.argv[0] if sys.argv else "")
 
 
 @functools.lru_cache(maxsize=1)
-def _program(pid: int, path: str) -> str:
-    return f"{os.path.basename(path) or 'python'}[{pid}]"
+def _program(path: str) -> str:
+    return f"{os.path.basename(path) or 'python'}[{os.getpid()}]"
+
+
+os.register_at_fork(after_in_child=_program.cache_clear)
 
 
 def creates(kind: str) -> Callable[[Factory[S, P, R]], Factory[S, P, R]]:
@@ -60,7 +63,10 @@ def creates(kind: str) -> Callable[[Factory[S, P, R]], Factory[S, P, R]]:
             provider.check_ready()
             arguments = signature.arguments(args, kwargs)
             owner, size, name = current_owner(), arguments.get("size") or 0, arguments.get("name") or ""
-            with span("lease.acquire", kind=kind, resource=name, owner=owner, size=size) as one:
+            collected = is_collected()
+            with (
+                span("lease.acquire", kind=kind, resource=name, owner=owner, size=size) if collected else NOTHING as one
+            ):
                 lease = provider.ledger.open(kind, name, owner, size)
                 if one is not None:
                     describe(one, resource=lease.name)
@@ -247,7 +253,7 @@ class ResourceProvider:
             _creating.reset(token)
         resource._lease, resource._ledger = lease, self.ledger  # noqa: SLF001 - a resource gets its lease here, once
         resource._lent_on = loop  # noqa: SLF001
-        resource._forget = functools.partial(self._lent.pop, lease.id)  # noqa: SLF001
+        resource._lease_shelf = self._lent  # noqa: SLF001
         self._lent[lease.id] = lease
         self.ledger.hold(lease, resource)
         if not self._ready:

@@ -6,7 +6,7 @@ import abc
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -34,7 +34,7 @@ class Resource(abc.ABC):
 
     _lease: Lease
     _ledger: Ledger
-    _forget: Callable[[int], object]
+    _lease_shelf: dict[int, Lease]
     _lent_on: asyncio.AbstractEventLoop
 
     @abc.abstractmethod
@@ -140,7 +140,7 @@ class Resource(abc.ABC):
 
     def _lease_settled(self, failure: BaseException | None) -> None:
         if failure is None:
-            self._forget(self._lease.id)
+            self._lease_shelf.pop(self._lease.id, None)
         else:
             self._lease.find = self._lease_holder  # kept until it is given back, whoever refers to it
         self._ledger.settle(self._lease, released=failure is None, error=failure)
