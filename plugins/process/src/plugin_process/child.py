@@ -218,13 +218,14 @@ def _started(
     link: int | None = None,
 ) -> Child:
     user, group, groups = launch.identity if launch.identity and link is None else (None, None, None)
-    with contextlib.ExitStack() as stack:
+    source = _source(launch.stdin)
+    try:
         popen = subprocess.Popen(
             command,
             executable=path,
             env=variables,
             cwd=launch.directory,
-            stdin=_source(launch.stdin, stack),
+            stdin=source,
             stdout=_SINKS[launch.stdout],
             stderr=_SINKS[launch.stderr],
             bufsize=0,
@@ -234,6 +235,9 @@ def _started(
             extra_groups=groups,
             pass_fds=() if link is None else (link,),
         )
+    finally:
+        if isinstance(launch.stdin, bytes) and source is not None:
+            os.close(source)
     try:
         return Child(popen, os.pidfd_open(popen.pid))
     except BaseException:
@@ -256,17 +260,20 @@ _SINKS = {
 """What `subprocess` calls the places where an output may go."""
 
 
-def _source(stdin: bytes | str | None, stack: contextlib.ExitStack) -> int | None:
-    """Return what a child reads from; what was made for it is closed with the stack."""
+def _source(stdin: bytes | str | None) -> int | None:
+    """Return what a child reads from, as `subprocess` calls it; the caller closes what holds bytes."""
     if not isinstance(stdin, bytes):
         return {None: subprocess.DEVNULL, "pipe": subprocess.PIPE, "inherit": None}[stdin]
     # a file, unlike a pipe, takes any amount without anyone feeding it; this one has no name to be left over
     descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
-    stack.callback(os.close, descriptor)
-    rest = memoryview(stdin)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
+    try:
+        rest = memoryview(stdin)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

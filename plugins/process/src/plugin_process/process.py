@@ -63,13 +63,14 @@ class LocalProcess(Resource):
         self._stop_by: float | None = None
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        with contextlib.ExitStack() as undo:
-            undo.callback(child.discard)
+        try:
             self._captures = [Capture(one, output_limit) if one else None for one in (child.stdout, child.stderr)]
             self.stdin = Input(child.stdin, subject) if child.stdin else None
             # weakly, because the loop must not keep what nobody else refers to any more
             self._loop.add_reader(child.descriptor, _weakly, weakref.WeakMethod(self._take_note_of_end))
-            undo.pop_all()
+        except BaseException:
+            child.discard()
+            raise
         self._reading = self._loop.call_later(READ_AFTER, _weakly, weakref.WeakMethod(self._start_reading))
         self._loop.call_soon(self._mark, Usage.BUSY)  # it has no lease yet
 
