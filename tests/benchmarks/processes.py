@@ -32,7 +32,7 @@ async def popen() -> None:
 
 async def popen_alike() -> None:
     """The primitive with what a lease asks for too: a session, variables, and three pipes or devices."""
-    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
+    options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
     with subprocess.Popen(["true"], env=dict(os.environb), start_new_session=True, **options) as child:
         child.wait()
 
