@@ -20,20 +20,22 @@ from framework import Framework
 BATCH = 20
 
 
-def by_popen(**options: Any) -> None:
-    """Start and wait without an event loop."""
-    subprocess.Popen(["true"], **options).wait()
-
-
 async def popen() -> None:
     """The primitive."""
-    by_popen()
+    subprocess.Popen(["true"]).wait()
 
 
 async def popen_alike() -> None:
     """The primitive with what a lease asks for too: a session, variables, and three pipes or devices."""
-    options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
-    with subprocess.Popen(["true"], env=dict(os.environb), start_new_session=True, **options) as child:
+    with subprocess.Popen(
+        ["true"],
+        env=dict(os.environb),
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    ) as child:
         child.wait()
 
 

@@ -418,12 +418,19 @@ async def test_a_child_that_nobody_refers_to_is_stopped(provider: ProcessProvide
     assert not alive(number)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"nice": 1}], ids=["plain", "gated"])
+@pytest.mark.parametrize(
+    ("count", "parameters"),
+    [
+        (100, {}),
+        (20, {"nice": 1}),
+        pytest.param(1000, {}, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+    ],
+)
 async def test_many_children_leave_no_zombie(
-    provider: ProcessProvider, footprint: Footprint, parameters: dict[str, Any]
+    provider: ProcessProvider, footprint: Footprint, count: int, parameters: dict[str, Any]
 ) -> None:
     before = footprint()
-    for _ in range(20 if parameters else 1000):
+    for _ in range(count):
         child = await provider.create_local_process("p", "true", **parameters)
         assert await child.wait() == 0
         assert not psutil.Process().children()
