@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -142,6 +143,33 @@ except OSError as error:
     child = await provider.create_local_process("p", sys.executable, args=["-c", script], pids=5)
 
     assert await anext(child.lines()) == b"[Errno 11] Resource temporarily unavailable\n"
+
+
+@grouped
+async def test_a_group_without_room_for_one_more_is_a_limit(provider: ProcessProvider, tmp_path: Path) -> None:
+    """An owner that may only have one process: itself."""
+    script = """
+import asyncio
+from plugin_process import ProcessProvider
+
+async def main():
+    provider = ProcessProvider()
+    await provider.initialize()
+    for more in ({}, {"nice": 1}):
+        try:
+            await provider.create_local_process("p", "true", **more)
+        except Exception as error:
+            print(type(error).__name__, error.problem)
+    assert provider.ledger.records() == ()
+    await provider.cleanup()
+
+asyncio.run(main())
+"""
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    owner = await provider.create_local_process("p", sys.executable, args=["-c", script], env=env, pids=1)
+
+    lines = (await owner.output()).stdout.decode().splitlines()
+    assert lines == ["ResourceLimitError process.local 'p' cannot run 'true': Resource temporarily unavailable."] * 2
 
 
 async def test_running_out_of_descriptors_is_an_error_in_the_child(provider: ProcessProvider) -> None:

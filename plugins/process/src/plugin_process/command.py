@@ -82,22 +82,28 @@ class Launch:
         return path and os.path.abspath(path)
 
 
-def check_command(subject: str, command: str) -> None:
-    """Refuse a command that nothing could be called.
+def check(
+    subject: str, command: str, arguments: Sequence[object], environment: Mapping[Any, Any], stdin: object
+) -> None:
+    """Refuse what no program could be given.
 
     Raises:
-        InvalidRequestError: It is empty or has a NUL in it.
+        InvalidRequestError: One of these has a value that it cannot have.
     """
+    _check_command(subject, command)
+    _check_arguments(subject, arguments)
+    _check_environment(subject, environment)
+    if isinstance(stdin, str) and stdin not in {"pipe", "inherit"}:
+        raise InvalidRequestError(f"{subject} got stdin={stdin!r}; allowed: bytes, 'pipe', 'inherit' or None.")
+
+
+def _check_command(subject: str, command: str) -> None:
     if not command or "\0" in command:
         raise InvalidRequestError(f"{subject} got the command {command!r}; allowed: the name or the path of a program.")
 
 
-def check_arguments(subject: str, arguments: Sequence[object]) -> None:
-    """Refuse arguments that no program could be given. They may be secret, so they are named by position.
-
-    Raises:
-        InvalidRequestError: One is not a string, or has a NUL in it.
-    """
+def _check_arguments(subject: str, arguments: Sequence[object]) -> None:
+    # arguments may be secret, so they are named by position
     for position, argument in enumerate(arguments, 1):
         if not isinstance(argument, str):
             raise InvalidRequestError(
@@ -110,12 +116,8 @@ def check_arguments(subject: str, arguments: Sequence[object]) -> None:
             )
 
 
-def check_environment(subject: str, environment: Mapping[Any, Any]) -> None:
-    """Refuse variables that no program could be given. Values may be secret, so only names are shown.
-
-    Raises:
-        InvalidRequestError: A name or value is not a string, or has a character in it that cannot be there.
-    """
+def _check_environment(subject: str, environment: Mapping[Any, Any]) -> None:
+    # values may be secret, so only names are shown
     for name, value in environment.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise InvalidRequestError(

@@ -12,7 +12,7 @@ from plugin_process.hierarchies import Place, read, write
 PERIOD = 100_000
 """Microseconds over which processor time is counted; the system's own default."""
 
-PATIENCE = 1.0
+PATIENCE = 0.25
 """Seconds that the system may take to see that a group whose members have ended is empty."""
 
 

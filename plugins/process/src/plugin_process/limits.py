@@ -8,6 +8,7 @@ import platform
 import resource
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from typing import Self
 
 from framework.errors import InvalidRequestError
 from plugin_process.group import ControlGroup
@@ -58,8 +59,8 @@ class Limits:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
-    def check(self, subject: str) -> None:
-        """Refuse what cannot be meant.
+    def check(self, subject: str) -> Self:
+        """Return them, or refuse what cannot be meant.
 
         Raises:
             InvalidRequestError: A value is out of range.
@@ -79,6 +80,7 @@ class Limits:
                 f"{subject} got io_priority={self.io_priority!r}; allowed: 'idle', or 'best-effort' or 'realtime' with"
                 " a level from 0, the highest, to 7, as in 'best-effort:7'."
             )
+        return self
 
 
 def enforce(limits: Limits, number: int, user: int, group: ControlGroup) -> dict[str, Limit]:

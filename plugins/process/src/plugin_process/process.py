@@ -16,6 +16,7 @@ from plugin_process.child import Child
 from plugin_process.input import Input
 from plugin_process.limits import Limit
 from plugin_process.output import Capture, Output
+from plugin_process.settings import ProcessSettings
 from plugin_process.usage import ResourceUse
 
 KILL_WAIT = 5.0
@@ -33,10 +34,9 @@ class LocalProcess(Resource):
 
     Args:
         child: The started child, which the resource now owns.
-        command: What was asked for.
+        command: The program that was asked for; the shell, if one reads the command.
         subject: What this is, for messages.
-        grace: Seconds between SIGTERM and SIGKILL.
-        output_limit: Bytes kept of each output.
+        settings: How long it may take to stop, and how much is kept of each output.
         limits: How each limit that was asked for is enforced.
         on_end: Called once, when the child was reaped, so that all is known of it.
     """
@@ -46,8 +46,7 @@ class LocalProcess(Resource):
         child: Child,
         command: str,
         subject: str,
-        grace: float,
-        output_limit: int,
+        settings: ProcessSettings,
         limits: Mapping[str, Limit],
         on_end: Callable[[ResourceUse | None, bool], None],
     ) -> None:
@@ -58,13 +57,14 @@ class LocalProcess(Resource):
         self.out_of_memory = False
         self._child = child
         self._subject = subject
-        self._grace = grace
+        self._grace = settings.stop_grace
         self._on_end = on_end
         self._stop_by: float | None = None
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         try:
-            self._captures = [Capture(one, output_limit) if one else None for one in (child.stdout, child.stderr)]
+            pipes, kept = (child.stdout, child.stderr), settings.output_limit
+            self._captures = [Capture(one, kept) if one else None for one in pipes]
             self.stdin = Input(child.stdin, subject) if child.stdin else None
             # weakly, because the loop must not keep what nobody else refers to any more
             self._loop.add_reader(child.descriptor, _weakly, weakref.WeakMethod(self._take_note_of_end))

@@ -11,16 +11,8 @@ from typing import Any, Literal
 from framework import Ledger, Quota, Recovery, ResourceProvider, creates, get_logger
 from framework.errors import InvalidRequestError, ResourceError, ResourceLimitError, ResourceUnavailableError
 from plugin_process import gated
-from plugin_process.child import Child, spawn
-from plugin_process.command import (
-    Launch,
-    allowed,
-    check_arguments,
-    check_command,
-    check_environment,
-    diagnosis,
-    identity,
-)
+from plugin_process.child import spawn
+from plugin_process.command import Launch, allowed, check, diagnosis, identity
 from plugin_process.limits import Limit, Limits, described
 from plugin_process.process import LocalProcess
 from plugin_process.settings import ProcessSettings
@@ -126,26 +118,15 @@ class ProcessProvider(ResourceProvider):
         Raises:
             InvalidRequestError: A parameter is out of range.
             PolicyError: The setting `allowed_commands` does not list the command, or not the shell.
-            ResourceUnavailableError: There is no such program or directory, or it cannot be executed; or not as that
-                user, or not with these limits.
+            ResourceUnavailableError: The program, the directory or a limit is not to be had.
             ResourceLimitError: Too many children are held, or the system has no room for one more.
         """
         subject = f"process.local {name!r}"
-        limits = Limits(_memory(subject, size, max_memory), max_cpu, pids, files, io_priority, nice)
-        limits.check(subject)
-        check_command(subject, command)
-        check_arguments(subject, args or [])
-        check_environment(subject, env or {})
-        if isinstance(stdin, str) and stdin not in {"pipe", "inherit"}:
-            raise InvalidRequestError(f"{subject} got stdin={stdin!r}; allowed: bytes, 'pipe', 'inherit' or None.")
+        limits = Limits(_memory(subject, size, max_memory), max_cpu, pids, files, io_priority, nice).check(subject)
+        check(subject, command, args or [], env or {}, stdin)
         who = identity(subject, user, group, groups or [])
         launch = Launch(command, args or [], env, working_directory, stdin, stdout, stderr, who, shell, self.token())
-        if self.settings.allowed_commands:
-            launch = allowed(subject, launch, self.settings.allowed_commands)
-        self.intend(Recovery.KILL, launch.token, volatile=True)
-        child, enforced = await self._started(subject, launch, limits, strict=strict)
-        bounds = self.settings.stop_grace, self.settings.output_limit
-        return LocalProcess(child, command, subject, *bounds, enforced, self._take_note_of_end)
+        return await self._start(subject, launch, limits, strict=strict)
 
     @creates("process.thread")
     async def create_thread(
@@ -165,14 +146,17 @@ class ProcessProvider(ResourceProvider):
         """
         return ThreadResource(target, args or [], name, f"process.thread {name!r}", self.settings.stop_grace)
 
-    async def _started(
-        self, subject: str, launch: Launch, limits: Limits, *, strict: bool
-    ) -> tuple[Child, dict[str, Limit]]:
+    async def _start(self, subject: str, launch: Launch, limits: Limits, *, strict: bool) -> LocalProcess:
         _check_system(subject)
+        if self.settings.allowed_commands:
+            launch = allowed(subject, launch, self.settings.allowed_commands)
+        self.intend(Recovery.KILL, launch.token, volatile=True)
+        enforced: dict[str, Limit] = {}
         try:
-            if not limits.asked():
-                return spawn(launch), {}
-            child, enforced = await gated.start(subject, launch, limits, self._intend_group, strict=strict)
+            if limits.asked():
+                child, enforced = await gated.start(subject, launch, limits, self._intend_group, strict=strict)
+            else:
+                child = spawn(launch)
         except OSError as error:
             raise _refusal(subject, launch, error) from error
         except ValueError as error:
@@ -183,7 +167,7 @@ class ProcessProvider(ResourceProvider):
         missing = {name: one.reason for name, one in enforced.items() if one.mechanism == "none"}
         if missing:
             get_logger().warning("limit_missing", resource=subject, missing=missing, in_force=described(enforced))
-        return child, enforced
+        return LocalProcess(child, launch.program, subject, self.settings, enforced, self._take_note_of_end)
 
     def _intend_group(self, directory: str) -> None:
         self.intend(Recovery.RMDIR, directory, volatile=True)
@@ -215,7 +199,7 @@ def _memory(subject: str, size: int, max_memory: int | None) -> int | None:
 
 def _refusal(subject: str, launch: Launch, error: OSError) -> ResourceError:
     """Return the error to raise for what the system answered; only now is the time taken to find out why."""
-    problem = f"{subject} cannot run {launch.command!r}: {error.strerror or error}."
+    problem = f"{subject} cannot run {launch.program!r}: {error.strerror or error}."
     if error.errno in EXHAUSTED:
         return ResourceLimitError(problem, "Release processes or files, pass less, or raise the limit (ulimit -a).")
     if error.errno == errno.ENOEXEC:
