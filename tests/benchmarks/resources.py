@@ -2,9 +2,8 @@
 
     python tests/benchmarks/resources.py [--rounds 15]
 
-`memory.shared` of 1 MiB against shm_open + posix_fallocate + mmap + munmap + shm_unlink, and without the fallocate;
-`process.local` running `true` against `subprocess.Popen(["true"]).wait()`. The variants take turns within each round;
-figures are the minimum over rounds of the mean over a batch.
+`memory.shared` of 1 MiB against shm_open + posix_fallocate + mmap + munmap + shm_unlink, and without the fallocate. The
+variants take turns within each round; figures are the minimum over rounds of the mean over a batch.
 """
 
 import _posixshmem  # type: ignore[import-not-found]  # a C module of the standard library without stubs
@@ -12,7 +11,6 @@ import argparse
 import asyncio
 import mmap
 import os
-import subprocess
 import time
 from collections.abc import Awaitable, Callable
 
@@ -45,15 +43,11 @@ async def _timed(batch: int, call: Callable[[], Awaitable[None]]) -> float:
 
 async def measure(rounds: int) -> dict[str, float]:
     """Return seconds for one acquire and release by variant."""
-    async with Framework.from_config({"plugins": {"memory": {}, "process": {}}}) as host:
+    async with Framework.from_config({"plugins": {"memory": {}}}) as host:
 
         async def memory() -> None:
             async with host.acquire("memory.shared", size=SIZE):
                 pass
-
-        async def process() -> None:
-            async with host.acquire("process.local", command="true") as child:
-                await child.wait()
 
         async def plain() -> None:
             raw_memory(reserve=False)
@@ -61,15 +55,10 @@ async def measure(rounds: int) -> dict[str, float]:
         async def reserved() -> None:
             raw_memory(reserve=True)
 
-        async def popen() -> None:
-            subprocess.Popen(["true"]).wait()
-
         variants: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
             "raw shm_open + mmap": (200, plain),
             "raw shm_open + fallocate + mmap": (200, reserved),
             "memory.shared 1 MiB": (200, memory),
-            "subprocess.Popen(true)": (20, popen),
-            "process.local true": (20, process),
         }
         best = dict.fromkeys(variants, float("inf"))
         for _ in range(rounds):
@@ -83,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=15)
     best = asyncio.run(measure(parser.parse_args().rounds))
-    bases = {"memory.shared 1 MiB": list(best)[:2], "process.local true": ["subprocess.Popen(true)"]}
+    bases = {"memory.shared 1 MiB": list(best)[:2]}
     for name, seconds in best.items():
         ratios = "".join(f"  {seconds / best[base]:5.2f} x {base}" for base in bases.get(name, ()))
         print(f"{name:34} {seconds * 1e6:9.1f} us{ratios}")
