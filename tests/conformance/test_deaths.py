@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import importlib
 import os
 import signal
 import subprocess
@@ -13,8 +14,9 @@ import pytest
 
 from framework import recovery
 from framework.testing import DummyProvider, Traces, forked, killed_at_call, killed_at_step, traces
+from framework.testing.crashes import die
 from framework.testing.forks import end_as_programs_do
-from framework.testing.outside import SEGMENTS, groups, of_strangers, segments
+from framework.testing.outside import SEGMENTS
 from framework.testing.scene import Scene, journals
 from framework.testing.surroundings import private_folders
 
@@ -118,7 +120,7 @@ async def test_nobody_dies_but_the_process_that_was_meant() -> None:
 
 @pytest.fixture
 def segment() -> Iterator[str]:
-    path = f"{SEGMENTS}/kit-{os.getpid()}"
+    path = f"{SEGMENTS}/kit-{os.urandom(8).hex()}"
     yield path
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
@@ -129,31 +131,30 @@ def test_a_segment_that_is_left_is_seen(segment: str, monkeypatch: pytest.Monkey
     before = Traces.now()
     os.close(os.open(segment, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
-    assert before.left() == {"segments": [segment]}
-    assert segment in segments()
+    assert segment in before.left()["segments"]
 
 
 @pytest.mark.anyio
-async def test_what_a_stranger_has_in_its_hands_is_not_ours(segment: str) -> None:
+async def test_a_segment_that_a_c_module_of_a_killed_child_made_is_seen(segment: str) -> None:
+    shm_open = importlib.import_module("_posixshmem").shm_open
     before = Traces.now()
-    ready, heard = os.pipe()
-    command = f"(exec 3>{segment}; echo; exec sleep 60) &"  # which loses its parent at once
-    subprocess.run(["sh", "-c", command], stdout=heard, check=True)
-    os.close(heard)
-    with os.fdopen(ready, "rb") as stream:
-        stream.readline()
-    try:
-        assert of_strangers({segment}) == {segment}
-        assert "segments" not in before.added()
-    finally:
-        _kill_holders(segment)
+
+    async def make() -> None:
+        descriptor = shm_open(f"/{os.path.basename(segment)}", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        assert descriptor
+        die()
+
+    await forked(make)
+
+    assert segment in before.added()["segments"]
 
 
-def _kill_holders(path: str) -> None:
-    for name in os.listdir("/proc"):
-        with contextlib.suppress(OSError):
-            if name.isdigit() and os.readlink(f"/proc/{name}/fd/3") == path:
-                os.kill(int(name), signal.SIGKILL)
+def test_a_segment_of_a_stranger_is_not_ours(segment: str) -> None:
+    before = Traces.now()
+
+    subprocess.run(["sh", "-c", f"echo > {segment}"], check=True)
+
+    assert segment not in before.added().get("segments", ())
 
 
 def test_a_control_group_that_is_left_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,22 +162,39 @@ def test_a_control_group_that_is_left_is_seen(monkeypatch: pytest.MonkeyPatch) -
     before = Traces.now()
     path = _new_group()
     try:
-        assert path in before.left()["groups"]  # beside those of tests that run meanwhile
-        assert path in groups()
+        assert before.left()["groups"] == [path]
     finally:
         os.rmdir(path)
-    assert path not in before.left().get("groups", [])
+    assert "groups" not in before.left()
 
 
 def _new_group() -> str:
-    from framework.testing.outside import _own_groups
-
-    for own in _own_groups():
-        path = os.path.join(own, f"kit-{os.getpid()}")
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        mounts = [line.split()[4] for line in file if " - cgroup" in line]
+    for mount in mounts:
+        path = os.path.join(mount, f"kit-{os.urandom(8).hex()}")
         with contextlib.suppress(OSError):
             os.mkdir(path)
             return path
     pytest.skip("no control group can be made here")
+
+
+@pytest.mark.anyio
+async def test_a_control_group_of_a_killed_child_is_seen() -> None:
+    before = Traces.now()
+
+    async def die() -> None:
+        directory = os.open(os.path.dirname(path), os.O_RDONLY)
+        os.mkdir(os.path.basename(path), dir_fd=directory)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    path = _new_group()
+    os.rmdir(path)
+    await forked(die)
+    try:
+        assert before.added()["groups"] == [path]
+    finally:
+        os.rmdir(path)
 
 
 @pytest.mark.anyio

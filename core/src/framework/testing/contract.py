@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -26,6 +25,7 @@ from framework.records import PluginState
 from framework.settings import Settings, validated
 from framework.testing import imports
 from framework.testing.cancellation import at_each_step
+from framework.testing.crashes import die
 from framework.testing.forks import forked
 from framework.testing.permissions import PERMISSIONS, Recorder
 from framework.testing.scene import Scene
@@ -205,8 +205,8 @@ class PluginContract(Surroundings):
         async def hold_and_die() -> None:
             async with host:
                 held = [await host.acquire(kind, **parameters) for kind, parameters in requests.items()]
-                os.kill(os.getpid(), signal.SIGKILL)
-                held.clear()
+                assert len(held) == len(requests)
+                die()
 
         with scene:
             ending = await forked(hold_and_die)

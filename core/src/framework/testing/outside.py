@@ -1,102 +1,99 @@
 """What there is outside of any process and stays when one dies: segments of shared memory, and control groups.
 
-Other programs make such things too. So what is new counts only if no stranger has it in its hands.
+Other programs make such things too, at any time. So only those count of which it is known that this process or a forked
+child has made them: it was heard of the creation, or has seen the segment among what the process has mapped or open.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import sys
+from typing import Any
 
 SEGMENTS = "/dev/shm"  # noqa: S108 - nothing is written there
-_MOUNTS = "/proc/self/mountinfo"
+
+_NOTES = "framework-witness"
+_PLACES = {"os.link": (1, 3), "os.mkdir": (0, 2), "os.rename": (1, 3), "os.symlink": (1, 2)}
+"""Where the arguments of an audit event say what is made, and in which directory."""
+
+
+def look() -> None:
+    """Note which segments this process has mapped or open now; C modules make some without telling anybody."""
+    _witness.look()
 
 
 def segments() -> set[str]:
-    """Return the paths of this user's segments of shared memory; empty where they have no place to be seen."""
-    found = set()
-    try:
-        for entry in os.scandir(SEGMENTS):
-            if entry.stat(follow_symlinks=False).st_uid == os.geteuid():
-                found.add(entry.path)
-    except OSError:
-        pass  # there are none, or one has just gone, and the next look shows the others
-    return found
+    """Return the paths of the segments that there are of those known to be made by this process or a forked child."""
+    look()
+    return {path for path in _witness.known() if path.startswith(f"{SEGMENTS}/") and os.path.lexists(path)}
 
 
 def groups() -> set[str]:
-    """Return the paths of the control groups below those of this process; empty where there are none."""
-    found: set[str] = set()
-    for own in _own_groups():
-        for place, folders, _ in os.walk(own):
-            found.update(os.path.join(place, one) for one in folders)
-    return found
+    """Return the paths of the control groups that there are of those made by this process or a forked child."""
+    return {path for path in _witness.known() if not path.startswith(f"{SEGMENTS}/") and os.path.isdir(path)}
 
 
-def of_strangers(paths: set[str]) -> set[str]:
-    """Return which of some segments and groups a process has in its hands that does not descend of this one."""
-    if not paths:
-        return paths
-    family = _family()
-    everybody = {int(name) for name in os.listdir("/proc") if name.isdigit()}
-    return _held(paths, everybody - family) - _held(paths, family)
+def is_notes(target: str) -> bool:
+    """Return whether a descriptor that leads there is this module's own."""
+    return target.startswith(f"/memfd:{_NOTES} ")
 
 
-def of_ours(paths: set[str]) -> set[str]:
-    """Return which of some segments and groups this process, or one that descends of it, has in its hands."""
-    return _held(paths, _family()) if paths else paths
+class _Witness:
+    """Writes down what is made, from the first call on, where a killed child's parent can read it."""
+
+    def __init__(self) -> None:
+        self._notes: int | None = None
+        self._mounts: tuple[str, ...] = ()
+
+    def known(self) -> set[str]:
+        """Return all that was noted."""
+        notes = self._opened()
+        if notes is None:
+            return set()
+        return set(os.fsdecode(os.pread(notes, os.fstat(notes).st_size, 0)).split("\0")) - {""}
+
+    def look(self) -> None:
+        """Note what this process has in its hands of shared memory."""
+        held = {line.split(maxsplit=5)[-1].strip() for line in _read("/proc/self/maps").splitlines()}
+        for number in _listed("/proc/self/fd"):
+            with contextlib.suppress(OSError):  # that of the listing itself
+                held.add(os.readlink(f"/proc/self/fd/{number}"))
+        for path in {one for one in held if one.startswith(f"{SEGMENTS}/")} - self.known():
+            self._note(path)
+
+    def _opened(self) -> int | None:
+        """Return the descriptor of the notes, which forked children share; nothing where there can be none."""
+        if self._notes is None and hasattr(os, "memfd_create"):
+            lines = [line.partition(" - ") for line in _read("/proc/self/mountinfo").splitlines()]
+            groups = [head.split()[4] for head, _, tail in lines if tail.startswith("cgroup")]
+            self._mounts = tuple(f"{one}/" for one in (SEGMENTS, *groups))
+            self._notes = os.memfd_create(_NOTES)
+            sys.addaudithook(self._hear)
+        return self._notes
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, _, flags = args
+            if isinstance(path, str | bytes) and isinstance(flags, int) and flags & os.O_CREAT:
+                self._note(os.fsdecode(path))
+        elif event in _PLACES:
+            name, directory = (args[index] for index in _PLACES[event])
+            folder = "" if directory == -1 else os.readlink(f"/proc/self/fd/{directory}")
+            self._note(os.path.join(folder, os.fsdecode(name)))
+
+    def _note(self, path: str) -> None:
+        if self._notes is not None and path.startswith(self._mounts):
+            os.write(self._notes, os.fsencode(path) + b"\0")
 
 
-def _held(paths: set[str], by: set[int]) -> set[str]:
-    held = {path for path in paths if by & set(map(int, _read(os.path.join(path, "cgroup.procs")).split()))}
-    return held.union(*(_in_hands(pid, paths) for pid in by))
-
-
-def _in_hands(pid: int, paths: set[str]) -> set[str]:
-    held = {line.split(maxsplit=5)[-1].strip() for line in _read(f"/proc/{pid}/maps").splitlines() if SEGMENTS in line}
-    for number in _listed(f"/proc/{pid}/fd"):
-        with contextlib.suppress(OSError):  # closed meanwhile
-            held.add(os.readlink(f"/proc/{pid}/fd/{number}"))
-    return held & paths
-
-
-def _family() -> set[int]:
-    """Return the numbers of this process and of all that descend of it."""
-    parents: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            fields = _read(f"/proc/{name}/stat").rpartition(")")[2].split()
-            if fields:
-                parents[int(name)] = int(fields[1])
-    family, size = {os.getpid()}, 0
-    while len(family) > size:
-        size = len(family)
-        family |= {pid for pid, parent in parents.items() if parent in family}
-    return family
-
-
-def _own_groups() -> Iterator[str]:
-    """Yield where this process' group is in each hierarchy that is mounted here."""
-    paths = dict(line.split(":", 2)[1:] for line in _read("/proc/self/cgroup").splitlines())
-    for line in _read(_MOUNTS).splitlines():
-        head, _, tail = line.partition(" - ")
-        sort, _, options = tail.partition(" ")
-        root, mount = head.split()[3:5]
-        if sort == "cgroup2":
-            path = paths.get("")
-        elif sort == "cgroup":
-            path = next((path for names, path in paths.items() if names and names in options.split()[-1]), None)
-        else:
-            continue
-        if path is not None and (path + "/").startswith(root.rstrip("/") + "/"):
-            yield os.path.join(mount, path[len(root.rstrip("/")) :].strip("/"))
+_witness = _Witness()
 
 
 def _listed(path: str) -> list[str]:
     try:
         return os.listdir(path)
-    except OSError:  # it has ended, or is another user's
+    except OSError:
         return []
 
 

@@ -7,7 +7,6 @@ import functools
 import gc
 import itertools
 import os
-import signal
 from typing import Any, ClassVar
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from framework.journal import Content, directory_path
 from framework.records import Recovery
 from framework.resources import Resource, ResourceProvider
-from framework.testing.crashes import killed_at_call, killed_at_step
+from framework.testing.crashes import die, killed_at_call, killed_at_step
 from framework.testing.forks import end_as_programs_do, forked
 from framework.testing.lending import used_once
 from framework.testing.scene import Scene, journals, reclaimed
@@ -82,7 +81,7 @@ class Death:
         await provider.initialize()
         with scene:
             held = [await provider.create(kind, **parameters) for kind, parameters in requests.items()]
-            made = scene.before.made()
+            made = scene.before.added()
             child = {"releases": _release, "forgets": _forget, "exits": _nothing}[end]
             how = end_as_programs_do if end == "exits" else os._exit
             ending = await forked(functools.partial(child, held), end=how)
@@ -134,8 +133,8 @@ async def _die_at_each(
 async def _hold_and_die(provider: ResourceProvider, requests: dict[str, Any]) -> None:
     await provider.initialize()
     held = [await provider.create(kind, **parameters) for kind, parameters in requests.items()]
-    os.kill(os.getpid(), signal.SIGKILL)
-    held.clear()
+    assert held
+    die()
 
 
 async def _release(held: list[Resource]) -> None:

@@ -87,18 +87,18 @@ class Scene(contextlib.AbstractContextManager["Scene"]):
     async def left(self) -> dict[str, list[str]]:
         """Return what is there and was not before, by family; what is just going is waited for."""
         deadline = time.monotonic() + traces.PATIENCE_S
-        left = self._added(None)
+        left = self._added()
         while left and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
-            left = self._added(left)
+            left = self._added()
         return left
 
-    def _added(self, among: dict[str, list[str]] | None) -> dict[str, list[str]]:
+    def _added(self) -> dict[str, list[str]]:
         for pid in child_processes() - self.before.children:
             if has_ended(pid):  # an orphan, for which nobody else waits
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
-        left = self.before.added(among)
+        left = self.before.added()
         mine = {os.path.basename(one) for one in self._lookalikes}
         files = self._seen() - self._files
         left["files"] = [one for one in {*left.get("files", ()), *files} if os.path.basename(one) not in mine]

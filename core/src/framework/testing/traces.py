@@ -12,13 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from framework.journal import Journal
-from framework.testing.outside import groups, of_ours, of_strangers, segments
+from framework.testing.outside import groups, is_notes, segments
 
 PATIENCE_S = 2.0
 """How long what is about to vanish, as a thread that has just been told to end, may take."""
-
-
-_OUTSIDE = ("segments", "groups")
 
 
 def open_descriptors() -> set[str]:
@@ -38,7 +35,7 @@ def open_descriptors() -> set[str]:
             target = os.readlink(f"/proc/self/fd/{number}")
         except OSError:
             continue  # the descriptor of the listing itself
-        if target != kept:
+        if target != kept and not is_notes(target):
             found.add(f"{number} {target}")
     return found
 
@@ -74,10 +71,10 @@ def files_below(folder: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What this process holds, and what there is outside of it that it may have made.
+    """What this process holds, and what there is outside of it that it has made.
 
     That is: its threads, descriptors and children; the files in the folder for temporary ones; segments of shared
-    memory in `/dev/shm`, and control groups below its own.
+    memory in `/dev/shm`, and control groups.
     """
 
     threads: frozenset[str]
@@ -100,40 +97,24 @@ class Traces:
         while found and time.monotonic() < deadline:
             time.sleep(0.01)
             gc.collect()
-            found = self.added(found)
+            found = self.added()
         return found
 
-    def added(self, among: dict[str, list[str]] | None = None) -> dict[str, list[str]]:
-        """Return what there is at this moment and was not then, by family.
-
-        Args:
-            among: An earlier answer. Of segments and groups, which strangers make too, only those count that are in it.
-        """
+    def added(self) -> dict[str, list[str]]:
+        """Return what there is at this moment and was not then, by family."""
         later = self._seen()
-        outside = (later.segments - self.segments) | (later.groups - self.groups)
-        if among is not None:
-            outside &= {*among.get("segments", ()), *among.get("groups", ())}
-        outside -= of_strangers(set(outside))
         return _by_family(
             threads=later.threads - self.threads,
             descriptors=later.descriptors - self.descriptors,
             children=later.children - self.children,
             files=later.files - self.files,
-            segments=outside & later.segments,
-            groups=outside & later.groups,
-        )
-
-    def made(self) -> dict[str, list[str]]:
-        """Return what was made since, by family; of segments and groups, those that this process has in its hands."""
-        found = self.added()
-        ours = of_ours({*found.get("segments", ()), *found.get("groups", ())})
-        return _by_family(
-            **{family: ours.intersection(those) if family in _OUTSIDE else those for family, those in found.items()}
+            segments=later.segments - self.segments,
+            groups=later.groups - self.groups,
         )
 
     @classmethod
     def missing(cls, made: dict[str, list[str]]) -> dict[str, list[str]]:
-        """Return which of an answer of `made` is not there any more; a child is not when it has ended."""
+        """Return which of an answer of `added` is not there any more; a child is not when it has ended."""
         now = cls._seen()
         gone = {family: set(those) - set(map(str, getattr(now, family))) for family, those in made.items()}
         gone["children"] = {one for one in made.get("children", ()) if has_ended(int(one))}
