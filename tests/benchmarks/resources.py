@@ -6,7 +6,6 @@
   and without the fallocate.
 - `file.temp`, with a name and without, writing 200 bytes, against open + write + unlink.
 - `memory.buffer` of 4 KiB against a lease of nothing, which is the kernel's own share, and against anonymous `mmap`.
-- `process.local` running `true` against `subprocess.Popen(["true"]).wait()`.
 
 The journal is kept as always, in a folder of its own. The variants take turns within each round; figures are the
 minimum over rounds of the mean over a batch.
@@ -17,7 +16,6 @@ import argparse
 import asyncio
 import mmap
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -34,7 +32,6 @@ RATIOS = {
     "file.temp, named": ("raw file",),
     "file.temp, nameless": ("raw file",),
     "memory.buffer": ("raw anonymous mmap", "lease of nothing"),
-    "process.local": ("raw Popen",),
 }
 
 Call = Callable[[], Awaitable[None]]
@@ -120,10 +117,6 @@ def variants(host: Framework, folder: str) -> dict[str, tuple[int, Call]]:
             os.write(file.fd, CONTENT)
             assert not named or file.path
 
-    async def process() -> None:
-        async with host.acquire("process.local", command="true") as child:
-            await child.wait()
-
     return {
         "raw shm": (200, lambda: raw(lambda: raw_memory(reserve=False))),
         "raw shm, reserved": (200, lambda: raw(lambda: raw_memory(reserve=True))),
@@ -135,14 +128,12 @@ def variants(host: Framework, folder: str) -> dict[str, tuple[int, Call]]:
         "raw anonymous mmap": (1000, lambda: raw(lambda: mmap.mmap(-1, 4096).close())),
         "lease of nothing": (1000, lambda: hold("bench.nothing", size=4096)),
         "memory.buffer": (1000, lambda: hold("memory.buffer", size=4096)),
-        "raw Popen": (20, lambda: raw(lambda: subprocess.Popen(["true"]).wait())),
-        "process.local": (20, process),
     }
 
 
 async def measure(rounds: int, folder: str) -> dict[str, float]:
     """Return seconds for one acquire and release by variant."""
-    configuration: dict[str, Any] = {"plugins": {"memory": {}, "file": {}, "process": {}}}
+    configuration: dict[str, Any] = {"plugins": {"memory": {}, "file": {}}}
     async with Framework.from_config(configuration, plugins=[BenchPlugin()]) as host:
         compared = variants(host, folder)
         best = dict.fromkeys(compared, float("inf"))

@@ -158,7 +158,7 @@ CASES = [
         2,
         (
             "framework.yaml has the unknown key 'plugin'",
-            "allowed: locked, logging, plugin_folders, plugins",
+            "locked, logging, plugin_folders, plugins",
             "Did you mean",
         ),
     ),

@@ -5,7 +5,7 @@ Not thread-safe by itself: the ledger calls it under its lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from framework.errors import ResourceLimitError

@@ -1,11 +1,13 @@
 """Fixtures shared by the tests of this plugin."""
 
+import glob
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import psutil
 import pytest
 
+from framework.journal import Journal
 from plugin_process import ProcessProvider, ProcessSettings
 
 
@@ -48,8 +50,23 @@ def footprint() -> Callable[[], tuple[set[tuple[str, str]], set[int]]]:
     return read
 
 
+@pytest.fixture
+def groups() -> Callable[[], list[str]]:
+    """Finds the control groups that this process has made; other ones may be running tests too."""
+
+    def find() -> list[str]:
+        journal = Journal.current()
+        token = journal.owner.token if journal else ""
+        return glob.glob(f"/sys/fs/cgroup/**/framework-{token}*", recursive=True)
+
+    return find
+
+
 @pytest.fixture(autouse=True)
-def _nothing_is_left(footprint: Callable[[], tuple[set[tuple[str, str]], set[int]]]) -> Iterator[None]:
+def _nothing_is_left(
+    footprint: Callable[[], tuple[set[tuple[str, str]], set[int]]], groups: Callable[[], list[str]]
+) -> Iterator[None]:
     before = footprint()[1]
     yield
     assert footprint()[1] == before
+    assert groups() == []

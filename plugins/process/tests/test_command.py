@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,14 @@ pytestmark = pytest.mark.anyio
         ({"env": {"A=B": "x"}}, r"env\['A=B'\]"),
         ({"env": {"": "x"}}, r"env\[''\]"),
         ({"env": {"A": 1}}, r"env\['A'\], a int"),
-        ({"size": 4096}, "only 0 is allowed"),
-        ({"stdin": "text"}, "a str; allowed: bytes"),
-        ({"shell": True}, "unknown parameter 'shell'"),
+        ({"size": 4095}, "max_memory=4095; allowed: 4096 to"),
+        ({"stdin": "text"}, "'text'; allowed: bytes, 'pipe', 'inherit' or None"),
+        ({"stdout": "stdout"}, "allowed: 'capture', 'inherit', 'discard'"),
+        ({"shell": "yes"}, "a str; allowed: bool"),
+        ({"user": "no-such-user"}, "user='no-such-user', whom this system does not know"),
+        ({"user": -1}, "user=-1, whom this system does not know"),
+        ({"group": "no-such-group"}, "the group 'no-such-group', which this system does not know"),
+        ({"groups": [1.5]}, r"the group 1\.5, which this system does not know"),
         ({"working_directory": "a\0b"}, "no program can be given"),
         ({"working_directory": "\ud800"}, "no program can be given"),
         ({"args": ["\ud800"]}, "no program can be given"),
@@ -126,6 +132,55 @@ async def test_only_listed_commands_are_run_however_they_are_spelt(tmp_path: Pat
         ("true", {"PATH": str(tmp_path)}, None),
         ("true", {"PATH": os.curdir}, str(tmp_path)),
     ]:
-        with pytest.raises(PolicyError, match="allowed_commands allows true"):
+        with pytest.raises(PolicyError, match=r"plugins\.process\.allowed_commands allows true"):
             await provider.create_local_process("p", command, env=env, working_directory=directory)
     await provider.cleanup()
+
+
+async def test_a_shell_must_be_listed_like_any_command(tmp_path: Path) -> None:
+    strict = ProcessProvider(ProcessSettings(allowed_commands=["true"]))
+    generous = ProcessProvider(ProcessSettings(allowed_commands=["true", "/bin/sh"]))
+    for provider in (strict, generous):
+        await provider.initialize()
+
+    with pytest.raises(PolicyError, match=r"may not run '/bin/sh'; plugins\.process\.allowed_commands allows true"):
+        await strict.create_local_process("p", "true", shell=True)
+    child = await generous.create_local_process("p", "echo ran", shell=True)
+    assert (await child.output()).stdout == b"ran\n"
+    with pytest.raises(PolicyError):
+        await generous.create_local_process("p", "false")
+    async with await generous.create_local_process("p", "true", nice=1):
+        pass  # the list is about what is run in the end
+    for provider in (strict, generous):
+        await provider.cleanup()
+
+
+async def test_a_shell_reads_the_command_and_not_the_arguments(provider: ProcessProvider) -> None:
+    child = await provider.create_local_process("p", 'echo "$2" $((1 + 1)); exit 3', shell=True, args=["a", "$HOME; b"])
+
+    assert ((await child.output()).stdout, child.returncode) == (b"$HOME; b 2\n", 3)
+    assert child.cause == "exit 3"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may choose the user")
+@pytest.mark.parametrize("gated", [{}, {"nice": 1}], ids=["plain", "gated"])
+async def test_a_child_runs_as_the_user_with_that_users_groups(
+    provider: ProcessProvider, gated: dict[str, Any]
+) -> None:
+    async def groups(**who: Any) -> list[bytes]:
+        async with await provider.create_local_process("p", "id -u; id -g; id -G", shell=True, **who, **gated) as child:
+            return (await child.output()).stdout.split(b"\n")[:3]
+
+    assert await groups(user="nobody") == [b"65534", b"65534", b"65534"]
+    assert await groups(user=65534, group="daemon", groups=["sys", 2]) == [b"65534", b"1", b"1 2 3"]
+    assert await groups(group=1) == [b"0", b"1", b"1"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+async def test_whoever_is_not_root_cannot_choose_the_user(provider: ProcessProvider) -> None:
+    os.seteuid(65534)
+    try:
+        with pytest.raises(ResourceUnavailableError, match="runs as user 65534, and only root"):
+            await provider.create_local_process("p", "true", user="daemon")
+    finally:
+        os.seteuid(0)

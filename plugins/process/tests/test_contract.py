@@ -23,11 +23,26 @@ class Requests:
         }
 
 
-class TestContract(Requests, PluginContract):
+class Limited(Requests):
+    @pytest.fixture
+    def requests(self) -> dict[str, dict[str, Any]]:
+        return {
+            "process.local": {"command": "sleep 1000", "shell": True, "size": 64 << 20, "io_priority": "idle"},
+            "process.thread": {"target": _wait_for_stop},
+        }
+
+
+class TestContract(Limited, PluginContract):
     subject = "process"
 
 
 class TestProvider(Requests, ProviderContract):
+    @pytest.fixture
+    def provider(self) -> ResourceProvider:
+        return ProcessProvider()
+
+
+class TestProviderWithLimits(Limited, ProviderContract):
     @pytest.fixture
     def provider(self) -> ResourceProvider:
         return ProcessProvider()

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import psutil
@@ -115,7 +116,7 @@ async def test_environment_and_directory_are_those_asked_for(provider: ProcessPr
 
     lines = (await process.output()).stdout.split(b"\n")
     assert lines[:2] == [os.fsencode(tmp_path), b"eins"]
-    assert int(lines[2]) <= 4  # ONE, and what the shell sets by itself
+    assert int(lines[2]) <= 5  # ONE, the mark of the lease, and what the shell sets by itself
 
 
 async def test_release_ends_a_child_that_obeys_with_sigterm(provider: ProcessProvider) -> None:
@@ -367,11 +368,75 @@ async def test_no_more_children_are_held_than_allowed() -> None:
     await provider.initialize()
     first = await provider.create_local_process("p", "true")
 
-    with pytest.raises(ResourceLimitError, match="max_processes allows 1"):
+    with pytest.raises(ResourceLimitError, match=r"of the 1 that plugins\.process\.max_processes allows"):
         await provider.create_local_process("q", "true")
     await first.release()
     await (await provider.create_local_process("q", "true")).release()
     await provider.cleanup()
+
+
+async def test_a_child_is_marked_with_its_lease_after_that_of_its_parent(
+    provider: ProcessProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRAMEWORK_LEASE", "outer")
+    inherited = await shell(provider, "echo $FRAMEWORK_LEASE")
+    chosen = await provider.create_local_process("p", "echo $FRAMEWORK_LEASE", shell=True, env={"FRAMEWORK_LEASE": "x"})
+
+    for child in (inherited, chosen):
+        outer, token = (await child.output()).stdout.decode().strip().split(":")
+        assert outer == "outer"
+        assert len(token) == 28
+        assert token.endswith(f"{child.lease.id:012x}")
+
+
+async def test_what_a_child_used_is_known_after_its_end(provider: ProcessProvider) -> None:
+    script = "x = bytearray(300 << 20); n = 0\nfor i in range(300_000): n += i"
+    child = await provider.create_local_process("p", sys.executable, args=["-c", script])
+    left = await shell(provider, "sleep 100 & exit 0")
+    assert child.resource_use is None
+
+    await child.wait()
+    await left.wait()
+    use = child.resource_use
+    assert use is not None
+    assert use.user_seconds + use.system_seconds > 0.01
+    assert use.max_memory > 300 << 20
+    assert use.voluntary_switches + use.involuntary_switches > 0
+    assert left.resource_use is None
+    await left.release()
+    assert left.resource_use is not None
+
+
+async def test_a_child_that_nobody_refers_to_is_stopped(provider: ProcessProvider) -> None:
+    child = await shell(provider, "echo 1; exec sleep 100")
+    await numbers(child, 1)
+    number = child.pid
+    del child
+
+    while provider.ledger.records():
+        await asyncio.sleep(0)
+    assert not alive(number)
+
+
+@pytest.mark.parametrize(
+    ("count", "parameters"),
+    [
+        (100, {}),
+        (20, {"nice": 1}),
+        pytest.param(1000, {}, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+    ],
+)
+async def test_many_children_leave_no_zombie(
+    provider: ProcessProvider, footprint: Footprint, count: int, parameters: dict[str, Any]
+) -> None:
+    before = footprint()
+    for _ in range(count):
+        child = await provider.create_local_process("p", "true", **parameters)
+        assert await child.wait() == 0
+        assert not psutil.Process().children()
+        await child.release()
+
+    assert footprint() == before
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11, 4), reason="subprocess itself leaks pipes there, see gh-87474")

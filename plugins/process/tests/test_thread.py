@@ -83,6 +83,22 @@ async def test_a_function_that_does_not_stop_is_quarantined_by_name_until_it_doe
     assert impatient.ledger.records() == ()
 
 
+async def test_a_thread_that_nobody_refers_to_is_asked_to_stop(provider: ProcessProvider) -> None:
+    stopped = threading.Event()
+
+    def work(stop: threading.Event) -> None:
+        stop.wait()
+        stopped.set()
+
+    thread = await provider.create_thread("worker", work)
+    assert thread.running
+    del thread
+
+    while provider.ledger.records():
+        await asyncio.sleep(0)
+    assert stopped.is_set()
+
+
 async def test_cleanup_asks_all_before_it_waits_for_one() -> None:
     provider = ProcessProvider(ProcessSettings(stop_grace=5))
     await provider.initialize()

@@ -1,7 +1,7 @@
-"""`Child`: a started program that leads its own session, and everything in that session.
+"""`Child`: a started program that leads its own session, and everything in that session or in its control group.
 
 A number of a process is only sure to be that process' while nobody has reaped it. So the end of the child is observed
-without reaping it (`WNOWAIT`), its session is stopped while its number is still held, and it is reaped last.
+without reaping it (`WNOWAIT`), and it is reaped once nothing is left that would have to be found by its number.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import io
 import os
 import select
 import signal
+import socket
 import subprocess
-import tempfile
 from typing import cast
 
+from plugin_process import gate
 from plugin_process.command import Launch
+from plugin_process.group import ControlGroup
+from plugin_process.usage import ResourceUse
 
 UNKNOWN_CODE = 255
 """Return code of a child that somebody else reaped, so that its own is lost; asyncio uses the same one."""
@@ -27,15 +30,19 @@ class Child:
     Args:
         popen: The started child, leader of a new session.
         descriptor: Its pidfd, which the child now owns; readable once the child has ended.
+        group: The control group that it is kept in, if any, which the child now owns.
     """
 
-    def __init__(self, popen: subprocess.Popen[bytes], descriptor: int) -> None:
-        self._popen = popen
+    def __init__(self, popen: subprocess.Popen[bytes], descriptor: int, group: ControlGroup | None = None) -> None:
         self.descriptor = descriptor
+        self.group = group
         self.pid = popen.pid
-        self.stdout = cast("io.FileIO", popen.stdout)
-        self.stderr = cast("io.FileIO", popen.stderr)
+        self.stdin = cast("io.FileIO | None", popen.stdin)
+        self.stdout = cast("io.FileIO | None", popen.stdout)
+        self.stderr = cast("io.FileIO | None", popen.stderr)
+        self.use: ResourceUse | None = None
         self._ours = True
+        popen.returncode = UNKNOWN_CODE  # without one it would wait by number once it is deleted
 
     def code(self) -> int | None:
         """Return the code that the child ended with, negative for a signal; None while it runs."""
@@ -61,53 +68,78 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.descriptor, number)
 
-    def signal_session(self, number: int) -> None:
-        """Send a signal to the child and all that it started, wherever in its session they are."""
-        if not self._is_ours():
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)  # at once for the whole group, so that none escapes by forking
-        for member in self._members(outside_group=True):
-            descriptor = self._open(member)
-            if descriptor is not None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    signal.pidfd_send_signal(descriptor, number)
-                os.close(descriptor)
+    def signal_all(self, number: int) -> None:
+        """Send a signal to the child and all that it started, wherever in its session or its group they are."""
+        if self._is_ours():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)  # at once for all of these, so that none escapes by forking
+        if self.group is not None and number == signal.SIGKILL:
+            self.group.kill()
+        for member in self._members():
+            if self.group is not None or _group(member) != self.pid:
+                self._signal(member, number)
 
     def survivor(self) -> int | None:
-        """Return the pidfd, now the caller's, of a living member of the session other than the child itself."""
+        """Return the pidfd, now the caller's, of a living process that the child has left behind."""
         return next((found for member in self._members() if (found := self._open(member)) is not None), None)
 
+    def is_alone(self) -> bool:
+        """Return whether the child has left nobody behind."""
+        survivor = self.survivor()
+        if survivor is not None:
+            os.close(survivor)
+        return survivor is None
+
     def reap(self) -> None:
-        """Give the child's number back, waiting for its end if need be. Reaping again does nothing."""
+        """Give the child's number back, waiting for its end if need be, and its group. Reaping again does nothing.
+
+        Raises:
+            OSError: The control group cannot be removed; everything else is done.
+        """
         if self.descriptor >= 0:
-            with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PIDFD, self.descriptor, os.WEXITED)
-            self._popen.returncode = UNKNOWN_CODE  # without one it would wait by number once it is deleted
+            if self._has_ended():
+                with contextlib.suppress(ChildProcessError):
+                    used = os.wait4(self.pid, 0)[2]
+                    self.use = ResourceUse.of(used, self.group.peak() if self.group else None)
             os.close(self.descriptor)
             self.descriptor = -1
             self._ours = False
+        if self.group is not None:
+            self.group.remove()
+            self.group = None
 
     def discard(self) -> None:
         """Kill and reap a child that cannot be kept."""
+        for pipe in (self.stdin, self.stdout, self.stderr):
+            if pipe is not None:
+                pipe.close()
         if self.descriptor >= 0:
-            self.signal_session(signal.SIGKILL)
-        self.reap()
-        self.stdout.close()
-        self.stderr.close()
+            self.signal_all(signal.SIGKILL)
+        with contextlib.suppress(OSError):  # what is left in the group has been killed; the journal knows of the rest
+            self.reap()
+
+    def _has_ended(self) -> bool:
+        """Wait for the end, and return whether the child is still there to be reaped."""
+        try:
+            os.waitid(os.P_PIDFD, self.descriptor, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
 
     def _is_ours(self) -> bool:
         """Return whether the child's number is still the child's, because nobody has reaped it."""
-        self.code()
+        if self.descriptor >= 0:
+            self.code()
         return self._ours
 
-    def _members(self, *, outside_group: bool = False) -> list[int]:
-        """Return the numbers that the members of the session have, but for the child itself; some may have ended."""
+    def _members(self) -> set[int]:
+        """Return the numbers that those have whom the child has started; some may have ended."""
+        if self.group is not None:
+            return self.group.members() - {self.pid}
         if not self._is_ours() or self._is_newest():
-            return []
-        numbers = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
-        found = [one for one in numbers if self._is_member(one) and one != self.pid]
-        return [one for one in found if _group(one) != self.pid] if outside_group else found
+            return set()
+        numbers = (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+        return {one for one in numbers if one != self.pid and self._is_member(one)}
 
     def _is_newest(self) -> bool:
         """Return whether nothing at all was started since the child; then it cannot have left anyone behind.
@@ -122,6 +154,8 @@ class Child:
             os.close(descriptor)
 
     def _is_member(self, number: int) -> bool:
+        if self.group is not None:
+            return number in self.group.members()
         try:
             return os.getsid(number) == self.pid
         except (ProcessLookupError, PermissionError):
@@ -139,31 +173,71 @@ class Child:
         os.close(descriptor)
         return None
 
+    def _signal(self, member: int, number: int) -> None:
+        descriptor = self._open(member)
+        if descriptor is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(descriptor, number)
+            os.close(descriptor)
+
 
 def spawn(launch: Launch) -> Child:
-    """Start a program without a shell, leading its own session, its outputs in pipes.
+    """Start a program, leading its own session.
 
     Raises:
         OSError: The system refused; nothing was left behind.
     """
-    with contextlib.ExitStack() as stack:
-        source: int | io.BufferedRandom = subprocess.DEVNULL
-        if launch.stdin is not None:
-            # a file, unlike a pipe, takes any amount without anyone feeding it
-            source = stack.enter_context(tempfile.TemporaryFile())
-            source.write(launch.stdin)
-            source.seek(0)
+    return _started(launch.words, launch, launch.variables(), path=launch.path)
+
+
+def spawn_gated(launch: Launch, group: ControlGroup) -> tuple[Child, socket.socket]:
+    """Start a gate in place of a program; the child owns the group, the caller the socket that opens the gate.
+
+    Raises:
+        OSError: The system refused; nothing was left behind but the group.
+    """
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            # the gate needs this process' own surroundings, and its rights: another user may not reach the interpreter
+            variables = launch.marked(dict(os.environb))
+            child = _started(gate.command(theirs.fileno()), launch, variables, link=theirs.fileno())
+    except BaseException:
+        ours.close()
+        raise
+    child.group = group
+    return child, ours
+
+
+def _started(
+    command: list[str],
+    launch: Launch,
+    variables: dict[bytes, bytes],
+    *,
+    path: str | None = None,
+    link: int | None = None,
+) -> Child:
+    user, group, groups = launch.identity if launch.identity and link is None else (None, None, None)
+    source = _source(launch.stdin)
+    try:
         popen = subprocess.Popen(
-            [launch.command, *launch.arguments],
-            executable=launch.path,
-            env=launch.variables,
+            command,
+            executable=path,
+            env=variables,
             cwd=launch.directory,
             stdin=source,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=_SINKS[launch.stdout],
+            stderr=_SINKS[launch.stderr],
             bufsize=0,
             start_new_session=True,
+            user=user,
+            group=group,
+            extra_groups=groups,
+            pass_fds=() if link is None else (link,),
         )
+    finally:
+        if isinstance(launch.stdin, bytes) and source is not None:
+            os.close(source)
     try:
         return Child(popen, os.pidfd_open(popen.pid))
     except BaseException:
@@ -171,9 +245,36 @@ def spawn(launch: Launch) -> Child:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(popen.pid, signal.SIGKILL)
         popen.wait()
-        for pipe in (popen.stdout, popen.stderr):
-            cast("io.FileIO", pipe).close()
+        for pipe in (popen.stdin, popen.stdout, popen.stderr):
+            if pipe is not None:
+                pipe.close()
         raise
+
+
+_SINKS = {
+    "capture": subprocess.PIPE,
+    "inherit": None,
+    "discard": subprocess.DEVNULL,
+    "stdout": subprocess.STDOUT,
+}
+"""What `subprocess` calls the places where an output may go."""
+
+
+def _source(stdin: bytes | str | None) -> int | None:
+    """Return what a child reads from, as `subprocess` calls it; the caller closes what holds bytes."""
+    if not isinstance(stdin, bytes):
+        return {None: subprocess.DEVNULL, "pipe": subprocess.PIPE, "inherit": None}[stdin]
+    # a file, unlike a pipe, takes any amount without anyone feeding it; this one has no name to be left over
+    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    try:
+        rest = memoryview(stdin)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def has_ended(descriptor: int) -> bool:

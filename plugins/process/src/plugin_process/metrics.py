@@ -1,4 +1,4 @@
-"""`ProcessMetrics`: how many children and threads run."""
+"""`ProcessMetrics`: how many children and threads run, and what the children used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from plugin_process.provider import ProcessProvider
 
 
 class ProcessMetrics:
-    """Counts what runs now; what ended but is still held does not count."""
+    """Counts what runs now, not what ended but is still held; and what children that ended had used in all."""
 
     name = "process"
 
@@ -14,6 +14,12 @@ class ProcessMetrics:
         self._provider = provider
 
     def collect(self) -> dict[str, float]:
-        """Return the two counts."""
+        """Return the counts, seconds of processors, and bytes from and to disks."""
         children, threads = self._provider.running()
-        return {"framework_process_children_running": children, "framework_process_threads_running": threads}
+        return {
+            "framework_process_children_running": children,
+            "framework_process_threads_running": threads,
+            "framework_process_cpu_seconds": self._provider.cpu_seconds,
+            "framework_process_disk_bytes": self._provider.disk_bytes,
+            "framework_process_out_of_memory": self._provider.out_of_memory,
+        }

@@ -56,6 +56,8 @@ class Tail:
 class Capture:
     """Reads one output of a child on the event loop, so that the child never waits for us.
 
+    A pipe holds what a short-lived child writes, so reading need not begin at once.
+
     Args:
         pipe: The reading end, which the capture now owns.
         limit: Bytes kept.
@@ -64,15 +66,26 @@ class Capture:
     def __init__(self, pipe: io.FileIO, limit: int) -> None:
         self._pipe = pipe
         self._loop = asyncio.get_running_loop()
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None
+        self._reading = False
         self.tail = Tail(limit)
         self.complete = False
-        os.set_blocking(pipe.fileno(), False)
-        self._loop.add_reader(pipe.fileno(), self._read)
+
+    def start(self) -> None:
+        """Begin to read as it comes; starting again does nothing.
+
+        Raises:
+            OSError: The event loop cannot watch one more descriptor.
+        """
+        if not self._reading and not self._pipe.closed:
+            os.set_blocking(self._pipe.fileno(), False)
+            self._loop.add_reader(self._pipe.fileno(), self._read)
+            self._reading = True
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Yield each line as it comes, from the first one kept, until the output is complete."""
         position = 0
+        self.start()
         while True:
             line, position = self.tail.line_from(position)
             if line:
@@ -80,6 +93,7 @@ class Capture:
             elif self.complete:
                 break
             else:
+                self._changed = self._changed or asyncio.Event()
                 await self._changed.wait()
         rest = bytes(self.tail.kept[max(position - self.tail.dropped, 0) :])
         if rest:
@@ -97,7 +111,8 @@ class Capture:
     def close(self) -> None:
         """Stop reading; closing again does nothing."""
         if not self._pipe.closed:
-            self._loop.remove_reader(self._pipe.fileno())
+            if self._reading:
+                self._loop.remove_reader(self._pipe.fileno())
             self._pipe.close()
         self._complete()
 
@@ -118,5 +133,6 @@ class Capture:
         self._wake()
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None

@@ -6,15 +6,25 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import MappingProxyType
 
 from framework import Resource, Usage
 from framework.errors import InvalidRequestError, ResourceError, ResourceUnavailableError
 from plugin_process.child import Child
+from plugin_process.input import Input
+from plugin_process.limits import Limit
 from plugin_process.output import Capture, Output
+from plugin_process.settings import ProcessSettings
+from plugin_process.usage import ResourceUse
 
 KILL_WAIT = 5.0
 """Seconds that what was killed may take to vanish; only a process stuck in the system takes longer."""
+
+READ_AFTER = 0.01
+"""Seconds after which the outputs are read as they come. A child that ends before never needs that: what it wrote is
+taken from the pipes at its end."""
 
 
 class LocalProcess(Resource):
@@ -24,36 +34,64 @@ class LocalProcess(Resource):
 
     Args:
         child: The started child, which the resource now owns.
-        command: What was asked for.
+        command: The program that was asked for; the shell, if one reads the command.
         subject: What this is, for messages.
-        grace: Seconds between SIGTERM and SIGKILL.
-        output_limit: Bytes kept of each output.
-        on_close: Called once, when the child was reaped.
+        settings: How long it may take to stop, and how much is kept of each output.
+        limits: How each limit that was asked for is enforced.
+        on_end: Called once, when the child was reaped, so that all is known of it.
     """
 
     def __init__(
-        self, child: Child, command: str, subject: str, grace: float, output_limit: int, on_close: Callable[[], None]
+        self,
+        child: Child,
+        command: str,
+        subject: str,
+        settings: ProcessSettings,
+        limits: Mapping[str, Limit],
+        on_end: Callable[[ResourceUse | None, bool], None],
     ) -> None:
         self.pid = child.pid
         self.command = command
         self.returncode: int | None = None
+        self.limits = MappingProxyType(dict(limits))
+        self.out_of_memory = False
         self._child = child
         self._subject = subject
-        self._grace = grace
-        self._on_close = on_close
+        self._grace = settings.stop_grace
+        self._on_end = on_end
         self._stop_by: float | None = None
-        self._closed = False
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        with contextlib.ExitStack() as undo:
-            undo.callback(child.discard)
-            self._stdout = Capture(child.stdout, output_limit)
-            undo.callback(self._stdout.close)
-            self._stderr = Capture(child.stderr, output_limit)
-            undo.callback(self._stderr.close)
-            self._loop.add_reader(child.descriptor, self._take_note_of_end)
-            undo.pop_all()
+        try:
+            pipes, kept = (child.stdout, child.stderr), settings.output_limit
+            self._captures = [Capture(one, kept) if one else None for one in pipes]
+            self.stdin = Input(child.stdin, subject) if child.stdin else None
+            # weakly, because the loop must not keep what nobody else refers to any more
+            self._loop.add_reader(child.descriptor, _weakly, weakref.WeakMethod(self._take_note_of_end))
+        except BaseException:
+            child.discard()
+            raise
+        self._reading = self._loop.call_later(READ_AFTER, _weakly, weakref.WeakMethod(self._start_reading))
         self._loop.call_soon(self._mark, Usage.BUSY)  # it has no lease yet
+
+    @property
+    def resource_use(self) -> ResourceUse | None:
+        """What the child used; None while it runs or has left something running, and if somebody else reaped it."""
+        return self._child.use
+
+    @property
+    def cause(self) -> str:
+        """Why it ended, in words; empty while it runs."""
+        code = self.returncode
+        if code is None:
+            return ""
+        if self.out_of_memory:
+            return f"out of memory (limit {_in_units(int(self.limits['max_memory'].value))})"
+        if code >= 0:
+            return f"exit {code}"
+        with contextlib.suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}"
+        return f"killed by signal {-code}"
 
     async def wait(self, timeout: float | None = None) -> int:
         """Wait until the child has ended and return its code, negative for a signal.
@@ -79,7 +117,7 @@ class LocalProcess(Resource):
         return self.returncode
 
     async def output(self, timeout: float | None = None) -> Output:
-        """Wait until the child has ended and return what it wrote.
+        """Wait until the child has ended and return what it wrote, as far as that is captured.
 
         Args:
             timeout: Seconds to wait; for ever when None.
@@ -88,17 +126,28 @@ class LocalProcess(Resource):
             ResourceUnavailableError: It still runs.
         """
         await self.wait(timeout)
-        stdout, stderr = self._stdout.tail, self._stderr.tail
-        return Output(bytes(stdout.kept), bytes(stderr.kept), bool(stdout.dropped or stderr.dropped))
+        stdout, stderr = (bytes(one.tail.kept) if one else b"" for one in self._captures)
+        return Output(stdout, stderr, any(one is not None and one.tail.dropped for one in self._captures))
 
     def lines(self) -> AsyncIterator[bytes]:
-        """Yield each line of its standard output as it comes, from the first one kept, until it has ended."""
-        return self._stdout.lines()
+        """Yield each line of its standard output as it comes, from the first one kept, until it has ended.
+
+        Raises:
+            InvalidRequestError: Its standard output is not captured.
+        """
+        capture = self._captures[0]
+        if capture is None:
+            raise InvalidRequestError(
+                f"{self._subject} does not capture its standard output, so there are no lines of it.",
+                "Ask for stdout='capture', the default.",
+                resource=self.name,
+            )
+        return self._lines(capture)
 
     def terminate(self) -> None:
         """Ask the child and all that it started to end (SIGTERM); nothing happens once they have."""
-        self._child.signal_session(signal.SIGTERM)
-        self._child.signal_session(signal.SIGCONT)  # a stopped one could not react
+        self._child.signal_all(signal.SIGTERM)
+        self._child.signal_all(signal.SIGCONT)  # a stopped one could not react
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the child alone; nothing happens once it has ended.
@@ -123,13 +172,27 @@ class LocalProcess(Resource):
 
     def request_stop(self) -> None:
         """Begin to stop, without waiting: what still runs when the grace period is over is killed by the release."""
-        if self._stop_by is None:
+        if self._stop_by is None and self._child.descriptor >= 0:
             self._stop_by = self._loop.time() + self._grace
             self.terminate()
 
-    async def _close(self) -> None:
+    def _close(self) -> Awaitable[None] | None:
+        if self._child.descriptor < 0 and self._child.group is None:  # ended, and left nobody behind
+            self._forget_child()
+            return None
+        return self._stop()
+
+    async def _lines(self, capture: Capture) -> AsyncIterator[bytes]:
+        async for line in capture.lines():  # a generator of this one's own, so that whoever reads keeps it
+            yield line
+
+    async def _stop(self) -> None:
+        if self.returncode is None and self._child.descriptor >= 0:
+            self._loop.add_reader(
+                self._child.descriptor, self._take_note_of_end
+            )  # nobody else may refer to it any more
         try:
-            gone = self._is_alone() or await self._is_stopped()
+            gone = (self.returncode is not None and self._child.is_alone()) or await self._is_stopped()
         except OSError as error:  # no descriptor left to look with
             raise self._remains(f"cannot be seen to have ended: {error.strerror or error}") from error
         if not gone:
@@ -143,31 +206,22 @@ class LocalProcess(Resource):
             resource=self.name,
         )
 
-    def _is_alone(self) -> bool:
-        """Return whether the child has ended and left nobody behind."""
-        if self.returncode is None:
-            return False
-        survivor = self._child.survivor()
-        if survivor is not None:
-            os.close(survivor)
-        return survivor is None
-
     async def _is_stopped(self) -> bool:
         self.request_stop()
         if await self._is_gone_by(self._stop_by or 0):
             return True
-        self._child.signal_session(signal.SIGKILL)
+        self._child.signal_all(signal.SIGKILL)
         return await self._is_gone_by(self._loop.time() + KILL_WAIT, number=signal.SIGKILL)
 
     async def _is_gone_by(self, deadline: float, number: int = 0) -> bool:
-        """Wait for the whole session to end; members found on the way are sent a signal if there is one to send."""
+        """Wait for all to end; members found on the way are sent a signal if there is one to send."""
         try:
             async with asyncio.timeout_at(deadline):
                 await self._ended.wait()
                 while (survivor := self._child.survivor()) is not None:
                     try:
                         if number:
-                            self._child.signal_session(number)
+                            self._child.signal_all(number)
                         await _readable(self._loop, survivor)
                     finally:
                         os.close(survivor)
@@ -175,28 +229,64 @@ class LocalProcess(Resource):
             return False
         return True
 
+    def _start_reading(self) -> None:
+        for capture in self._captures:
+            if capture is not None:
+                capture.start()
+
     def _take_note_of_end(self) -> None:
         code = self._child.code()
         if code is None:
             return
         self._loop.remove_reader(self._child.descriptor)
         self.returncode = code
-        self._stdout.finish()
-        self._stderr.finish()
+        self._take_outputs()
+        group = self._child.group
+        self.out_of_memory = bool(code and group is not None and group.out_of_memory())
+        with contextlib.suppress(OSError):  # no descriptor left to look with, or the group is not empty yet: later
+            if self._child.is_alone():
+                self._reap()
+                self._close_outputs()
         self._mark(Usage.ERROR if code else Usage.AVAILABLE)
         self._ended.set()
 
+    def _take_outputs(self) -> None:
+        for capture in self._captures:
+            if capture is not None:
+                capture.finish()
+
+    def _close_outputs(self) -> None:
+        self._reading.cancel()
+        for capture in self._captures:
+            if capture is not None:
+                capture.close()
+
     def _forget_child(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._stdout.close()
-            self._stderr.close()
+        self._close_outputs()
+        if self.stdin is not None:
+            self.stdin.close()
+        try:
+            self._reap()
+        except OSError as error:
+            raise self._remains(f"has a control group that cannot be removed: {error.strerror or error}") from error
+
+    def _reap(self) -> None:
+        first = self._child.descriptor >= 0
+        try:
             self._child.reap()
-            self._on_close()
+        finally:
+            if first:
+                self._on_end(self._child.use, self.out_of_memory)
 
     def _mark(self, usage: Usage) -> None:
         if self.is_allocated() and (usage is not Usage.BUSY or self.returncode is None):
             self.mark(usage)
+
+
+def _weakly(method: weakref.WeakMethod[Callable[[], None]]) -> None:
+    found = method()
+    if found is not None:
+        found()
 
 
 async def _readable(loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
@@ -206,3 +296,12 @@ async def _readable(loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
         await ready.wait()
     finally:
         loop.remove_reader(descriptor)
+
+
+def _in_units(size: int) -> str:
+    """Return a size in the largest unit that divides it."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size % 1024 or unit == "GiB":
+            break
+        size //= 1024
+    return f"{size} {unit}"

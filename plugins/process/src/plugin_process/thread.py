@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import inspect
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,16 +41,11 @@ class ThreadResource(Resource):
         self._subject = subject
         self._grace = grace
         self._stop_by: float | None = None
-        self._result: Any = None
-        self._error: BaseException | None = None
-        self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         keywords = _keywords(subject, target, arguments, self.cancel_requested)
-        context = contextvars.copy_context()
+        self._work = _Work(functools.partial(contextvars.copy_context().run, target, *arguments, **keywords), self)
         # a daemon, so that one which does not stop cannot keep the interpreter from ending
-        self._thread = threading.Thread(
-            target=self._run, args=(context, target, arguments, keywords), name=name, daemon=True
-        )
+        self._thread = threading.Thread(target=self._work.run, name=name, daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:
@@ -60,7 +57,7 @@ class ThreadResource(Resource):
     @property
     def running(self) -> bool:
         """Whether the function runs."""
-        return not self._ended.is_set()
+        return not self._work.ended.is_set()
 
     async def wait(self, timeout: float | None = None) -> Any:
         """Wait until the function is done and return its result, or raise what it raised.
@@ -74,18 +71,18 @@ class ThreadResource(Resource):
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._ended.wait()
+                await self._work.ended.wait()
         except TimeoutError:
             raise ResourceUnavailableError(
                 f"{self._subject} still runs after {timeout:g} s.", "Wait longer, or release it.", resource=self.name
             ) from None
-        if self._error is None:
-            return self._result
-        if isinstance(self._error, Exception):
-            raise self._error
+        if self._work.error is None:
+            return self._work.result
+        if isinstance(self._work.error, Exception):
+            raise self._work.error
         raise ResourceError(
-            f"{self._subject} ended by {type(self._error).__name__}.", "Let its function return instead."
-        ) from self._error
+            f"{self._subject} ended by {type(self._work.error).__name__}.", "Let its function return instead."
+        ) from self._work.error
 
     def request_stop(self) -> None:
         """Set `cancel_requested`, without waiting; the grace period begins."""
@@ -97,7 +94,7 @@ class ThreadResource(Resource):
         self.request_stop()
         try:
             async with asyncio.timeout_at(self._stop_by):
-                await self._ended.wait()
+                await self._work.ended.wait()
         except TimeoutError:
             raise ResourceError(
                 f"{self._subject} still runs {self._grace:g} s after it was asked to stop, in the thread"
@@ -107,27 +104,39 @@ class ThreadResource(Resource):
             ) from None
         self._thread.join()
 
-    def _run(
-        self,
-        context: contextvars.Context,
-        target: Callable[..., Any],
-        arguments: Sequence[Any],
-        keywords: dict[str, Any],
-    ) -> None:
-        try:
-            self._result = context.run(target, *arguments, **keywords)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever waits
-            self._error = error
-        with contextlib.suppress(RuntimeError):  # the loop was closed, so nobody waits any more
-            self._loop.call_soon_threadsafe(self._take_note_of_end)
-
     def _take_note_of_end(self) -> None:
-        self._mark(Usage.ERROR if self._error else Usage.AVAILABLE)
-        self._ended.set()
+        self._mark(Usage.ERROR if self._work.error else Usage.AVAILABLE)
 
     def _mark(self, usage: Usage) -> None:
         if self.is_allocated() and (usage is not Usage.BUSY or self.running):
             self.mark(usage)
+
+
+class _Work:
+    """What the thread refers to: not the resource, so that one which nobody else refers to is given back."""
+
+    def __init__(self, call: Callable[[], Any], resource: ThreadResource) -> None:
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.ended = asyncio.Event()
+        self._call = call
+        self._resource = weakref.ref(resource)
+        self._loop = asyncio.get_running_loop()
+
+    def run(self) -> None:
+        """Run the function, in the thread."""
+        try:
+            self.result = self._call()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever waits
+            self.error = error
+        with contextlib.suppress(RuntimeError):  # the loop was closed, so nobody waits any more
+            self._loop.call_soon_threadsafe(self._take_note_of_end)
+
+    def _take_note_of_end(self) -> None:
+        resource = self._resource()
+        if resource is not None:
+            resource._take_note_of_end()  # noqa: SLF001 - the two halves of one thing
+        self.ended.set()
 
 
 def _keywords(
