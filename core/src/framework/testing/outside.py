@@ -79,8 +79,9 @@ class _Witness:
                 self._note(os.fsdecode(path))
         elif event in _PLACES:
             name, directory = (args[index] for index in _PLACES[event])
-            folder = "" if directory == -1 else os.readlink(f"/proc/self/fd/{directory}")
-            self._note(os.path.join(folder, os.fsdecode(name)))
+            with contextlib.suppress(OSError):  # a folder too deep for a path, which none of the places is
+                folder = "" if directory == -1 else os.readlink(f"/proc/self/fd/{directory}")
+                self._note(os.path.join(folder, os.fsdecode(name)))
 
     def _note(self, path: str) -> None:
         if self._notes is not None and path.startswith(self._mounts):
