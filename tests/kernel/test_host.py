@@ -389,3 +389,22 @@ async def test_each_host_counts_its_own_leases_in_one_gauge() -> None:
             kept = [await one.acquire("box.small"), await two.acquire("box.small")]
             assert held() == before + len(kept)
         assert held() == before + 1
+
+
+async def test_a_provider_that_does_not_undo_in_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled = asyncio.Event()
+
+    async def hang(path: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    boxes = BoxPlugin()
+    monkeypatch.setattr("framework.host.RECLAIM_TIMEOUT", 0.05)
+    async with host(boxes) as fw:
+        monkeypatch.setattr(boxes.provider, "reclaim", hang)
+        with pytest.raises(TimeoutError, match=r"its provider took longer than 0\.05 s"):
+            await asyncio.to_thread(fw._undo, "box.small", "what was left")
+        await cancelled.wait()

@@ -24,7 +24,7 @@ from framework.telemetry import MetricsManager, get_logger
 
 LEASES_HELD = "framework_leases_held"
 LEASE_EVENTS = "framework_lease_events"
-RECLAIM_TIMEOUT = 30.0
+RECLAIM_TIMEOUT = 10.0
 """Seconds that a provider may take to undo one thing that a dead process left."""
 
 
@@ -313,7 +313,12 @@ class Framework:
     def _undo(self, kind: str, path: str) -> None:
         """Have the provider of a kind undo what a dead process had intended; called in a thread."""
         assert self._loop is not None  # noqa: S101 - set before anybody sweeps
-        asyncio.run_coroutine_threadsafe(self._reclaimed(kind, path), self._loop).result(RECLAIM_TIMEOUT)
+        undoing = asyncio.run_coroutine_threadsafe(self._reclaimed(kind, path), self._loop)
+        try:
+            undoing.result(RECLAIM_TIMEOUT)
+        except TimeoutError:
+            undoing.cancel()
+            raise TimeoutError(f"its provider took longer than {RECLAIM_TIMEOUT:g} s") from None
 
     async def _reclaimed(self, kind: str, path: str) -> None:
         provider = self.plugins.contributions.provider(kind) or await self._provider_on_use(kind)
