@@ -42,9 +42,11 @@ def footprint() -> Callable[[], tuple[set[tuple[str, str]], set[int]]]:
         descriptors = set()
         for descriptor in os.listdir("/proc/self/fd"):
             try:
-                descriptors.add((descriptor, os.readlink(f"/proc/self/fd/{descriptor}")))
+                path = os.readlink(f"/proc/self/fd/{descriptor}")
             except FileNotFoundError:  # the descriptor of the listing itself
                 continue
+            if not path.endswith(".journal"):  # the process' own, made once, and written anew now and then
+                descriptors.add((descriptor, path))
         return descriptors, {child.pid for child in psutil.Process().children()}
 
     return read
