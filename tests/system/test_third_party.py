@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -206,11 +207,12 @@ def test_it_is_listed_started_and_used_like_ours(environment: Environment) -> No
         ["example", "memory"], "active"
     )
     assert (rows["example"]["distribution"], rows["example"]["provides"]) == ("plugin-example", ["example.thing"])
-    assert environment.use() == (
+    assert re.sub(r"\[\d+\]", "[PID]", environment.use()) == (
         "memory works\n"
         "example lends 4096 ['example.thing']\n"
-        "ResourceLimitError example.thing got size 9000, but the rest of the budget has 8192 bytes."
-        " Ask for less, or make room.\n"
+        "ResourceLimitError example.thing: owner 'application.py[PID]' asked for 9000 bytes, but of the 8192 bytes that"
+        " plugins.example.max_bytes allows, 0 are held by all owners together."
+        " Release something, ask for less, or raise plugins.example.max_bytes.\n"
         "held at the end: 0\n"
     )
     assert "example.thing" in environment.framework("resources", "kinds").stdout
