@@ -429,11 +429,11 @@ async def test_a_child_that_nobody_refers_to_is_stopped(provider: ProcessProvide
 async def test_many_children_leave_no_zombie(
     provider: ProcessProvider, footprint: Footprint, count: int, parameters: dict[str, Any]
 ) -> None:
-    before = footprint()
+    before, others = footprint(), psutil.Process().children()  # other tests' helpers, as that of multiprocessing
     for _ in range(count):
         child = await provider.create_local_process("p", "true", **parameters)
         assert await child.wait() == 0
-        assert not psutil.Process().children()
+        assert set(psutil.Process().children()) <= set(others)
         await child.release()
 
     assert footprint() == before
