@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
+import pytest
+
 from framework import cleanup
+from framework.cleanup import Cleaner
+from framework.errors import InvalidRequestError
+from framework.protocols import CleanupParticipant
+from framework.records import CleanupReport
+
+
+def cleaner(*participants: CleanupParticipant, seconds: float = 30) -> Cleaner:
+    return Cleaner(lambda: participants, lambda: seconds)
+
+
+def requested(participants: list[CleanupParticipant], *, aggressive: bool, reason: str) -> CleanupReport:
+    return cleaner(*participants).request(aggressive=aggressive, reason=reason)
 
 
 class Hoard:
@@ -21,7 +38,7 @@ class Hoard:
 
 def test_freed_bytes_are_measured_and_not_what_was_claimed() -> None:
     size = 64 << 20
-    report = cleanup.request_cleanup([Hoard(size)], aggressive=False, reason="test")
+    report = requested([Hoard(size)], aggressive=False, reason="test")
     assert report.outcomes[0].claimed_bytes == size
     assert size * 0.9 < report.freed_bytes < size * 1.5
 
@@ -33,13 +50,13 @@ def test_a_boast_frees_nothing() -> None:
         def cleanup(self, *, aggressive: bool, reason: str) -> int:
             return 1 << 40
 
-    report = cleanup.request_cleanup([Boaster()], aggressive=False, reason="test")
+    report = requested([Boaster()], aggressive=False, reason="test")
     assert report.outcomes[0].claimed_bytes == 1 << 40
     assert report.freed_bytes < 1 << 24
 
 
 def test_nobody_to_ask_is_an_empty_report() -> None:
-    report = cleanup.request_cleanup([], aggressive=True, reason="test")
+    report = requested([], aggressive=True, reason="test")
     assert report.outcomes == ()
     assert report.aggressive
 
@@ -48,3 +65,84 @@ def test_the_resident_set_grows_with_what_is_really_used() -> None:
     before = cleanup.resident_bytes()
     held = bytearray(b"x") * (32 << 20)
     assert cleanup.resident_bytes() - before > len(held) * 0.9
+
+
+class Asked:
+    def __init__(self, name: str, answer: Callable[[], int] = lambda: 0) -> None:
+        self.name = name
+        self.asked: list[tuple[bool, str]] = []
+        self._answer = answer
+
+    def cleanup(self, *, aggressive: bool, reason: str) -> int:
+        self.asked.append((aggressive, reason))
+        return self._answer()
+
+
+def test_what_the_allocator_keeps_is_given_back() -> None:
+    held = [b"x" * 10_000 for _ in range(10_000)]
+
+    def free() -> int:
+        held.clear()
+        return 100_000_000
+
+    report = requested([Asked("texts", free)], aggressive=False, reason="test")
+    assert report.outcomes[0].freed_bytes > 80_000_000
+
+
+def test_one_that_hangs_is_left_behind_and_not_asked_again() -> None:
+    release = threading.Event()
+    hangs, last = Asked("hangs", lambda: int(release.wait())), Asked("last")
+    one = cleaner(hangs, last, seconds=0.05)
+    first, second = one.request(reason="first"), one.request(reason="second")
+    release.set()
+    assert "took longer than 0.05 s" in first.outcomes[0].error
+    assert "still busy" in second.outcomes[0].error
+    assert hangs.asked == [(False, "first")]
+    assert last.asked == [(False, "first"), (False, "second")]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), MemoryError()])
+def test_one_that_raises_stops_nobody(error: BaseException) -> None:
+    def fail() -> int:
+        raise error
+
+    last = Asked("last")
+    report = requested([Asked("fails", fail), last], aggressive=True, reason="test")
+    assert report.outcomes[0].error.startswith(type(error).__name__)
+    assert last.asked == [(True, "test")]
+
+
+def test_only_those_who_are_chosen_are_asked_and_no_more_than_is_needed() -> None:
+    first, second, third, other = (Asked(name) for name in ("first", "second", "third", "other"))
+    report = cleaner(other).request(
+        participants=[third, first, second], enough=lambda: bool(first.asked), reason="short", seconds=30
+    )
+    assert [one.participant for one in report.outcomes] == ["third", "first"]
+    assert not second.asked
+    assert not other.asked
+
+
+def test_an_application_subscribes_a_function_and_takes_it_back() -> None:
+    seen: list[tuple[bool, str]] = []
+    one = cleaner(Asked("caches"))
+    remove = one.add("sessions", lambda aggressive, reason: seen.append((aggressive, reason)))
+    for name in ("sessions", "caches"):
+        with pytest.raises(InvalidRequestError, match=f"'{name}' already"):
+            one.add(name, lambda aggressive, reason: None)
+    with pytest.raises(InvalidRequestError, match="expected a function"):
+        one.add("number", 5)  # type: ignore[arg-type]  # on purpose
+    report = one.request(aggressive=True, reason="manual")
+    assert [(each.participant, each.error) for each in report.outcomes] == [("caches", ""), ("sessions", "")]
+    remove()
+    remove()
+    one.request()
+    assert seen == [(True, "manual")]
+
+
+def test_a_participant_may_ask_for_a_cleanup_itself_without_a_deadlock() -> None:
+    def again() -> int:
+        inner.request(reason="inner")
+        return 0
+
+    inner = cleaner(Asked("nested", again), seconds=0.1)
+    assert "took longer" in inner.request(reason="outer").outcomes[0].error

@@ -17,6 +17,7 @@ EXIT_CODES = {  # what operators' scripts rely on; 0 is success and 130 an inter
     "ResourceError": 3,
     "UnknownKindError": 4,
     "InvalidRequestError": 2,
+    "AdmissionRefusedError": 5,
     "ResourceUnavailableError": 3,
     "ResourceLimitError": 5,
     "PolicyError": 7,

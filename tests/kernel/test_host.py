@@ -275,7 +275,7 @@ async def test_a_failing_plugin_of_the_application_does_not_stop_the_host() -> N
 async def test_every_cleanup_participant_is_asked_and_a_failing_one_is_reported() -> None:
     boxes = BoxPlugin()
     async with host(boxes) as fw:
-        report = fw.request_cleanup(aggressive=True, reason="test")
+        report = await fw.request_cleanup(aggressive=True, reason="test")
     assert [(one.participant, one.claimed_bytes) for one in report.outcomes] == [
         ("first", 5),
         ("failing", 0),
@@ -287,12 +287,12 @@ async def test_every_cleanup_participant_is_asked_and_a_failing_one_is_reported(
     assert all(one.duration_s >= 0 for one in report.outcomes)
     assert (report.aggressive, report.reason) == (True, "test")
     assert [one.asked for one in boxes.participants] == [[(True, "test")]] * 4
-    assert fw.request_cleanup().outcomes == ()
+    assert (await fw.request_cleanup()).outcomes == ()
 
 
 async def test_measurements_leave_out_a_collector_that_fails() -> None:
     async with host(BoxPlugin()) as fw:
-        assert fw.measurements() == {"boxes": {"made": 1.0}}
+        assert (await fw.measurements()) == {"boxes": {"made": 1.0}}
 
 
 async def test_services_and_kinds_are_found_by_name() -> None:

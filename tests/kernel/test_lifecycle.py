@@ -281,13 +281,13 @@ async def test_after_disabling_nothing_of_a_plugin_is_left(site: Path, install: 
     async with host({"one": None}) as fw:
         descriptors = set(os.listdir("/proc/self/fd"))
         held = await fw.acquire("one.kind")
-        assert fw.measurements() == {"one": {"one_answers": 42.0}}
+        assert (await fw.measurements()) == {"one": {"one_answers": 42.0}}
 
         assert await fw.disable("one") == ["one"]
 
         assert not held.is_allocated()
         assert sys.modules["plugin_one"].LOG == ["up", "closed", "down"]
-        assert (fw.kinds(), fw.leases(), fw.measurements()) == ((), (), {})
+        assert (fw.kinds(), fw.leases(), (await fw.measurements())) == ((), (), {})
         assert "thread of one" not in threads()
         gc.collect()
         assert set(os.listdir("/proc/self/fd")) <= descriptors

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from framework import documents
 from framework.errors import PluginError, SettingsError
-from framework.settings import Settings, Value, validated
+from framework.settings import KEYS, Settings, Value, validated
 
 FIRST = {"file", "memory", "survey"}
 
@@ -118,9 +118,9 @@ def test_a_key_nobody_set_has_its_default_and_an_unknown_one_is_refused_with_the
 
 
 LEAVES = st.none() | st.booleans() | st.integers(0, 9) | st.lists(st.integers(0, 9), max_size=2)
-KEYS = st.sampled_from(["a", "b", "c"])
-TREES = st.recursive(LEAVES, lambda inner: st.dictionaries(KEYS, inner, max_size=3), max_leaves=6)
-LAYERS = st.lists(st.dictionaries(KEYS, TREES, max_size=3), min_size=1, max_size=4)
+NAMES = st.sampled_from(["a", "b", "c"])
+TREES = st.recursive(LEAVES, lambda inner: st.dictionaries(NAMES, inner, max_size=3), max_leaves=6)
+LAYERS = st.lists(st.dictionaries(NAMES, TREES, max_size=3), min_size=1, max_size=4)
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -437,3 +437,70 @@ def test_a_broken_model_is_the_plugins_fault() -> None:
     for no_model in (dict, 3, "Model"):
         with pytest.raises(PluginError, match=r"expected a pydantic model"):
             validated({}, no_model, "x")
+
+
+# resource management
+
+
+def managed(**values: Any) -> Settings:
+    return load({"resource_management": values})
+
+
+def test_resource_management_is_what_the_developer_guide_says() -> None:
+    settings = load()
+    found = {key: settings.get(key) for key in KEYS if key.startswith("resource_management.")}
+    assert found == {
+        "resource_management.monitoring_enabled": True,
+        "resource_management.monitoring_interval": 30.0,
+        "resource_management.warning_threshold_memory": 75.0,
+        "resource_management.aggressive_threshold_memory": 85.0,
+        "resource_management.warning_threshold_cpu": 80.0,
+        "resource_management.source_timeout": 1.0,
+        "resource_management.participant_timeout": 5.0,
+        "resource_management.concurrency.default_cpu_workers": "auto",
+        "resource_management.concurrency.default_io_workers": "auto",
+        "resource_management.concurrency.max_total_workers": None,
+    }
+    changed = managed(monitoring_interval=15, concurrency={"default_io_workers": 4, "max_total_workers": None})
+    assert changed.get("resource_management.monitoring_interval") == 15
+    assert changed.get("resource_management.concurrency.default_io_workers") == 4
+    assert changed.get("resource_management.concurrency.default_cpu_workers") == "auto"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"warning_threshold_memory": 90}, r"warning_threshold_memory = 90; allowed: less than .*, which is 85"),
+        ({"aggressive_threshold_memory": 75}, r"allowed: less than .*aggressive_threshold_memory, which is 75"),
+        ({"aggressive_threshold_memory": 101}, "allowed: a number above 0, at most 100"),
+        ({"warning_threshold_cpu": 0}, "allowed: a number above 0, at most 100"),
+        ({"warning_threshold_cpu": float("nan")}, "allowed: a number above 0, at most 100"),
+        ({"warning_threshold_memory": True}, "allowed: a number above 0, at most 100"),
+        ({"monitoring_interval": 0}, "allowed: a number of seconds above 0"),
+        ({"monitoring_enabled": "yes"}, "allowed: true or false"),
+        ({"monitoring_intervall": 5}, "Did you mean 'resource_management.monitoring_interval'?"),
+        ({"concurrency": 4}, "concurrency = 4; allowed: a mapping"),
+        ({"concurrency": {"workers": 4}}, "unknown key 'resource_management.concurrency.workers'"),
+        ({"concurrency": {"default_cpu_workers": 0}}, "allowed: auto or a whole number above 0"),
+        ({"concurrency": {"default_cpu_workers": -1}}, "allowed: auto or a whole number above 0"),
+        ({"concurrency": {"default_cpu_workers": 1.5}}, "allowed: auto or a whole number above 0"),
+        ({"concurrency": {"default_io_workers": "many"}}, "allowed: auto or a whole number above 0"),
+        ({"concurrency": {"default_io_workers": True}}, "allowed: auto or a whole number above 0"),
+        ({"concurrency": {"max_total_workers": 0}}, "allowed: null or a whole number above 0"),
+        ({"concurrency": {"max_total_workers": "none"}}, "allowed: null or a whole number above 0"),
+    ],
+)
+def test_resource_management_refuses_by_name(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        managed(**values)
+
+
+def test_changed_settings_say_so_and_leave_the_former_alone() -> None:
+    former = managed(monitoring_interval=15)
+    changed = former.changed({"resource_management.monitoring_interval": 5})
+    assert former.get("resource_management.monitoring_interval") == 15
+    assert changed.explain("resource_management.monitoring_interval") == Value(5, "program", ((15, "mapping"),))
+    with pytest.raises(SettingsError, match=r"'plugins\.file\.roots' cannot be changed while the program runs"):
+        former.changed({"plugins.file.roots": []})
+    with pytest.raises(SettingsError, match="monitoring_interval = -1"):
+        former.changed({"resource_management.monitoring_interval": -1})

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from framework.hookspecs import hookimpl, hookspec
     from framework.host import Framework
     from framework.ledger import Ledger
+    from framework.manager import ResourceManager
     from framework.plugins import Plugin, PluginContextManager, PluginManager, plugin
-    from framework.protocols import AllocationStrategy, CleanupParticipant, CommandContext, MetricsCollector
+    from framework.protocols import AllocationStrategy, CleanupParticipant, CommandContext, Host, MetricsCollector
     from framework.records import (
         LeaseRecord,
         PluginMetadata,
@@ -38,6 +39,7 @@ _HOMES = {
     "CleanupParticipant": "protocols",
     "CommandContext": "protocols",
     "Framework": "host",
+    "Host": "protocols",
     "LeaseRecord": "records",
     "Ledger": "ledger",
     "MetricsCollector": "protocols",
@@ -52,6 +54,7 @@ _HOMES = {
     "Quota": "records",
     "Recovery": "records",
     "Resource": "resources",
+    "ResourceManager": "manager",
     "ResourceProvider": "resources",
     "ResourceStatus": "records",
     "Usage": "records",
@@ -68,6 +71,7 @@ __all__ = [
     "CleanupParticipant",
     "CommandContext",
     "Framework",
+    "Host",
     "LeaseRecord",
     "Ledger",
     "MetricsCollector",
@@ -82,6 +86,7 @@ __all__ = [
     "Quota",
     "Recovery",
     "Resource",
+    "ResourceManager",
     "ResourceProvider",
     "ResourceStatus",
     "Usage",

@@ -1,25 +1,111 @@
-"""Asks the cleanup participants to give something back, and measures what really came back."""
+"""`Cleaner`: asks the cleanup participants to give something back, and measures what really came back."""
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from framework.errors import InvalidRequestError
 from framework.protocols import CleanupParticipant
 from framework.records import CleanupOutcome, CleanupReport
 from framework.telemetry import get_logger
+from framework.threads import TimedCalls
+
+Answer = Callable[[bool, str], int | None]
+"""What an application subscribes: takes `aggressive` and `reason`, returns the bytes it believes to have freed."""
 
 
-def request_cleanup(participants: Iterable[CleanupParticipant], *, aggressive: bool, reason: str) -> CleanupReport:
-    """Ask every participant once; one that raises is reported and does not stop the rest."""
-    before = resident_bytes()
-    outcomes = tuple(_ask(one, aggressive, reason) for one in participants)
-    report = CleanupReport(aggressive, reason, max(0, before - resident_bytes()), outcomes)
-    get_logger().info(
-        "cleanup_finished", reason=reason, aggressive=aggressive, freed_bytes=report.freed_bytes, asked=len(outcomes)
-    )
-    return report
+class Cleaner:
+    """The cleanups of one host. Thread-safe; one cleanup runs at a time.
+
+    Args:
+        participants: Returns the participants of all active plugins.
+        timeout: Returns the seconds that each may take.
+    """
+
+    def __init__(self, participants: Callable[[], Iterable[CleanupParticipant]], timeout: Callable[[], float]) -> None:
+        self._of_plugins = participants
+        self._timeout = timeout
+        self._subscribed: dict[str, CleanupParticipant] = {}
+        self._overdue: dict[str, float] = {}
+        self._cleaning = threading.Lock()
+
+    def add(self, name: str, answer: Answer) -> Callable[[], None]:
+        """Have a function called as `answer(aggressive, reason)` at each cleanup; return what ends that.
+
+        Raises:
+            InvalidRequestError: The name is taken, or the answer is no function.
+        """
+        if not callable(answer):
+            raise InvalidRequestError(f"The participant {name!r} is {answer!r}; expected a function.", resource=name)
+        if any(one.name == name for one in self.participants()):
+            raise InvalidRequestError(f"There is a participant {name!r} already.", "Choose another name.")
+        subscribed = self._subscribed[name] = _Subscribed(name, answer)
+        return lambda: self._forget(subscribed)
+
+    def participants(self) -> list[CleanupParticipant]:
+        """Return all who take part: those of plugins in the order their plugins started, then those of applications."""
+        return [*self._of_plugins(), *self._subscribed.values()]
+
+    def request(
+        self,
+        *,
+        aggressive: bool = False,
+        reason: str = "requested",
+        participants: Iterable[CleanupParticipant] | None = None,
+        enough: Callable[[], bool] = lambda: False,
+        seconds: float | None = None,
+    ) -> CleanupReport:
+        """Ask every participant once; one that raises or takes too long is reported and does not stop the rest.
+
+        What is freed is measured around each answer. Where it is less than what was claimed, the collector of cycles
+        runs, if aggressive, and the allocator is told to give back free memory, and it is measured again.
+
+        Args:
+            aggressive: Whether what is dear to build again should go as well.
+            reason: Why, for logs.
+            participants: Whom to ask, in this order; everybody when None.
+            enough: Asked before each participant; no more are asked once it is true.
+            seconds: How long each may take; the setting `resource_management.participant_timeout` when None.
+        """
+        chosen = self.participants() if participants is None else list(participants)
+        limit = self._timeout() if seconds is None else seconds
+        with self._cleaning, TimedCalls("framework-cleanup", self._overdue) as calls:
+            before = resident_bytes()
+            outcomes = []
+            for one in chosen:
+                if enough():
+                    break
+                outcomes.append(_ask(calls, one, aggressive, reason, limit))
+            report = CleanupReport(aggressive, reason, max(0, before - resident_bytes()), tuple(outcomes))
+        get_logger().info(
+            "cleanup_finished",
+            reason=reason,
+            aggressive=aggressive,
+            freed_bytes=report.freed_bytes,
+            asked=len(outcomes),
+        )
+        return report
+
+    def _forget(self, subscribed: _Subscribed) -> None:
+        if self._subscribed.get(subscribed.name) is subscribed:
+            del self._subscribed[subscribed.name]
+
+
+class _Subscribed:
+    """A function of the application as a participant."""
+
+    def __init__(self, name: str, answer: Answer) -> None:
+        self.name = name
+        self._answer = answer
+
+    def cleanup(self, *, aggressive: bool, reason: str) -> int:
+        """Ask the function; nothing returned is no bytes claimed."""
+        return self._answer(aggressive, reason) or 0
 
 
 def resident_bytes() -> int:
@@ -31,11 +117,36 @@ def resident_bytes() -> int:
         return 0
 
 
-def _ask(participant: CleanupParticipant, aggressive: bool, reason: str) -> CleanupOutcome:
-    start = time.perf_counter()
+def trim() -> None:
+    """Have the allocator give free memory back to the system, where it is one that keeps it: the GNU C library's."""
+    release = _malloc_trim()
+    if release is not None:
+        release(0)
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    import ctypes  # only where something was claimed and did not come back
+
+    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return found
+
+
+def _ask(
+    calls: TimedCalls, participant: CleanupParticipant, aggressive: bool, reason: str, seconds: float
+) -> CleanupOutcome:
+    start, before = time.perf_counter(), resident_bytes()
+    claimed, fault = 0, ""
     try:
-        claimed, error = int(participant.cleanup(aggressive=aggressive, reason=reason)), ""
-    except Exception as caught:  # noqa: BLE001 - one participant's failure must not stop the others
-        claimed, error = 0, f"{type(caught).__name__}: {caught}"
-        get_logger().error("participant_failed", participant=participant.name, error=error)
-    return CleanupOutcome(participant.name, claimed, time.perf_counter() - start, error)
+        claimed = int(
+            calls.call(participant.name, lambda: participant.cleanup(aggressive=aggressive, reason=reason), seconds)
+        )
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - one participant's failure must not stop the others
+        fault = f"{type(error).__name__}: {error}"
+        get_logger().error("participant_failed", participant=participant.name, error=fault)
+    if before - resident_bytes() < claimed:
+        if aggressive:
+            gc.collect()
+        trim()
+    freed = max(0, before - resident_bytes())
+    return CleanupOutcome(participant.name, claimed, time.perf_counter() - start, fault, freed)

@@ -13,6 +13,7 @@ FrameworkError
     + UnknownKindError             no enabled plugin provides the kind
     + InvalidRequestError          a parameter is unknown, missing, or out of range
     + ResourceUnavailableError     refused for now: nobody listens, no space, name taken
+      + AdmissionRefusedError      refused for now: memory is so short that nothing more is lent
     + ResourceLimitError           more than a limit or than the machine has
     + PolicyError                  forbidden by configuration, whoever asks
     + LeaseStateError              a transition that the state model does not have
@@ -108,6 +109,12 @@ class InvalidRequestError(ResourceError):
 
 class ResourceUnavailableError(ResourceError):
     """The resource cannot be had now; asking again later, or for another name, may work."""
+
+
+class AdmissionRefusedError(ResourceUnavailableError):
+    """Nothing is lent now, because what there is, as memory, is nearly used up; waiting for it took too long."""
+
+    exit_code = 5
 
 
 class ResourceLimitError(ResourceError):

@@ -4,56 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from framework import cleanup, directories, discovery, quotas, recovery, shutdown
+from framework import directories, discovery, quotas, recovery, shutdown
+from framework.acquisition import Acquisition
+from framework.admission import Admission
+from framework.cleanup import Answer, Cleaner
 from framework.errors import FrameworkError, PluginError, ResourceError, UnknownKindError, did_you_mean, nearest
 from framework.finishing import finish
 from framework.housekeeping import Housekeeper
 from framework.ledger import Ledger
+from framework.metering import Meter, Monitor, Source
 from framework.plugins import Plugin, PluginManager
 from framework.plugins.contributions import Contributions
-from framework.protocols import AllocationStrategy
+from framework.protocols import AllocationStrategy, CleanupParticipant
 from framework.records import CleanupReport, Health, KindRecord, LeaseRecord, LedgerStatistics, PluginState, Reclamation
 from framework.requests import check_ttl
 from framework.resources import Resource, ResourceProvider, lease_owner
 from framework.settings import Settings
-from framework.telemetry import MetricsManager, get_logger
+from framework.telemetry import MetricsManager
+from framework.threads import in_thread
 
 LEASES_HELD = "framework_leases_held"
 LEASE_EVENTS = "framework_lease_events"
 RECLAIM_TIMEOUT = 10.0
 """Seconds that a provider may take to undo one thing that a dead process left."""
-
-
-class Acquisition:
-    """What `Framework.acquire` returns: await it to get the resource, or enter it with `async with`.
-
-    Entered, it releases the resource on leaving; awaited, that is up to the caller, and to the host when it closes.
-    """
-
-    __slots__ = ("_acquire", "_resource")
-
-    def __init__(self, acquire: Callable[[], Awaitable[Resource]]) -> None:
-        self._acquire = acquire
-        self._resource: Resource | None = None
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._acquire().__await__()
-
-    async def __aenter__(self) -> Any:
-        if self._resource is not None:
-            raise FrameworkError("This acquisition was entered already.", "Call acquire() again for another resource.")
-        self._resource = await self._acquire()
-        return self._resource
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._resource is not None:
-            await self._resource.__aexit__(kind, error, traceback)  # it may matter to it how the block was left
 
 
 class Framework:
@@ -69,7 +46,12 @@ class Framework:
         self.settings = settings or Settings.load()
         self.ledger = Ledger(quotas.from_settings(self.settings.get("quotas")), self.settings.get("leases.journal"))
         self.plugins = PluginManager(Contributions(self.ledger))
+        self.plugins.host = self
         self.hooks = self.plugins.hooks
+        self.meter = Meter(self.plugins.contributions.collectors, self._setting("source_timeout"))
+        self.cleaner = Cleaner(self.plugins.contributions.participants, self._setting("participant_timeout"))
+        self.admission = Admission()
+        self._monitor = Monitor(self.meter, self._setting("monitoring_enabled"), self._setting("monitoring_interval"))
         self._owner = owner
         self._entered = self._open = False
         interval = self.settings.get("leases.reclaim_interval") if self.settings.get("leases.reclaim") else None
@@ -134,9 +116,12 @@ class Framework:
         if self.settings.get("leases.signals"):
             shutdown.enter(self, self.close, budget)
         await self._housekeeper.start()
+        self._monitor.start()
 
     async def _give_everything_back(self) -> None:
         shutdown.leave(self)
+        self.admission.resume()  # those who wait learn that the host is closed
+        await self._monitor.stop()
         await self._housekeeper.stop()
         failures: list[Exception] = []
         for lease in reversed(self.ledger.leases()):
@@ -269,19 +254,59 @@ class Framework:
         """Return the allocation strategies by name."""
         return self.plugins.contributions.strategies()
 
-    def request_cleanup(self, *, aggressive: bool = False, reason: str = "requested") -> CleanupReport:
-        """Ask every participant to give something back; the report says what was claimed and what was measured."""
-        return cleanup.request_cleanup(self.plugins.contributions.participants(), aggressive=aggressive, reason=reason)
+    def participants(self) -> list[CleanupParticipant]:
+        """Return all who take part in cleanups."""
+        return self.cleaner.participants()
 
-    def measurements(self) -> dict[str, dict[str, float]]:
-        """Return what each collector measures now; one that fails is logged and left out."""
-        measured: dict[str, dict[str, float]] = {}
-        for collector in self.plugins.contributions.collectors():
-            try:
-                measured[collector.name] = dict(collector.collect())
-            except Exception as error:  # noqa: BLE001 - one collector's failure must not hide the others
-                get_logger().error("collector_failed", collector=collector.name, error=str(error))
-        return measured
+    def add_cleanup_participant(self, name: str, answer: Answer) -> Callable[[], None]:
+        """Have `answer(aggressive, reason)` called at each cleanup, in a thread; return what ends that.
+
+        It frees what can be spared and returns the bytes that it believes to have freed, or nothing.
+
+        Raises:
+            InvalidRequestError: The name is taken, or the answer is no function.
+        """
+        return self.cleaner.add(name, answer)
+
+    async def request_cleanup(self, *, aggressive: bool = False, reason: str = "requested") -> CleanupReport:
+        """Ask every participant to give something back; the report says what was claimed and what was measured.
+
+        `cleaner.request` does the same without a loop, for threads.
+        """
+        return await in_thread(lambda: self.cleaner.request(aggressive=aggressive, reason=reason))
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """What all collectors and sources measured last, by name; reading it never blocks."""
+        return self.meter.metrics
+
+    def add_metrics_source(self, name: str, source: Source) -> Callable[[], None]:
+        """Have a function asked at each update for measurements by name, in a thread; return what ends that.
+
+        Raises:
+            InvalidRequestError: The name is taken, or the source is no function.
+        """
+        return self.meter.add_source(name, source)
+
+    async def update_metrics(self) -> Mapping[str, Any]:
+        """Refresh the measurements now, and return them; `meter.update` does the same without a loop, for threads."""
+        return await in_thread(self.meter.update)
+
+    async def measurements(self) -> dict[str, dict[str, float]]:
+        """Return what each collector of a plugin measures now; one that fails is logged and left out."""
+        return await in_thread(self.meter.by_collector)
+
+    def configure(self, changes: Mapping[str, Any]) -> None:
+        """Change settings of the section `resource_management` in the running program.
+
+        Args:
+            changes: New values by full key, as in `{"resource_management.monitoring_interval": 15}`.
+
+        Raises:
+            SettingsError: A key cannot be changed, or a value is not allowed; then nothing was changed.
+        """
+        self.settings = self.settings.changed(changes)
+        self._monitor.adjust()
 
     def state_directory(self, name: str) -> str:
         """Return the private directory for what `name` must keep between runs, under `$XDG_STATE_HOME`."""
@@ -298,6 +323,9 @@ class Framework:
             )
         if ttl is not None:
             check_ttl(kind, ttl)
+        if self.admission.paused:
+            await self.admission.wait(kind)
+            return await self._acquire(kind, owner, ttl, parameters)  # it may have been closed meanwhile
         provider = self.plugins.contributions.provider(kind) or await self._provider_on_use(kind)
         owner = owner or self._owner
         token = lease_owner.set(owner) if owner else None
@@ -309,6 +337,10 @@ class Framework:
         if ttl is not None:
             resource.renew(ttl)
         return resource
+
+    def _setting(self, name: str) -> Callable[[], Any]:
+        """Return what reads a setting of resource management, which may change."""
+        return lambda: self.settings.get(f"resource_management.{name}")
 
     def _undo(self, kind: str, path: str) -> None:
         """Have the provider of a kind undo what a dead process had intended; called in a thread."""

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import heapq
 import os
-import threading
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 from framework import journal, recovery
 from framework.errors import FrameworkError, ResourceError
@@ -18,8 +17,7 @@ from framework.ledger import Lease, Ledger
 from framework.records import Reclamation
 from framework.telemetry import get_logger
 from framework.telemetry.tracing import span
-
-T = TypeVar("T")
+from framework.threads import in_thread
 
 FIRST_WAIT = 5.0
 """Seconds that an opening host waits for the first sweep, which goes on without it after that."""
@@ -97,7 +95,9 @@ class Housekeeper:
         """
         if not _others():
             return []
-        outcomes = await _in_thread(lambda: recovery.reclaim(dry_run=dry_run, retry=retry, provide=self._undo))
+        outcomes = await in_thread(
+            lambda: recovery.reclaim(dry_run=dry_run, retry=retry, provide=self._undo), "framework-sweep"
+        )
         for one in outcomes:
             if one.outcome == "reclaimed":
                 self._ledger.count("reclaimed", one.kind)
@@ -172,29 +172,3 @@ def _others() -> bool:
     own = Journal.existing()
     mine = os.path.basename(own.path) if own else ""
     return any(name != mine for name in names)
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Return what a function returns that runs in a thread of its own, which ends with it."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]  # None only where T allows it
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, name="framework-sweep", daemon=True).start()
-    return await done

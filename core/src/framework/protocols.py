@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from framework.admission import Admission
+    from framework.cleanup import Answer, Cleaner
+    from framework.ledger import Ledger
+    from framework.metering import Meter, Source
     from framework.records import ResourceClass
+    from framework.settings import Settings
 
 
 @runtime_checkable
@@ -16,6 +21,7 @@ class CleanupParticipant(Protocol):
     """Gives something back when a cleanup is requested."""
 
     name: str
+    # An attribute `cost` (a number, 1.0 where there is none) may say how dear it is to build again what is given back.
 
     def cleanup(self, *, aggressive: bool, reason: str) -> int:
         """Free what can be spared and return the number of bytes believed to be freed.
@@ -47,6 +53,36 @@ class AllocationStrategy(Protocol):
 
     def rank(self, resource_class: ResourceClass) -> float:
         """Return the rank of a class; the lowest rank is taken first."""
+
+
+class Host(Protocol):
+    """What a plugin that acts by itself finds in `Plugin.host`: the `Framework` that runs it."""
+
+    settings: Settings
+    """The configuration. Values of `resource_management` may change: read them when they are needed."""
+    ledger: Ledger
+    """Who holds what."""
+    hooks: Any
+    """The `Hooks`, as in `Plugin.hooks`."""
+    meter: Meter
+    """Collectors and sources of measurements, and what they measured last."""
+    cleaner: Cleaner
+    """The cleanup participants, and who asks them."""
+    admission: Admission
+    """Lets acquisitions wait while there is no room."""
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """What all collectors and sources measured last, by name."""
+
+    def add_metrics_source(self, name: str, source: Source) -> Callable[[], None]:
+        """Have a function asked at each update; return what ends that."""
+
+    def add_cleanup_participant(self, name: str, answer: Answer) -> Callable[[], None]:
+        """Have a function called at each cleanup; return what ends that."""
+
+    async def service(self, name: str) -> object:
+        """Return the service of that name."""
 
 
 class CommandContext(Protocol):

@@ -231,12 +231,16 @@ class KindRecord(Frozen):
 
 
 class CleanupOutcome(Frozen):
-    """What one participant answered to a cleanup request; `claimed_bytes` is its own word, not a measurement."""
+    """What one participant answered to a cleanup request.
+
+    `claimed_bytes` is its own word; `freed_bytes` is how far this process' resident set fell meanwhile.
+    """
 
     participant: str
     claimed_bytes: int
     duration_s: float
     error: str = ""
+    freed_bytes: int = 0
 
 
 class CleanupReport(Frozen):

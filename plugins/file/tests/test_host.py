@@ -18,7 +18,7 @@ async def test_a_host_lends_confines_and_counts(tmp_path: Path) -> None:
     async with Framework.from_config({"plugins": {"file": {"roots": [str(inside)], "max_bytes": 1000}}}) as fw:
         await fw.acquire("file.local", path=str(inside / "a"), size=10, persistent=True)
         async with fw.acquire("file.temp", directory=str(inside), size=20) as file:
-            assert fw.measurements()["file"]["framework_file_temp_bytes"] == 20
+            assert (await fw.measurements())["file"]["framework_file_temp_bytes"] == 20
             await file.keep_as(inside / "b")
         await fw.acquire("file.local", path=str(inside / "c"))
         with pytest.raises(PolicyError):

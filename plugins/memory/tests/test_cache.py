@@ -164,11 +164,11 @@ async def test_the_host_shrinks_its_caches() -> None:
         cache = await host.acquire("memory.cache", size=1 << 20)
         for number in range(100):
             cache.set(number, bytes(bytearray(1000)))
-        (outcome,) = host.request_cleanup(reason="test").outcomes
+        (outcome,) = (await host.request_cleanup(reason="test")).outcomes
         assert (outcome.participant, outcome.error) == ("memory.cache", "")
         assert len(cache) == 50
         assert outcome.claimed_bytes == cache.statistics().bytes
-        host.request_cleanup(aggressive=True)
+        await host.request_cleanup(aggressive=True)
         assert len(cache) == 0
 
 

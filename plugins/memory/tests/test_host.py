@@ -33,7 +33,7 @@ async def test_a_second_host_attaches_by_name_and_reads_what_was_written(unique:
             assert found == {"text": "hello", "held": 0}
             assert os.path.exists(f"/dev/shm/{memory.segment}")
             assert fw.statistics().held_bytes == 100
-            assert fw.measurements()["memory"]["framework_memory_shared_bytes"] == 100
+            assert (await fw.measurements())["memory"]["framework_memory_shared_bytes"] == 100
         assert fw.leases() == ()
 
 
@@ -44,4 +44,4 @@ async def test_an_acquisition_that_times_out_leaves_nothing(unique: str) -> None
         assert scope.cancelled_caught
         assert not os.path.exists(f"/dev/shm/{shm.segment_name(unique)}")
         assert fw.leases() == ()
-        assert fw.measurements()["memory"]["framework_memory_shared_bytes"] == 0
+        assert (await fw.measurements())["memory"]["framework_memory_shared_bytes"] == 0

@@ -195,20 +195,20 @@ async def test_an_exception_in_a_block_of_the_host_keeps_a_connection_from_other
         with pytest.raises(KeyError):
             async with host.acquire("network.tcp", **request):
                 raise KeyError
-        assert host.measurements()["network"]["framework_network_idle"] == 0
+        assert (await host.measurements())["network"]["framework_network_idle"] == 0
         async with host.acquire("network.tcp", **request):
             pass
         async with host.acquire("network.tcp", **request):
-            assert host.measurements()["network"] == {
+            assert (await host.measurements())["network"] == {
                 "framework_network_connections": 1,
                 "framework_network_sockets": 1,
                 "framework_network_accepted": 0,
                 "framework_network_idle": 0,
                 "framework_network_reused": 1,
             }
-        report = host.request_cleanup(reason="a test")
+        report = await host.request_cleanup(reason="a test")
         assert {one.participant: one.claimed_bytes > 0 for one in report.outcomes} == {"network": True}
-        assert host.measurements()["network"]["framework_network_idle"] == 0
+        assert (await host.measurements())["network"]["framework_network_idle"] == 0
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
 from framework.errors import PluginError
+from framework.protocols import Host
 from framework.records import Health, PluginMetadata, PluginType
 
 T = TypeVar("T", bound="Plugin")
@@ -29,6 +30,12 @@ class Plugin:
 
     hooks: Any = None
     """The `Hooks` of the host: `self.hooks.call("card_dealt", card=7)` calls a hook that a plugin specified.
+
+    Set before `initialize`. None where the plugin runs without a host.
+    """
+
+    host: Host | None = None
+    """The host that runs the plugin, for those that act by themselves: its settings, participants, admission.
 
     Set before `initialize`. None where the plugin runs without a host.
     """

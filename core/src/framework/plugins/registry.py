@@ -14,6 +14,7 @@ from framework.manifest_schema import wrong_name
 from framework.plugins import loading
 from framework.plugins.activation import causes
 from framework.plugins.base import Plugin
+from framework.protocols import Host
 from framework.records import PluginMetadata, PluginRecord, PluginState, PluginType
 from framework.telemetry import get_logger
 
@@ -28,6 +29,7 @@ class Registry:
         self._records: dict[str, PluginRecord] = {}
         self.hooks = Hooks()
         self._hooks = self.hooks.registry
+        self.host: Host | None = None
         self._logger = get_logger()
 
     def register_plugin(self, plugin: Plugin) -> None:
@@ -57,6 +59,7 @@ class Registry:
                 f"A hook of plugin {metadata.name!r} does not fit: {reason}.", plugin=metadata.name
             ) from error
         plugin.hooks = self.hooks
+        plugin.host = self.host
         self._plugins[metadata.name] = plugin
         self._metadata[metadata.name] = metadata
         former = self._records.get(metadata.name)

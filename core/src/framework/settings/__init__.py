@@ -37,6 +37,8 @@ __all__ = [
 
 CONFIG_VARIABLE = "FRAMEWORK_CONFIG"
 PREFIX = "FRAMEWORK__"
+CHANGEABLE = "resource_management"
+"""The section whose settings are read whenever they are needed, so that a running program can change them."""
 FILE_NAMES = ("framework.yaml", "framework.yml", "framework.toml")
 
 
@@ -140,6 +142,30 @@ class Settings(Frozen):
         sections = dict(self.plugins or {})
         sections[name] = {**sections.get(name, {}), "enabled": enabled}
         return replace(self, tree={**self.tree, "plugins": sections})
+
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
+        """Return the settings with new values for keys of the section that may change while the program runs.
+
+        Args:
+            changes: Values by full key.
+
+        Raises:
+            SettingsError: A key is not of that section, or a value is not allowed.
+        """
+        layers = Layers()
+        layers.add(self.tree, "")
+        layers.origins = dict(self.origins)
+        for key, value in changes.items():
+            if not key.startswith(f"{CHANGEABLE}."):
+                raise SettingsError(
+                    f"The setting {key!r} cannot be changed while the program runs; keys of {CHANGEABLE!r} can."
+                )
+            layer: Any = value
+            for part in reversed(key.split(".")):
+                layer = {part: layer}
+            layers.add(layer, "program")
+        check(layers.tree, layers.origins)
+        return replace(self, tree=layers.tree, origins=layers.origins)
 
     def section(self, name: str) -> dict[str, Any]:
         """Return what the configuration says to a plugin, without what it says of it to the kernel."""

@@ -12,6 +12,10 @@ from framework.settings.layers import Value
 LEVELS = ("debug", "info", "warning", "error")
 STYLES = ("console", "json")
 JOURNALS = ("auto", "required", "none")
+PERCENT = "a number above 0, at most 100"
+WORKERS = "auto or a whole number above 0"
+
+_WORKERS_SCHEMA = {"anyOf": [{"enum": ["auto"]}, {"type": "integer", "exclusiveMinimum": 0}]}
 
 
 class Key(Frozen):
@@ -94,6 +98,62 @@ KEYS: dict[str, Key] = {
         "kinds and owners, below each a name with count, bytes or both",
         {"type": "object"},
     ),
+    "resource_management.monitoring_enabled": Key(
+        "Whether measurements are refreshed from time to time, and memory is watched.",
+        default=True,
+        allowed="true or false",
+        schema={"type": "boolean"},
+    ),
+    "resource_management.monitoring_interval": Key(
+        "Seconds between two refreshes of the measurements: 15 to 30 react soon, 60 to 120 cost less.",
+        30.0,
+        "a number of seconds above 0",
+        {"type": "number", "exclusiveMinimum": 0},
+    ),
+    "resource_management.warning_threshold_memory": Key(
+        "Percent of the memory that this process may use from which a normal cleanup is asked for; raise it where"
+        " useful caches are lost.",
+        75.0,
+        PERCENT,
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+    ),
+    "resource_management.aggressive_threshold_memory": Key(
+        "Percent of the memory that this process may use from which an aggressive cleanup is asked for; lower it where"
+        " memory runs out.",
+        85.0,
+        PERCENT,
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+    ),
+    "resource_management.warning_threshold_cpu": Key(
+        "Percent of the processors that this process may use from which a warning is logged.",
+        80.0,
+        PERCENT,
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+    ),
+    "resource_management.source_timeout": Key(
+        "Seconds that a collector or another source of measurements may take.",
+        1.0,
+        "a number of seconds above 0",
+        {"type": "number", "exclusiveMinimum": 0},
+    ),
+    "resource_management.participant_timeout": Key(
+        "Seconds that each participant of a cleanup may take.",
+        5.0,
+        "a number of seconds above 0",
+        {"type": "number", "exclusiveMinimum": 0},
+    ),
+    "resource_management.concurrency.default_cpu_workers": Key(
+        "Processes for work that computes; auto finds the number that does most.", "auto", WORKERS, _WORKERS_SCHEMA
+    ),
+    "resource_management.concurrency.default_io_workers": Key(
+        "Threads for work that waits; auto finds the number that does most.", "auto", WORKERS, _WORKERS_SCHEMA
+    ),
+    "resource_management.concurrency.max_total_workers": Key(
+        "Most workers of both sorts together; null for no limit. For machines with little of everything.",
+        None,
+        "null or a whole number above 0",
+        {"anyOf": [{"type": "null"}, {"type": "integer", "exclusiveMinimum": 0}]},
+    ),
     "safe_mode": Key(
         "Start plugins of the first-party set only, whatever else is enabled.",
         default=False,
@@ -115,7 +175,7 @@ RESERVED: dict[str, tuple[str, Mapping[str, Any]]] = {
 }
 """Keys of a plugin's section that are the kernel's, with meaning and schema."""
 
-_SECTIONS = {key.partition(".")[0] for key in KEYS if "." in key}
+_SECTIONS = {key.rpartition(".")[0] for key in KEYS if "." in key}
 
 
 def check(tree: Mapping[str, Any], origins: Mapping[str, Value]) -> None:
@@ -132,6 +192,7 @@ def check(tree: Mapping[str, Any], origins: Mapping[str, Value]) -> None:
             _check_section(name, value, origins)
         elif KEYS[name].schema["type"] == "boolean" and not isinstance(value, bool):
             raise _wrong(name, value, KEYS[name].allowed, origins)
+    _check_thresholds(tree.get("resource_management", {}), origins)
     _check_quotas(tree.get("quotas"), origins)
     _check_plugins(tree.get("plugins"), "plugins" in tree, origins)
     folders = tree.get("plugin_folders", [])
@@ -142,13 +203,23 @@ def check(tree: Mapping[str, Any], origins: Mapping[str, Value]) -> None:
 def _check_section(name: str, value: Any, origins: Mapping[str, Value]) -> None:
     if not isinstance(value, Mapping):
         raise _wrong(name, value, "a mapping", origins)
-    allowed = {key for key in KEYS if key.startswith(f"{name}.")}
+    allowed = {".".join(key.split(".")[: name.count(".") + 2]) for key in KEYS if key.startswith(f"{name}.")}
     for sub in value:
         key = f"{name}.{sub}"
         if key not in allowed:
             raise _unknown(key, allowed, origins)
-        if not _allows(KEYS[key].schema, value[sub]):
+        if key in _SECTIONS:
+            _check_section(key, value[sub], origins)
+        elif not _allows(KEYS[key].schema, value[sub]):
             raise _wrong(key, value[sub], KEYS[key].allowed, origins)
+
+
+def _check_thresholds(section: Mapping[str, Any], origins: Mapping[str, Value]) -> None:
+    """Refuse an aggressive cleanup that would begin before the normal one."""
+    lower, upper = (f"resource_management.{one}_threshold_memory" for one in ("warning", "aggressive"))
+    least, most = (section.get(key.rpartition(".")[2], KEYS[key].default) for key in (lower, upper))
+    if least >= most:
+        raise _wrong(lower, least, f"less than {upper}, which is {most:g}", origins)
 
 
 def _check_quotas(section: Any, origins: Mapping[str, Value]) -> None:
@@ -176,11 +247,16 @@ def _check_mapping(key: str, value: Any, allowed: tuple[str, ...], origins: Mapp
 
 def _allows(schema: Mapping[str, Any], value: Any) -> bool:
     """Return whether a value fits the few words of JSON schema that the kernel's own keys use."""
+    if "anyOf" in schema:
+        return any(_allows(one, value) for one in schema["anyOf"])
     if "enum" in schema:
         return value in schema["enum"]
-    if schema["type"] == "boolean":
-        return isinstance(value, bool)
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > schema["exclusiveMinimum"]
+    if schema["type"] == "null":
+        return value is None
+    if isinstance(value, bool) or schema["type"] == "boolean":
+        return isinstance(value, bool) and schema["type"] == "boolean"
+    numbers = int if schema["type"] == "integer" else (int, float)
+    return isinstance(value, numbers) and schema["exclusiveMinimum"] < value <= schema.get("maximum", value)
 
 
 def _check_plugins(section: Any, present: bool, origins: Mapping[str, Value]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from framework.housekeeping import _in_thread as in_thread
+from framework.threads import in_thread
 
 __all__ = ["Ending", "end_as_programs_do", "forked", "in_thread"]
 

@@ -1,0 +1,38 @@
+"""`Acquisition`: a resource that was asked for and is not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from types import TracebackType
+from typing import Any
+
+from framework.errors import FrameworkError
+from framework.resources import Resource
+
+
+class Acquisition:
+    """What `Framework.acquire` returns: await it to get the resource, or enter it with `async with`.
+
+    Entered, it releases the resource on leaving; awaited, that is up to the caller, and to the host when it closes.
+    """
+
+    __slots__ = ("_acquire", "_resource")
+
+    def __init__(self, acquire: Callable[[], Awaitable[Resource]]) -> None:
+        self._acquire = acquire
+        self._resource: Resource | None = None
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._acquire().__await__()
+
+    async def __aenter__(self) -> Any:
+        if self._resource is not None:
+            raise FrameworkError("This acquisition was entered already.", "Call acquire() again for another resource.")
+        self._resource = await self._acquire()
+        return self._resource
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._resource is not None:
+            await self._resource.__aexit__(kind, error, traceback)  # it may matter to it how the block was left
