@@ -138,7 +138,7 @@ def test_sockets_and_pipes_are_removed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / TOKEN)
     assert undo(UNLINK, tmp_path / TOKEN)
     with socket.socket(socket.AF_UNIX) as one:
-        place = f"/tmp/{TOKEN}"
+        place = f"/tmp/{TOKEN}-{os.getpid()}"
         one.bind(place)
         assert undo(UNLINK, Path(place))
     assert not os.path.exists(place)
@@ -435,7 +435,7 @@ def test_after_a_start_of_the_machine_what_is_volatile_is_forgotten_and_files_ar
 
 
 def test_children_of_another_space_of_numbers_are_left_alone_and_it_is_said(leftovers: Any) -> None:
-    leftovers.leave(Target(Recovery.KILL, TOKEN), pid_space=1)
+    leftovers.leave(Target(Recovery.KILL, os.urandom(14).hex()), pid_space=1)
     assert leftovers.reclaim() == [("skipped", "its process lived in another space of process numbers")]
     assert len(leftovers.journals()) == 1
 

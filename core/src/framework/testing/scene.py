@@ -24,7 +24,7 @@ from framework.testing.forks import in_thread
 from framework.testing.traces import Traces, child_processes, files_below, has_ended
 
 _SET_CHILD_SUBREAPER, _GET_CHILD_SUBREAPER = 36, 37
-_OTHERS = "0123456789abcdef" * 2  # the token of nobody's lease
+_OTHERS = os.urandom(16).hex()  # the token of nobody's lease, and of no other test that runs now
 
 
 class Scene(contextlib.AbstractContextManager["Scene"]):
