@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from plugin_executors.cgroups import directories
-from plugin_executors.cpus import cpu_quota, task_limit, usable_cpus
+from framework.limits import cpu_quota, cpus, directories, task_limit
 
-CPUS = usable_cpus("/proc/nowhere")  # what affinity alone says
+CPUS = cpus("/proc/nowhere")  # what affinity alone says
 
 
 def tree(root: Path, groups: str, mounts: str, files: dict[str, str]) -> str:
@@ -32,7 +31,7 @@ def v1(controllers: str, root: str = "/") -> str:
 
 def test_without_control_groups_affinity_decides(tmp_path: Path) -> None:
     assert cpu_quota(str(tmp_path)) is None
-    assert usable_cpus(str(tmp_path)) == CPUS >= 1
+    assert cpus(str(tmp_path)) == CPUS >= 1
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,7 @@ def test_escaped_mount_points_are_found(tmp_path: Path) -> None:
 
 def test_a_quota_never_raises_the_number_above_affinity(tmp_path: Path) -> None:
     root = tree(tmp_path, "0::/app\n", v2(), {"sys/fs/cgroup/app/cpu.max": "99900000 100000"})
-    assert usable_cpus(root) == CPUS
+    assert cpus(root) == CPUS
 
 
 @pytest.mark.parametrize(("own", "above", "expected"), [("max", "50", 50), ("20", "50", 20), ("max", "max", None)])
@@ -130,7 +129,7 @@ def test_affinity_of_a_real_process_is_obeyed() -> None:
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system has no affinity")
     one = min(os.sched_getaffinity(0))
-    code = f"import os; os.sched_setaffinity(0, {{{one}}}); from plugin_executors import usable_cpus as u; print(u())"
+    code = f"import os; os.sched_setaffinity(0, {{{one}}}); from framework.limits import cpus as u; print(u())"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"1\n"
 
 
@@ -159,6 +158,6 @@ def test_a_real_quota_of_a_fifth_leaves_one_cpu() -> None:
     with real_group(20000) as group:
         code = (
             f"import os; open({group!r} + '/cgroup.procs', 'w').write(str(os.getpid()))\n"
-            "from plugin_executors.cpus import cpu_quota, usable_cpus; print(cpu_quota(), usable_cpus())"
+            "from framework.limits import cpu_quota, cpus; print(cpu_quota(), cpus())"
         )
         assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"1 1\n"
