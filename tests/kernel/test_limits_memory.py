@@ -58,7 +58,7 @@ def first(path: str, limit: str, used: int = 0, file: int = 0, inherited: str = 
 
 def test_without_groups_it_is_the_machine(tree: Tree) -> None:
     found = memory(tree("", ""))
-    assert found == limits.Memory(8 * GIB, 2 * GIB, 6 * GIB, "machine", 8 * GIB)
+    assert found == limits.Memory(8 * GIB, 2 * GIB, 6 * GIB, "machine", 8 * GIB, 8 * GIB, 6 * GIB)
     assert found.percent == 25.0
     assert memory_limit(tree("", "")) is None
 
@@ -216,10 +216,10 @@ def test_throttling_is_that_of_the_tightest_quota(tree: Tree) -> None:
         assert reader.cpu_share() == 0.5
 
 
-@pytest.mark.parametrize(("listed", "expected"), [("0", 1), ("0-0\n", 1), ("", None), ("nonsense", None)])
-def test_the_processor_set_is_obeyed(tree: Tree, listed: str, expected: int | None) -> None:
-    root = tree("0::/a\n", V2, **group("a", cpuset__cpus__effective=listed))
-    assert limits.cpus(root) == (expected or limits.cpus("/proc/nowhere"))
+def test_the_top_group_of_version_1_is_no_limit_but_the_top_of_a_container_is(tree: Tree) -> None:
+    files = first("memory", f"{MIB}", inherited=f"{MIB}")
+    assert memory_limit(tree("4:memory:/\n", V1, **files)) == MIB
+    assert memory_limit(tree("4:memory:/\n", V1, **files, **group("memory", release_agent=""))) is None
 
 
 def test_the_real_machine_agrees_with_itself() -> None:

@@ -7,12 +7,13 @@ passes a directory of its own.
 
 from framework.limits.files import Files
 from framework.limits.groups import directories
-from framework.limits.processors import Throttling
+from framework.limits.processors import CpuTime, Throttling
 from framework.limits.reader import Reader, cpu_quota, cpus, memory, memory_limit, pressure, task_limit, throttled
 from framework.limits.stalls import Pressure
 from framework.limits.usage import Memory
 
 __all__ = [
+    "CpuTime",
     "Files",
     "Memory",
     "Pressure",

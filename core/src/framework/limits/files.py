@@ -8,6 +8,8 @@ SIZE = 1 << 16
 """Bytes read at once, more than any of these files has; the kernel gives them whole, except lists of many records."""
 
 _MISSING = -1
+_WHOLE = 2048
+"""Bytes of a part up to which it is the last one: a page has at least 4096, and no record fills half of it."""
 
 
 class Files:
@@ -34,9 +36,9 @@ class Files:
             return b""
 
     def read_all(self, path: str) -> bytes:
-        """Return what a file of many records says now; `read` may stop at the end of any record."""
+        """Return what a file of many records says now; `read` stops at the last one that fits into a page."""
         found = part = self.read(path)
-        while part:
+        while len(part) > _WHOLE:
             part = os.pread(self._open[path], SIZE, len(found))
             found += part
         return found

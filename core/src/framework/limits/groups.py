@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from framework.frozen import Frozen
 from framework.limits.files import Files
 
+MACHINE = "machine"
+"""The source of what is not limited by any group."""
 RESOLVE_EVERY = 10.0
 """Seconds after which groups are looked for anew even though the process seems to be in the same ones."""
 CHECK_EVERY = 0.05
@@ -48,6 +50,7 @@ class Groups:
         self._membership = b""
         self._checked = self._resolved = float("-inf")
         self._known: dict[str, list[tuple[str, bool]]] = {}
+        self._limiting: dict[str, list[tuple[str, bool]]] = {}
 
     def refresh(self) -> None:
         """Forget what is not so any more; to be called before a round of readings."""
@@ -61,6 +64,7 @@ class Groups:
         if now >= self._resolved + RESOLVE_EVERY or membership != self._membership:
             self.files.close()
             self._known.clear()
+            self._limiting.clear()
             self._membership, self._resolved = membership, now
 
     def of(self, controller: str) -> list[tuple[str, bool]]:
@@ -68,6 +72,16 @@ class Groups:
         found = self._known.get(controller)
         if found is None:
             found = self._known[controller] = list(directories(controller, self.root))
+        return found
+
+    def limiting(self, controller: str) -> list[tuple[str, bool]]:
+        """Return the same without the top group of a whole machine, which has no limits under either version."""
+        found = self._limiting.get(controller)
+        if found is None:
+            every = self.of(controller)
+            # under version 2 it lacks the files; under version 1 it alone has this one
+            found = [one for one in every if one[1] or not os.path.exists(f"{one[0]}/release_agent")]
+            self._limiting[controller] = found
         return found
 
     def read(self, directory: str, name: str) -> bytes:

@@ -1,12 +1,18 @@
-"""How many processors this process may really use: affinity, processor sets and the quotas of its control groups."""
+"""How many processors this process may really use: affinity and the quotas of its control groups.
+
+The affinity mask obeys the processor sets of all groups already; the kernel keeps it so.
+"""
 
 from __future__ import annotations
 
 import os
 
+from framework.errors import ResourceUnavailableError
 from framework.frozen import Frozen
 from framework.limits.files import number, value
-from framework.limits.groups import Groups
+from framework.limits.groups import MACHINE, Groups
+
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Throttling(Frozen):
@@ -20,12 +26,45 @@ class Throttling(Frozen):
     """How long tasks waited for the next period, added up over all CPUs."""
 
 
+class CpuTime(Frozen):
+    """Time spent on processors so far; the difference of two readings is how busy they were in between."""
+
+    seconds: float
+    """By all that share the tightest quota, or, without one, by everybody on the processors of the affinity mask."""
+    share: float
+    """How many processors these may keep busy."""
+    source: str
+    """The directory of the group that has the tightest quota, or `machine`."""
+    machine_seconds: float
+    """By everybody on all processors of the machine."""
+    machine_cpus: int
+    """How many processors the machine has."""
+
+
 def share(groups: Groups) -> float:
     """Return how many processors can be kept busy on average, as in 0.2 for a quota of a fifth of one."""
-    found = [float(affinity()), set_size(groups)]
-    if tightest := quota(groups):
-        found.append(tightest[0])
-    return min(one for one in found if one > 0)
+    return _share(groups, quota(groups))
+
+
+def cpu_time(groups: Groups) -> CpuTime:
+    """Return the time spent so far.
+
+    Raises:
+        ResourceUnavailableError: This system does not say.
+    """
+    lines = groups.files.read(os.path.join(groups.root, "proc/stat")).partition(b"intr")[0].splitlines()
+    if not lines or not lines[0].startswith(b"cpu "):
+        raise ResourceUnavailableError(
+            f"How busy the processors are cannot be read: there is no {os.path.join(groups.root, 'proc/stat')}.",
+            "Linux says it; elsewhere only the time of this process is known (time.process_time).",
+        )
+    machine, cpus = _busy(lines[0]), len(lines) - 1
+    tightest = quota(groups)
+    may_use = _share(groups, tightest)
+    if tightest is not None and (used := _used(groups, tightest[1])) >= 0:
+        return CpuTime(used, may_use, tightest[1], machine, cpus)
+    own = machine if affinity() == cpus else sum(map(_busy, _lines_of(lines[1:], os.sched_getaffinity(0))))
+    return CpuTime(own, may_use, MACHINE, machine, cpus)
 
 
 def affinity() -> int:
@@ -37,16 +76,9 @@ def affinity() -> int:
 
 def quota(groups: Groups) -> tuple[float, str] | None:
     """Return the tightest quota in processors, and the group that has it; None where there is none."""
-    found = [(one, path) for path, unified in groups.of("cpu") if (one := _quota(groups, path, unified=unified)) > 0]
+    places = groups.limiting("cpu")
+    found = [(one, path) for path, unified in places if (one := _quota(groups, path, unified=unified)) > 0]
     return min(found, default=None)
-
-
-def set_size(groups: Groups) -> int:
-    """Return the size of the own group's processor set, which its ancestors limit already; 0 where there is none."""
-    names = ("cpuset.effective_cpus", "cpuset.cpus.effective")
-    sets = [groups.read(path, names[unified]).strip() for path, unified in groups.of("cpuset")]
-    sizes = [sum(map(_length, one.split(b","))) for one in sets if one]
-    return min((one for one in sizes if one > 0), default=0)
 
 
 def throttling(groups: Groups) -> Throttling | None:
@@ -62,20 +94,49 @@ def throttling(groups: Groups) -> Throttling | None:
 
 def task_limit(groups: Groups) -> int | None:
     """Return the tightest `pids.max`, which counts threads and processes alike; None where there is none."""
-    found = [number(groups.read(path, "pids.max")) for path, _ in groups.of("pids")]
+    found = [number(groups.read(path, "pids.max")) for path, _ in groups.limiting("pids")]
     return min((limit for limit in found if limit > 0), default=None)
+
+
+def _share(groups: Groups, tightest: tuple[float, str] | None) -> float:
+    return min(float(affinity()), tightest[0]) if tightest else float(affinity())
+
+
+def _busy(line: bytes) -> float:
+    """Return the seconds of a line of /proc/stat in which a processor was not idle; guests are in its user time."""
+    user, nice, system, _idle, _waiting, *others = line.split()[1:9]
+    return sum(map(int, (user, nice, system, *others))) / _TICKS
+
+
+def _lines_of(lines: list[bytes], processors: set[int]) -> list[bytes]:
+    names = {b"cpu%d" % one for one in processors}
+    return [line for line in lines if line.partition(b" ")[0] in names]
+
+
+def _used(groups: Groups, path: str) -> float:
+    """Return the seconds that a group has used; -1 where that is not known."""
+    microseconds = value(groups.read(path, "cpu.stat"), b"usage_usec ")
+    if microseconds >= 0:
+        return microseconds / 1e6
+    nanoseconds = number(groups.read(_accounting(groups, path), "cpuacct.usage"))  # version 1
+    return nanoseconds / 1e9 if nanoseconds >= 0 else -1.0
+
+
+def _accounting(groups: Groups, path: str) -> str:
+    """Return where version 1 counts the time of a group: beside its quota, or in a hierarchy that is its twin."""
+    quotas = [place for place, unified in groups.of("cpu") if not unified]
+    counted = [place for place, unified in groups.of("cpuacct") if not unified]
+    depth = len(quotas) - quotas.index(path) if path in quotas else 0
+    twin = counted[-depth] if 0 < depth <= len(counted) else ""
+    return twin if depth == 1 or os.path.basename(twin) == os.path.basename(path) else ""
 
 
 def _quota(groups: Groups, path: str, *, unified: bool) -> float:
     if unified:
-        words = [*groups.read(path, "cpu.max").split(), b"", b""]
+        most, _, rest = groups.read(path, "cpu.max").partition(b" ")
     else:
-        words = [groups.read(path, "cpu.cfs_quota_us"), groups.read(path, "cpu.cfs_period_us")]
-    most, period = number(words[0]), number(words[1])
-    return most / period if most > 0 and period > 0 else 0.0
-
-
-def _length(span: bytes) -> int:
-    """Return how many processors `7` or `0-3` names."""
-    first, _, last = span.partition(b"-")
-    return max(0, number(last or first) - number(first) + 1) if number(first) >= 0 else 0
+        most, rest = groups.read(path, "cpu.cfs_quota_us"), b""
+    if number(most) <= 0:
+        return 0.0
+    period = number(rest if unified else groups.read(path, "cpu.cfs_period_us"))
+    return number(most) / period if period > 0 else 0.0

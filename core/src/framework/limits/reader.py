@@ -8,7 +8,7 @@ from typing import Self
 
 from framework.limits import processors, stalls, usage
 from framework.limits.groups import Groups
-from framework.limits.processors import Throttling
+from framework.limits.processors import CpuTime, Throttling
 from framework.limits.stalls import Pressure
 from framework.limits.usage import Memory
 
@@ -41,9 +41,9 @@ class Reader:
     def cpus(self) -> int:
         """Return how many processors can be kept busy at once, at least 1.
 
-        That is the smallest of the affinity mask, the processor set, and the tightest quota of this process' own
-        control group and all of its ancestors, rounded up. The machine's count alone is wrong in containers and under
-        a quota.
+        That is the smaller of the affinity mask, which obeys processor sets, and the tightest quota of this process'
+        own control group and all of its ancestors, rounded up. The machine's count alone is wrong in containers and
+        under a quota.
         """
         return max(1, math.ceil(self.cpu_share()))
 
@@ -59,6 +59,16 @@ class Reader:
             self._groups.refresh()
             tightest = processors.quota(self._groups)
         return None if tightest is None else math.ceil(tightest[0])
+
+    def cpu_time(self) -> CpuTime:
+        """Return the time spent on processors so far, by all that share the tightest quota and by the whole machine.
+
+        Raises:
+            ResourceUnavailableError: This system does not say (macOS).
+        """
+        with self._lock:
+            self._groups.refresh()
+            return processors.cpu_time(self._groups)
 
     def throttled(self) -> Throttling | None:
         """Return how often the tightest quota held this process up; None where there is no quota."""
@@ -88,16 +98,6 @@ class Reader:
             self._groups.refresh()
             limits = [group.maximum for group in usage.limited(self._groups)]
         return min((one for one in limits if one < usage.UNLIMITED), default=None)
-
-    def machine_memory(self) -> tuple[int, int]:
-        """Return the whole machine's memory, and what of it can be had without swapping, in bytes.
-
-        Raises:
-            ResourceUnavailableError: This system does not say.
-        """
-        with self._lock:
-            self._groups.refresh()
-            return usage.machine(self._groups)
 
     def pressure(self, resource: str) -> Pressure | None:
         """Return the pressure on the own group where that is known, else on the machine; None where neither is.

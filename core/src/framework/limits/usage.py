@@ -11,9 +11,7 @@ import os
 from framework.errors import ResourceUnavailableError
 from framework.frozen import Frozen
 from framework.limits.files import number, value
-from framework.limits.groups import Groups
-
-MACHINE = "machine"
+from framework.limits.groups import MACHINE, Groups
 
 UNLIMITED = 1 << 62
 """Version 1 says "no limit" with the largest number of whole pages."""
@@ -34,6 +32,10 @@ class Memory(Frozen):
     """The directory of the group that has the least limit, or `machine`."""
     maximum: int
     """Like the limit, with `memory.high` left out: beyond it the kernel kills."""
+    machine: int
+    """What the whole machine has."""
+    machine_available: int
+    """What of that can be had without swapping."""
 
     @property
     def percent(self) -> float:
@@ -51,23 +53,22 @@ class Group(Frozen):
 
 
 def memory(groups: Groups) -> Memory:
-    """Return what may be used and what is used."""
-    total, free = machine(groups)
+    """Return what may be used and what is used.
+
+    Raises:
+        ResourceUnavailableError: This system does not say how much is used.
+    """
+    total, free = _machine(groups)
     limit, used, available, source, most = total, total - free, free, MACHINE, total
     for group in limited(groups):  # the own group first: of equal limits the outermost one counts
         inside = _used(groups, group)
         available, most = min(available, max(0, group.high - inside)), min(most, group.maximum)
         if group.high <= limit and group.high < total:
             limit, used, source = group.high, inside, group.path
-    return Memory(limit, used, available, source, most)
+    return Memory(limit, used, available, source, most, total, free)
 
 
-def machine(groups: Groups) -> tuple[int, int]:
-    """Return the machine's memory, and what of it can be had without swapping, in bytes.
-
-    Raises:
-        ResourceUnavailableError: This system does not say.
-    """
+def _machine(groups: Groups) -> tuple[int, int]:
     file = os.path.join(groups.root, "proc/meminfo")
     found = groups.files.read(file)
     total, available = value(found, b"MemTotal:"), value(found, b"MemAvailable:")
@@ -86,33 +87,22 @@ def limited(groups: Groups) -> list[Group]:
     does not tell.
     """
     found = []
-    places = groups.of("memory")
-    for index, (path, unified) in enumerate(places):
+    last = next((path for path, unified in reversed(groups.of("memory")) if not unified), "")
+    for path, unified in groups.limiting("memory"):
         if unified:
-            maximum = _limit(groups.read(path, "memory.max"))
-            high = min(maximum, _limit(groups.read(path, "memory.high")))
+            maximum = _limit(number(groups.read(path, "memory.max")))
+            high = min(maximum, _limit(number(groups.read(path, "memory.high"))))
+        elif path == last:
+            maximum = high = _limit(value(groups.read(path, "memory.stat"), b"hierarchical_memory_limit "))
         else:
-            outermost = index + 1 == len(places) or places[index + 1][1]
-            maximum = high = (
-                _inherited(groups, path) if outermost else _limit(groups.read(path, "memory.limit_in_bytes"))
-            )
+            maximum = high = _limit(number(groups.read(path, "memory.limit_in_bytes")))
         if high < UNLIMITED:
             found.append(Group(path, unified, high, maximum))
     return found
 
 
-def _limit(word: bytes) -> int:
-    limit = number(word)
-    return limit if 0 <= limit < UNLIMITED else UNLIMITED
-
-
-def _own_limit(groups: Groups, path: str) -> int:
-    return _limit(groups.read(path, "memory.limit_in_bytes"))
-
-
-def _inherited(groups: Groups, path: str) -> int:
-    limit = value(groups.read(path, "memory.stat"), b"hierarchical_memory_limit ")
-    return limit if 0 <= limit < UNLIMITED else UNLIMITED
+def _limit(found: int) -> int:
+    return found if 0 <= found < UNLIMITED else UNLIMITED
 
 
 def _used(groups: Groups, group: Group) -> int:
