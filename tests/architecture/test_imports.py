@@ -30,7 +30,7 @@ LAYERS = [
     {"resources"},
     {"ledger", "recovery"},
     {"journal"},
-    {"requests", "directories", "installed", "finishing", "audit", "quotas", "identity", "filesystems"},
+    {"requests", "directories", "installed", "finishing", "audit", "quotas", "identity", "filesystems", "limits"},
     {"telemetry", "threads", "admission"},
     {"protocols"},
     {"records"},
@@ -170,7 +170,7 @@ def test_every_third_party_import_of_a_plugin_is_declared(package: str) -> None:
 def _plugin_may_import(name: str, package: str) -> bool:
     top, _, rest = name.partition(".")
     if top == "framework":
-        return "." not in rest or rest.startswith("errors.")
+        return "." not in rest or rest.startswith(("errors.", "limits."))
     if top in PLUGINS and top != package:
         required = manifest.read(os.path.join(PLUGINS[package], manifest.FILE_NAME)).get("requires", [])
         return top.removeprefix("plugin_") in required and "." not in rest

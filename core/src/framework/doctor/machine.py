@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from framework import directories, filesystems, journal
+from framework import directories, filesystems, journal, limits
 from framework.errors import FrameworkError
 from framework.recovery import journals
 from framework.recovery.verbs import MARK
@@ -92,36 +92,18 @@ def _cgroup() -> Fact:
             "cgroup", "none", ok=False, note="Limits of memory and processes are set per process, or not at all."
         )
     if not os.path.exists(f"{_CGROUPS}/cgroup.controllers"):
-        offered = [one for one in ("memory", "pids", "cpu") if _may_make_groups(one)]
+        offered = [one for one in ("memory", "pids", "cpu") if os.access(_own_group(one, unified=False), os.W_OK)]
         note = "" if offered else "Its groups are not ours to write: limits are set per process."
         value = f"1: {', '.join(offered)}" if offered else "1"
         return Fact("cgroup", value, bool(offered), note)
-    own = _own_group()
+    own = _own_group(unified=True)
     may = os.access(f"{own}/cgroup.procs", os.W_OK)
     note = "" if may else f"{own} is not ours to write: limits are set per process."
     return Fact("cgroup", "2", may, note)
 
 
-def _own_group() -> str:
-    path = next((line.removeprefix("0::") for line in _memberships() if line.startswith("0::")), "/")
-    return os.path.normpath(f"{_CGROUPS}/{path}")
-
-
-def _may_make_groups(controller: str) -> bool:
-    """Return whether this process may make groups of a controller of version 1 inside its own."""
-    for line in _memberships():
-        _, names, path = line.split(":", 2)
-        if controller in names.split(","):
-            return os.access(os.path.normpath(f"{_CGROUPS}/{names}/{path}"), os.W_OK)
-    return False
-
-
-def _memberships() -> list[str]:
-    try:
-        with open("/proc/self/cgroup", encoding="utf-8") as file:
-            return file.read().splitlines()
-    except OSError:
-        return []
+def _own_group(controller: str = "", *, unified: bool) -> str:
+    return next((path for path, version in limits.directories(controller) if version is unified), "")
 
 
 def _shared_memory() -> Fact:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from plugin_executors.cpus import usable_cpus
+    from framework.limits import cpus as usable_cpus
     from plugin_executors.processes import ProcessExecutor
     from plugin_executors.provider import ExecutorsProvider
     from plugin_executors.settings import ExecutorsSettings
@@ -19,7 +19,7 @@ _HOMES = {
     "ExecutorsSettings": "settings",
     "ProcessExecutor": "processes",
     "ThreadExecutor": "threads",
-    "usable_cpus": "cpus",
+    "usable_cpus": "provider",
 }
 
 __all__ = ["ExecutorsProvider", "ExecutorsSettings", "ProcessExecutor", "ThreadExecutor", "usable_cpus"]

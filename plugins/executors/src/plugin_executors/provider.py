@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from framework import Ledger, Recovery, ResourceProvider, creates
 from framework.errors import InvalidRequestError, ResourceLimitError
+from framework.limits import cpus as usable_cpus
+from framework.limits import task_limit
 from plugin_executors import semaphores
-from plugin_executors.cpus import task_limit, usable_cpus
 from plugin_executors.executor import PoolResource
 from plugin_executors.processes import ProcessExecutor
 from plugin_executors.threads import ThreadExecutor, ThreadPool

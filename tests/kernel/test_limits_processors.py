@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from plugin_executors.cgroups import directories
-from plugin_executors.cpus import cpu_quota, task_limit, usable_cpus
+from framework.errors import ResourceUnavailableError
+from framework.limits import Reader, cpu_quota, cpus, directories, task_limit
 
-CPUS = usable_cpus("/proc/nowhere")  # what affinity alone says
+CPUS = cpus("/proc/nowhere")  # what affinity alone says
 
 
 def tree(root: Path, groups: str, mounts: str, files: dict[str, str]) -> str:
@@ -32,7 +32,7 @@ def v1(controllers: str, root: str = "/") -> str:
 
 def test_without_control_groups_affinity_decides(tmp_path: Path) -> None:
     assert cpu_quota(str(tmp_path)) is None
-    assert usable_cpus(str(tmp_path)) == CPUS >= 1
+    assert cpus(str(tmp_path)) == CPUS >= 1
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_escaped_mount_points_are_found(tmp_path: Path) -> None:
 
 def test_a_quota_never_raises_the_number_above_affinity(tmp_path: Path) -> None:
     root = tree(tmp_path, "0::/app\n", v2(), {"sys/fs/cgroup/app/cpu.max": "99900000 100000"})
-    assert usable_cpus(root) == CPUS
+    assert cpus(root) == CPUS
 
 
 @pytest.mark.parametrize(("own", "above", "expected"), [("max", "50", 50), ("20", "50", 20), ("max", "max", None)])
@@ -126,11 +126,54 @@ def test_the_tightest_limit_on_tasks_decides(tmp_path: Path, own: str, above: st
     assert task_limit(tree(tmp_path, "0::/a/b\n", v2(), files)) == expected
 
 
+STAT = "cpu  100 20 30 9000 500 3 7 40 50 0\ncpu0 100 20 30 4000 500 3 7 40 50 0\ncpu1 0 0 0 5000 0 0 0 0 0 0\nintr 1\n"
+
+
+def test_time_under_a_quota_is_that_of_the_group_which_has_it(tmp_path: Path) -> None:
+    files = {
+        "proc/stat": STAT,
+        "sys/fs/cgroup/a/cpu.max": "50000 100000",
+        "sys/fs/cgroup/a/cpu.stat": "usage_usec 2500000\nuser_usec 1\n",
+        "sys/fs/cgroup/a/b/cpu.max": "max 100000",
+        "sys/fs/cgroup/a/b/cpu.stat": "usage_usec 7\n",
+    }
+    with Reader(tree(tmp_path, "0::/a/b\n", v2(), files)) as reader:
+        found = reader.cpu_time()
+    assert (found.seconds, found.share, found.source) == (2.5, 0.5, f"{tmp_path}/sys/fs/cgroup/a")
+    assert (found.machine_seconds, found.machine_cpus) == (200 / os.sysconf("SC_CLK_TCK"), 2)
+
+
+def test_version_1_counts_time_in_a_hierarchy_of_its_own(tmp_path: Path) -> None:
+    files = {
+        "proc/stat": STAT,
+        "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "25000",
+        "sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000",
+        "sys/fs/cgroup/acct/x/cpuacct.usage": "1500000000\n",
+    }
+    mounts = v1("cpu") + "33 31 0:30 / /sys/fs/cgroup/acct rw - cgroup cgroup rw,cpuacct\n"
+    with Reader(tree(tmp_path, "3:cpuacct:/x\n2:cpu:/x\n", mounts, files)) as reader:
+        assert (reader.cpu_time().seconds, reader.cpu_time().share) == (1.5, 0.25)
+
+
+def test_without_a_quota_the_processors_of_the_affinity_mask_count(tmp_path: Path) -> None:
+    files = {"proc/stat": STAT + "".join(f"cpu{n} 0 0 0 1 0 0 0 0 0 0\n" for n in range(2, 200))}
+    with Reader(tree(tmp_path, "", "", files)) as reader:
+        found = reader.cpu_time()
+    own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
+    assert found.source == "machine"
+    assert found.seconds == (200 / os.sysconf("SC_CLK_TCK") if 0 in own else 0)
+
+
+def test_a_system_that_does_not_count_time_says_so(tmp_path: Path) -> None:
+    with Reader(str(tmp_path)) as reader, pytest.raises(ResourceUnavailableError, match=r"no .*proc/stat"):
+        reader.cpu_time()
+
+
 def test_affinity_of_a_real_process_is_obeyed() -> None:
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system has no affinity")
     one = min(os.sched_getaffinity(0))
-    code = f"import os; os.sched_setaffinity(0, {{{one}}}); from plugin_executors import usable_cpus as u; print(u())"
+    code = f"import os; os.sched_setaffinity(0, {{{one}}}); from framework.limits import cpus as u; print(u())"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"1\n"
 
 
@@ -159,6 +202,6 @@ def test_a_real_quota_of_a_fifth_leaves_one_cpu() -> None:
     with real_group(20000) as group:
         code = (
             f"import os; open({group!r} + '/cgroup.procs', 'w').write(str(os.getpid()))\n"
-            "from plugin_executors.cpus import cpu_quota, usable_cpus; print(cpu_quota(), usable_cpus())"
+            "from framework.limits import cpu_quota, cpus; print(cpu_quota(), cpus())"
         )
         assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"1 1\n"
