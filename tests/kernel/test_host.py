@@ -24,7 +24,14 @@ from framework import (
     hookimpl,
     plugin,
 )
-from framework.errors import FrameworkError, InvalidRequestError, PluginError, ResourceError, UnknownKindError
+from framework.errors import (
+    AdmissionRefusedError,
+    FrameworkError,
+    InvalidRequestError,
+    PluginError,
+    ResourceError,
+    UnknownKindError,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -408,3 +415,59 @@ async def test_a_provider_that_does_not_undo_in_time_is_given_up(monkeypatch: py
         with pytest.raises(TimeoutError, match=r"its provider took longer than 0\.05 s"):
             await asyncio.to_thread(fw._undo, "box.small", "what was left")
         await cancelled.wait()
+
+
+async def test_a_plugin_finds_its_host() -> None:
+    class Curious(BoxPlugin):
+        found: Any = None
+
+        async def initialize(self) -> None:
+            self.found = self.host
+
+    curious = Curious()
+    async with host(curious) as fw:
+        assert curious.found is fw
+    assert BoxPlugin().host is None
+
+
+async def test_while_admission_is_paused_acquiring_waits_and_is_then_refused() -> None:
+    async with host(BoxPlugin()) as fw:
+        fw.admission.pause("memory is short", 30)
+        waiting = asyncio.create_task(fw._acquire("box.small", "", None, {"name": "one"}))
+        async with asyncio.timeout(30):
+            while not fw.admission.waiting:
+                await asyncio.sleep(0)
+        assert fw.leases() == ()
+        fw.admission.resume()
+        assert (await waiting).is_allocated()
+        fw.admission.pause("memory is short", 0)
+        with pytest.raises(AdmissionRefusedError, match="memory is short"):
+            await fw.acquire("box.small", name="two")
+        assert [one.name for one in fw.leases()] == ["one"]
+
+
+async def test_who_waits_for_admission_when_the_host_closes_is_told() -> None:
+    async with host(BoxPlugin()) as fw:
+        fw.admission.pause("memory is short", 30)
+        waiting = asyncio.create_task(fw._acquire("box.small", "", None, {"name": "one"}))
+        async with asyncio.timeout(30):
+            while not fw.admission.waiting:
+                await asyncio.sleep(0)
+    with pytest.raises(ResourceError, match="not open"):
+        await waiting
+
+
+async def test_a_host_measures_and_is_changed_as_a_manager_is() -> None:
+    async with host(BoxPlugin()) as fw:
+        remove = fw.add_metrics_source("rag", lambda: {"active_sessions_rag": 3})
+        assert (await fw.update_metrics())["active_sessions_rag"] == 3
+        assert fw.metrics["made"] == 1.0
+        remove()
+        assert "active_sessions_rag" not in await fw.update_metrics()
+        fw.configure({"resource_management.monitoring_enabled": False})
+        assert fw.settings.get("resource_management.monitoring_enabled") is False
+        answers: list[tuple[bool, str]] = []
+        fw.add_cleanup_participant("sessions", lambda aggressive, reason: answers.append((aggressive, reason)))
+        assert "sessions" in [one.name for one in fw.participants()]
+        await fw.request_cleanup(reason="test")
+        assert answers == [(False, "test")]

@@ -92,6 +92,8 @@ class ResourceManager:
         host = Framework(self._settings, plugins=self._plugins)
         try:
             portal.call(host.__aenter__)
+            if host.settings.get("resource_management.monitoring_enabled"):
+                host.meter.update()  # a first look; who monitors begins when it comes to that
         except BaseException:
             _stop_loop(portal, thread)
             raise
