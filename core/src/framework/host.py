@@ -12,7 +12,7 @@ from framework import directories, discovery, quotas, recovery, shutdown
 from framework.acquisition import Acquisition
 from framework.admission import Admission
 from framework.cleanup import Answer, Cleaner
-from framework.errors import FrameworkError, PluginError, ResourceError, UnknownKindError, did_you_mean, nearest
+from framework.errors import FrameworkError, PluginError, ResourceError, did_you_mean
 from framework.finishing import finish
 from framework.housekeeping import Housekeeper
 from framework.ledger import Ledger
@@ -20,7 +20,7 @@ from framework.metering import Meter, Monitor, Source
 from framework.plugins import Plugin, PluginManager
 from framework.plugins.contributions import Contributions
 from framework.protocols import AllocationStrategy, CleanupParticipant
-from framework.records import CleanupReport, Health, KindRecord, LeaseRecord, LedgerStatistics, PluginState, Reclamation
+from framework.records import CleanupReport, Health, KindRecord, LeaseRecord, LedgerStatistics, Reclamation
 from framework.requests import check_ttl
 from framework.resources import Resource, ResourceProvider, lease_owner
 from framework.settings import Settings
@@ -363,28 +363,8 @@ class Framework:
             await self.plugins.activate(name)
         provider = self.plugins.contributions.provider(kind)
         if provider is None:
-            raise self._unknown(kind)
+            raise self.plugins.unknown_kind(kind)
         return provider
-
-    def _unknown(self, kind: str) -> UnknownKindError:
-        offers = self.plugins.offered_kinds()
-        if kind in offers:
-            record = self.plugins.record(offers[kind])
-            if record.state is not PluginState.ACTIVE:
-                remedy = record.reason or f"Enable it: write `{record.name}: {{}}` under `plugins:`."
-                return UnknownKindError(
-                    f"No active plugin provides {kind!r}; plugin {record.name!r} would, but is {record.state.value}.",
-                    remedy,
-                    resource=kind,
-                    plugin=record.name,
-                )
-        offers |= {one.kind: one.plugin for one in self.kinds()}
-        near = nearest(kind, offers)
-        return UnknownKindError(
-            f"No installed plugin provides {kind!r}; provided are {', '.join(sorted(offers)) or 'none'}.",
-            f"Did you mean {near!r}, which plugin {offers[near]!r} provides?" if near else "",
-            resource=kind,
-        )
 
     def _export(self) -> None:
         MetricsManager.get_instance().observe(LEASES_HELD, self._gauge, unit="{lease}")

@@ -13,13 +13,13 @@ import anyio
 
 from framework import resolver
 from framework.discovery import MODULE_PREFIX, modules_in
-from framework.errors import PluginDependencyError, PluginError, PluginLoadError
+from framework.errors import PluginDependencyError, PluginError, PluginLoadError, UnknownKindError, nearest
 from framework.manifest import Manifest
 from framework.plugins import activation, loading
 from framework.plugins.activation import Start
 from framework.plugins.base import Plugin
 from framework.plugins.lifecycle import Lifecycle
-from framework.records import Health
+from framework.records import Health, PluginState
 from framework.resolver import Candidate
 
 HEALTH_TIMEOUT_S = 5.0
@@ -79,6 +79,27 @@ class PluginManager(Lifecycle):
             ) from error
         self._metrics.counter("plugin_discoveries", len(paths), package=label, success="true")
         return paths
+
+    def unknown_kind(self, kind: str) -> UnknownKindError:
+        """Return the error for a kind that no active plugin provides: which plugin would, or which kind was meant."""
+        offers = self.offered_kinds()
+        if kind in offers:
+            record = self.record(offers[kind])
+            if record.state is not PluginState.ACTIVE:
+                remedy = record.reason or f"Enable it: write `{record.name}: {{}}` under `plugins:`."
+                return UnknownKindError(
+                    f"No active plugin provides {kind!r}; plugin {record.name!r} would, but is {record.state.value}.",
+                    remedy,
+                    resource=kind,
+                    plugin=record.name,
+                )
+        offers |= {one.kind: one.plugin for one in self.contributions.kinds()}
+        near = nearest(kind, offers)
+        return UnknownKindError(
+            f"No installed plugin provides {kind!r}; provided are {', '.join(sorted(offers)) or 'none'}.",
+            f"Did you mean {near!r}, which plugin {offers[near]!r} provides?" if near else "",
+            resource=kind,
+        )
 
     @contextlib.asynccontextmanager
     async def measured(self, operation: str, plugin: str) -> AsyncIterator[None]:
