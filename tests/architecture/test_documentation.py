@@ -97,7 +97,7 @@ def test_every_event_span_and_metric_about_leases_is_documented() -> None:
     events, spans, metrics = re.split(r"^## (?:Spans|Metrics)$", page("reference/events.md"), flags=re.MULTILINE)
     files = glob.glob("core/src/framework/**/*.py", root_dir=ROOT, recursive=True)
     code = "\n".join(read(one) for one in files if "/testing/" not in one and "/cli/" not in one)
-    told = {f"lease_{one}" for one in re.findall(r'\.tell\("(\w+)"', code)}
+    told = {f"lease_{one}" for one in re.findall(r'\.(?:tell|_log)\("(\w+)"', code)}
     logged = set(re.findall(r'\.(?:debug|info|warning|error)\(\s*"((?:lease|journal|sweep|drain)_\w+)"', code))
     counted = set(re.findall(r'\.(?:counter|histogram)\("(\w+)"', code)) | {LEASES_HELD, LEASE_EVENTS}
 

@@ -34,7 +34,8 @@ from framework import journal as journals
 from framework.identity import Owner
 from framework.journal import Journal, Target
 from framework.journal import format as records
-from framework.ledger import Lease, Ledger
+from framework.lease import Lease
+from framework.ledger import Ledger
 
 BATCH = 500
 

@@ -20,7 +20,7 @@ from framework import journal, recovery
 from framework.identity import Owner
 from framework.journal import Target
 from framework.journal import format as records
-from framework.ledger import Lease
+from framework.lease import Lease
 
 
 @pytest.fixture

@@ -384,6 +384,8 @@ async def test_an_acquisition_is_entered_once() -> None:
             with pytest.raises(FrameworkError, match="entered already"):
                 await acquisition.__aenter__()
         assert fw.leases() == ()
+        with pytest.raises(FrameworkError, match="was not entered"):
+            await fw.acquire("box.small").__aexit__(None, None, None)
 
 
 async def test_each_host_counts_its_own_leases_in_one_gauge() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from framework import Ledger, Resource, ResourceProvider, creates
 from framework.housekeeping import Housekeeper
-from framework.ledger import Lease
+from framework.lease import Lease
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from framework.errors import InvalidRequestError
 from framework.journal import Journal, Target
 from framework.journal import format as records
 from framework.journal.writer import COMPACT_FROM
-from framework.ledger import Lease
+from framework.lease import Lease
 from framework.records import Recovery
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -424,7 +424,7 @@ NO_SECOND_FILE = """
 import os, resource, sys
 from framework.journal import Journal, Target, parse
 from framework.journal.writer import COMPACT_FROM
-from framework.ledger import Lease
+from framework.lease import Lease
 from framework.records import Recovery
 own = Journal(sys.argv[1])
 attempts = []

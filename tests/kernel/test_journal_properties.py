@@ -16,7 +16,7 @@ from framework.errors import ResourceUnavailableError
 from framework.identity import Owner
 from framework.journal import Content, Journal, Target
 from framework.journal import format as records
-from framework.ledger import Lease
+from framework.lease import Lease
 from framework.records import Recovery
 
 text = st.text(st.characters(exclude_characters="\0", exclude_categories=()), max_size=20)

@@ -8,7 +8,7 @@ import pytest
 
 from framework import Ledger, Resource, ResourceStatus, Usage
 from framework.errors import LeaseStateError
-from framework.ledger import Lease
+from framework.lease import Lease
 from framework.records import Allocation
 
 

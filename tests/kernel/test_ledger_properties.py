@@ -9,7 +9,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from framework import Ledger, Resource, Usage
 from framework.errors import LeaseStateError
-from framework.ledger import Lease
+from framework.lease import Lease
 from framework.records import Allocation, LedgerStatistics
 
 GONE = {Allocation.RELEASED, Allocation.FAILED}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from framework.errors import ResourceLimitError
-from framework.quotas import Quotas, Tally, from_settings
+from framework.quotas import KEPT, Quotas, Tally, from_settings
 from framework.records import Quota
 
 KINDS = ["memory.shared", "memory.buffer", "file.temp"]
@@ -104,13 +104,25 @@ class QuotaMachine(RuleBasedStateMachine):
             assert totals == expected
 
     @invariant()
-    def nothing_is_kept_of_what_was_given_back(self) -> None:
+    def nothing_is_counted_of_what_was_given_back(self) -> None:
         if not self.all:
-            assert self.quotas._tallies == {}
+            for tallies in (self.quotas._tallies, self.quotas._bounded):
+                assert not any(tally.count or tally.bytes for tally in tallies.values())
 
 
 TestQuotas = QuotaMachine.TestCase
 TestQuotas.settings = settings(max_examples=100, stateful_step_count=40)
+
+
+def test_owners_that_come_and_go_do_not_pile_up() -> None:
+    quotas = Quotas()
+    quotas.add(Quota(("memory.*",), "*", count=1))
+    staying = [quotas.enter("memory.buffer", f"stays {number}", 1) for number in range(100)]
+    for number in range(2000):
+        quotas.leave(quotas.enter("memory.buffer", f"passes {number}", 1), 1)
+        assert len(quotas._tallies) + len(quotas._bounded) <= 4 * len(staying) + KEPT + 2
+        assert len(quotas._accounts) <= len(quotas._tallies)
+    assert len(quotas.totals("owner")) == len(staying)
 
 
 def test_a_refusal_names_owner_held_asked_and_limit() -> None:

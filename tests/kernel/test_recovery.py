@@ -19,7 +19,7 @@ from framework.errors import PolicyError
 from framework.identity import Owner
 from framework.journal import Target
 from framework.journal import format as records
-from framework.ledger import Lease
+from framework.lease import Lease
 from framework.records import Recovery
 from framework.recovery import children, journals, verbs
 
@@ -563,7 +563,7 @@ from framework import journal, recovery
 from framework.identity import Owner
 from framework.journal import Target
 from framework.journal import format as records
-from framework.ledger import Lease
+from framework.lease import Lease
 from framework.records import Recovery
 place = sys.argv[1]
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k,mode=700", "none", place], check=True)

@@ -154,7 +154,7 @@ class Framework:
             InvalidRequestError: A parameter is unknown, missing or wrong.
             ResourceError: It cannot be had, or the host is not open.
         """
-        return Acquisition(lambda: self._acquire(kind, owner, ttl, parameters))
+        return Acquisition(self._acquire, kind, owner, ttl, parameters)
 
     def kinds(self) -> tuple[KindRecord, ...]:
         """Return every kind that active plugins provide; `activate_all` first shows those of all enabled ones."""

@@ -13,7 +13,8 @@ from typing import Any
 from framework import journal, recovery
 from framework.errors import FrameworkError, ResourceError
 from framework.journal import Journal
-from framework.ledger import Lease, Ledger
+from framework.lease import Lease
+from framework.ledger import Ledger
 from framework.records import Reclamation
 from framework.telemetry import get_logger
 from framework.telemetry.tracing import span

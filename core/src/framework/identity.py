@@ -111,6 +111,11 @@ def token() -> str:
     return _token
 
 
+def short_token() -> str:
+    """Return the first 8 digits of the token, for names that are made up."""
+    return _short
+
+
 def boot() -> str:
     """Return the identity of this start of the machine, or nothing where it does not tell."""
     try:
@@ -160,9 +165,11 @@ def _space(kind: str) -> int:
 
 def _make_token() -> None:
     """Let a forked child be another process."""
-    global _token
+    global _token, _short
     _token = os.urandom(8).hex()
+    _short = _token[:8]
 
 
-_token = os.urandom(8).hex()
+_token = _short = ""
+_make_token()
 os.register_at_fork(after_in_child=_make_token)

@@ -14,121 +14,34 @@ A forked child sees the leases of its parent as *borrowed*: giving one back ther
 from __future__ import annotations
 
 import concurrent.futures
-import itertools
 import logging
 import os
 import threading
 import time
 import weakref
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from framework import identity
 from framework.errors import LeaseStateError, PolicyError, ResourceLimitError
 from framework.journal import Journal, Target
+from framework.lease import FAILED, HELD, INTENT, QUARANTINED, RELEASED, RELEASING, Lease, nothing
+from framework.process_number import process_number
 from framework.quotas import Quotas
-from framework.records import Allocation, LeaseRecord, LedgerStatistics, Quota, ResourceStatus, Usage
+from framework.records import Allocation, LeaseRecord, LedgerStatistics, Quota, Usage
 from framework.telemetry import get_logger
-from framework.telemetry.tracing import span
+from framework.telemetry.tracing import NOTHING, is_collected, span
 
 if TYPE_CHECKING:
-    from framework.quotas import Tally
     from framework.resources import Resource
 
-# bound once: looking up a member of an enumeration takes Python 3.11 longer than a lock
-INTENT, HELD, RELEASING, RELEASED, FAILED, QUARANTINED = Allocation
-_AVAILABLE = Usage.AVAILABLE
-
-_ids = itertools.count(1)
 _LOGGER = get_logger()
+_is_heard = _LOGGER.is_enabled_for
 _ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()
 
 LOUD = {"abandoned", "quarantined"}
 """Events that an operator should look at; the others are for developers."""
-
-
-class Lease:
-    """The ledger's entry for one resource. Only the ledger changes its allocation."""
-
-    __slots__ = (
-        "acquired_at",
-        "allocation",
-        "books",
-        "ends",
-        "find",
-        "id",
-        "journalled",
-        "kind",
-        "name",
-        "named",
-        "owner",
-        "process",
-        "size",
-        "usage",
-        "used_at",
-        "watchers",
-    )
-
-    def __init__(self, kind: str, name: str, owner: str, size: int) -> None:
-        self.id = next(_ids)
-        self.kind = kind
-        self.process = os.getpid()
-        self.named = bool(name)
-        # a made-up name must not meet a leftover of a dead process with the same number
-        self.name = name or f"{kind}-{self.process}-{identity.token()[:8]}-{self.id}"
-        self.owner = owner
-        self.size = size
-        self.acquired_at = self.used_at = time.time()
-        self.ends: float | None = None
-        """When it ends by itself, by `time.monotonic`, which nobody sets."""
-        self.allocation = INTENT
-        self.usage = _AVAILABLE
-        self.books: Sequence[Tally] = ()
-        self.journalled: Journal | None = None
-        self.find: Callable[[], Resource | None] = _nothing
-        self.watchers: list[concurrent.futures.Future[BaseException | None]] | None = None
-
-    @property
-    def resource(self) -> Resource | None:
-        """The resource, as long as there is one that is not given back and that somebody refers to."""
-        return self.find()
-
-    @property
-    def borrowed(self) -> bool:
-        """Whether the resource belongs to the process that this one was forked from."""
-        return self.process != os.getpid()
-
-    @property
-    def status(self) -> ResourceStatus:
-        """The one word that users see."""
-        if self.allocation is HELD:
-            return ResourceStatus(self.usage.value)
-        if self.allocation in (FAILED, QUARANTINED):
-            return ResourceStatus.ERROR
-        if self.allocation is INTENT:
-            return ResourceStatus.BLOCKED
-        return ResourceStatus.RELEASED
-
-    def labels(self) -> dict[str, str | int]:
-        """Return what every event and every span about a lease says of it."""
-        return {"kind": self.kind, "resource": self.name, "owner": self.owner, "size": self.size}
-
-    def record(self) -> LeaseRecord:
-        """Return a snapshot."""
-        return LeaseRecord(
-            self.id,
-            self.kind,
-            self.name,
-            self.owner,
-            self.size,
-            self.acquired_at,
-            self.allocation,
-            self.status,
-            None if self.ends is None else time.time() + self.ends - time.monotonic(),
-            self.used_at,
-            self.borrowed,
-        )
 
 
 class Ledger:
@@ -148,7 +61,8 @@ class Ledger:
         self._lock = threading.RLock()
         self._leases: dict[int, Lease] = {}
         self._quotas = Quotas()
-        self._events: Counter[tuple[str, str]] = Counter()
+        self._events: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """How often each event happened, by kind."""
         for quota in quotas:
             self._quotas.add(quota)
         _ledgers.add(self)
@@ -163,15 +77,23 @@ class Ledger:
         with self._lock:
             self._quotas.remove(quota)
 
-    def open(self, kind: str, name: str, owner: str, size: int) -> Lease:
+    def open(self, kind: str, name: str, owner: str, size: int, lender: object = None) -> Lease:
         """Record the intent to create a resource of `size` bytes; an empty name is replaced by a unique one.
+
+        Args:
+            kind: Its kind.
+            name: What it is called.
+            owner: Who it belongs to.
+            size: Its size in bytes.
+            lender: Who creates it, for `leases`.
 
         Raises:
             ResourceLimitError: A quota does not allow it; nothing is recorded.
         """
-        lease = Lease(kind, name, owner, size)
+        lease = Lease(kind, name, owner, size, lender)
         try:
             with self._lock:
+                lease.events = self._events[kind]
                 lease.books = self._quotas.enter(kind, owner, size)
                 self._leases[lease.id] = lease
         except ResourceLimitError as error:
@@ -181,7 +103,7 @@ class Ledger:
 
     def token(self, lease: Lease) -> str:
         """Return what the names of all that is made for a lease contain, so that they are known to be its own."""
-        return f"{identity.token()}{lease.id:012x}"
+        return f"{identity.token()}{lease.id.to_bytes(6, 'big').hex()}"
 
     def intend(self, lease: Lease, target: Target) -> None:
         """Record on disk what must be undone should this process die, before it is done.
@@ -206,11 +128,15 @@ class Ledger:
     def hold(self, lease: Lease, resource: Resource) -> None:
         """Record that the resource now exists."""
         with self._lock:
-            self._move(lease, HELD, (INTENT,))
+            if lease.allocation is not INTENT or lease.id not in self._leases:
+                raise self._refusal(lease, "become held", (INTENT,))
+            lease.allocation = HELD
             lease.find = weakref.ref(resource)
+            lease.events["acquired"] += 1
         if lease.journalled is not None:
             lease.journalled.hold(lease.id)
-        self.tell("acquired", lease)
+        if _is_heard(logging.DEBUG):
+            self._log("acquired", lease)
 
     def fail(self, lease: Lease, error: BaseException | None = None) -> None:
         """Record that the resource could not be created; nothing is held.
@@ -236,15 +162,18 @@ class Ledger:
             LeaseStateError: The resource does not exist (yet).
         """
         with self._lock:
-            if lease.allocation in (RELEASING, RELEASED):
-                self._events["repeated", lease.kind] += 1
+            if lease.allocation is HELD and lease.id in self._leases:
+                lease.allocation = RELEASING
+            elif lease.allocation is RELEASING or lease.allocation is RELEASED:
+                lease.events["repeated"] += 1
                 return False
-            self._move(lease, RELEASING, (HELD, QUARANTINED))
-            if lease.borrowed:
-                lease.allocation = RELEASED
-                self._forget(lease)
-                return False
-            return True
+            else:
+                self._move(lease, RELEASING, (HELD, QUARANTINED))
+            if lease.process == process_number():
+                return True
+            lease.allocation = RELEASED
+            self._forget(lease)
+            return False
 
     def watch(self, lease: Lease) -> concurrent.futures.Future[BaseException | None] | None:
         """Return a future for the outcome of the release under way: None or its error; None if there is none."""
@@ -257,19 +186,26 @@ class Ledger:
     def settle(self, lease: Lease, *, released: bool, error: BaseException | None = None) -> None:
         """Record how giving back ended: released, or quarantined because of an error; tell those who watch."""
         with self._lock:
+            if lease.allocation is not RELEASING or lease.id not in self._leases:
+                raise self._refusal(lease, f"become {'released' if released else 'quarantined'}", (RELEASING,))
             if released:
-                self._move(lease, RELEASED, (RELEASING,))
+                lease.allocation = RELEASED
+                lease.events["released"] += 1
                 self._forget(lease)
             else:
-                self._move(lease, QUARANTINED, (RELEASING,))
+                lease.allocation = QUARANTINED
+                lease.events["quarantined"] += 1
             watchers, lease.watchers = lease.watchers, None
         if released:
-            self.disclaim(lease)
-            self.tell("released", lease)
+            if lease.journalled is not None:
+                self.disclaim(lease)
+            if _is_heard(logging.DEBUG):
+                self._log("released", lease)
         else:
-            self.tell("quarantined", lease, reason=f"{type(error).__name__}: {error}")
-        for watcher in watchers or ():
-            watcher.set_result(error)
+            self._log("quarantined", lease, reason=f"{type(error).__name__}: {error}")
+        if watchers is not None:
+            for watcher in watchers:
+                watcher.set_result(error)
 
     def use(self, lease: Lease, usage: Usage) -> None:
         """Record what a held resource is doing.
@@ -277,7 +213,7 @@ class Ledger:
         Raises:
             LeaseStateError: The resource is not held.
         """
-        with span("lease.use", **lease.labels(), usage=usage.value):
+        with span("lease.use", **lease.labels(), usage=usage.value) if is_collected() else NOTHING:
             with self._lock:
                 if lease.allocation is not HELD:
                     raise self._refusal(lease, f"be marked {usage.value}", (HELD,))
@@ -301,24 +237,24 @@ class Ledger:
     def tell(self, event: str, lease: Lease, **more: str) -> None:
         """Count something that happened to a lease, and log it as the event `lease_<event>`: for all kinds the same."""
         self.count(event, lease.kind)
-        level = logging.WARNING if event in LOUD else logging.DEBUG
-        if _LOGGER.is_enabled_for(level):
-            _LOGGER.log(level, f"lease_{event}", lease=lease.id, **lease.labels(), **more)
+        if _is_heard(logging.WARNING if event in LOUD else logging.DEBUG):
+            self._log(event, lease, **more)
 
     def count(self, event: str, kind: str) -> None:
         """Count something that happened to a lease of a kind, whichever process had it."""
         with self._lock:
-            self._events[event, kind] += 1
+            self._events[kind][event] += 1
 
     def events(self) -> dict[tuple[str, str], int]:
         """Return how often each event happened to leases of each kind."""
         with self._lock:
-            return dict(self._events)
+            return {(event, kind): number for kind, one in self._events.items() for event, number in one.items()}
 
-    def leases(self) -> list[Lease]:
-        """Return the leases that hold or may hold something, oldest first."""
+    def leases(self, lender: object = None) -> list[Lease]:
+        """Return the leases that hold or may hold something, oldest first; of one lender, or of all."""
         with self._lock:
-            return list(self._leases.values())
+            leases = list(self._leases.values())
+        return leases if lender is None else [lease for lease in leases if lease.lender is lender]
 
     def records(self, *, idle_for: float = 0.0, older_than: float = 0.0) -> tuple[LeaseRecord, ...]:
         """Return a snapshot of every lease, oldest first.
@@ -341,8 +277,8 @@ class Ledger:
         with self._lock:
             kinds, owners = self._quotas.totals("kind"), self._quotas.totals("owner")
             counts: Counter[str] = Counter()
-            for (event, _), number in self._events.items():
-                counts[event] += number
+            for one in self._events.values():
+                counts.update(one)
             return LedgerStatistics(
                 acquired=counts["acquired"],
                 released=counts["released"],
@@ -362,12 +298,17 @@ class Ledger:
     def _forget(self, lease: Lease) -> None:
         del self._leases[lease.id]
         self._quotas.leave(lease.books, lease.size)
-        lease.find = _nothing
+        lease.find = nothing
 
     def _move(self, lease: Lease, to: Allocation, allowed: tuple[Allocation, ...]) -> None:
         if lease.allocation not in allowed or self._leases.get(lease.id) is not lease:
             raise self._refusal(lease, f"become {to.value}", allowed)
         lease.allocation = to
+
+    @staticmethod
+    def _log(event: str, lease: Lease, **more: str) -> None:
+        level = logging.WARNING if event in LOUD else logging.DEBUG
+        _LOGGER.log(level, f"lease_{event}", lease=lease.id, **lease.labels(), **more)
 
     @staticmethod
     def _refusal(lease: Lease, action: str, allowed: tuple[Allocation, ...]) -> LeaseStateError:
@@ -381,10 +322,6 @@ class Ledger:
 
     def _renew_lock(self) -> None:
         self._lock = threading.RLock()
-
-
-def _nothing() -> None:
-    return None
 
 
 def _unheard(_: Lease) -> None:

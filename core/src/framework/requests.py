@@ -23,9 +23,10 @@ def check_name(kind: str, name: object) -> None:
     Raises:
         InvalidRequestError: It is not a printable string of 1 to 200 bytes without `/`, or it is `.` or `..`.
     """
-    shows = isinstance(name, str) and name.isprintable() and "/" not in name and name not in {".", ".."}
-    if shows and 0 < len(str(name).encode("utf-8", "replace")) <= NAME_LIMIT:
-        return
+    if isinstance(name, str) and name.isprintable() and "/" not in name and name not in {".", ".."}:
+        size = len(name) if name.isascii() else len(name.encode("utf-8", "replace"))
+        if 0 < size <= NAME_LIMIT:
+            return
     raise InvalidRequestError(
         f"{kind} got the name {_shown(name)}; allowed: 1 to {NAME_LIMIT} bytes of printable characters without"
         " '/', and neither '.' nor '..'.",
@@ -87,55 +88,73 @@ class Signature:
         return name in self._known
 
     @functools.cached_property
-    def _rules(self) -> dict[str, tuple[tuple[type, ...], tuple[object, ...]]]:
-        """Classes and values that are allowed by parameter; a parameter that allows anything is not in it."""
+    def _rules(self) -> dict[str, tuple[tuple[type, ...], Callable[[Any], None] | None]]:
+        """By parameter: the classes that are allowed, none where anything goes, and what else is asked of a value."""
         shape = types.SimpleNamespace(__annotations__=dict(self._method.__annotations__))
         shape.__annotations__.pop("return", None)  # may name what only the type checker imports
         hints = typing.get_type_hints(shape, globalns=getattr(self._method, "__globals__", {}))
-        rules = {name: (_runtime_types(hint), _choices(hint)) for name, hint in hints.items()}
-        return {name: rule for name, rule in rules.items() if rule[0]}
+        return {name: (_runtime_types(hints.get(name, Any)), self._test(name, hints.get(name))) for name in self._names}
 
-    def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments by name.
+    def _test(self, name: str, hint: object) -> Callable[[Any], None] | None:
+        """Return what checks a value whose class is right; None where there is nothing to check."""
+        if choices := _choices(hint):
+            return functools.partial(self._check_choice, name, choices)
+        if name == "size":
+            return self._check_size
+        return functools.partial(check_name, self.kind) if name == "name" else None
+
+    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name; those that were given by position are added to the others.
 
         Raises:
             InvalidRequestError: One is unknown, missing, given twice, or of the wrong type.
         """
-        given = dict(kwargs)
+        given = kwargs
         if args:
+            named = len(kwargs)
             given.update(zip(self._names, args, strict=False))
-            if len(given) != len(args) + len(kwargs):
+            if len(given) != len(args) + named:
                 raise InvalidRequestError(
                     f"{self.kind} got too many arguments; allowed: {', '.join(self._names)}, each once.",
                     resource=self.kind,
                 )
-        if not given.keys() <= self._known:
-            raise self._unknown(given)
-        if self._required and not self._required <= given.keys():
-            missing = ", ".join(sorted(self._required - given.keys()))
-            raise InvalidRequestError(
-                f"{self.kind} needs {missing}, which was not given.", f"Pass {missing}=….", resource=self.kind
-            )
+        rules = self._rules
         for name, value in given.items():
-            self._check(name, value)
+            if name not in rules:
+                raise self._unknown(given)
+            accepted, test = rules[name]
+            if accepted and type(value) not in accepted:
+                self._check_class(name, value, accepted)
+            if test is not None and value is not None:  # a None of the right class was allowed
+                test(value)
+        for name in self._required:
+            if name not in given:
+                raise self._missing(given)
         return given
 
-    def _check(self, name: str, value: object) -> None:
-        accepted, choices = self._rules.get(name, ((), ()))
+    def _check_class(self, name: str, value: object, accepted: tuple[type, ...]) -> None:
         # bool is an int to isinstance, but size=True is a mistake
-        if accepted and type(value) not in accepted and (isinstance(value, bool) or not isinstance(value, accepted)):
+        if isinstance(value, bool) or not isinstance(value, accepted):
             raise InvalidRequestError(
                 f"{self.kind} got {name}={_shown(value)}, a {type(value).__name__}; allowed: {_spelled(accepted)}.",
                 resource=self.kind,
             )
-        if choices and value not in choices:
+
+    def _check_choice(self, name: str, choices: tuple[object, ...], value: object) -> None:
+        if value not in choices:
             raise InvalidRequestError(
                 f"{self.kind} got {name}={_shown(value)}; allowed: {', '.join(map(repr, choices))}.", resource=self.kind
             )
-        if name == "size" and isinstance(value, int):
-            check_size(self.kind, value)
-        elif name == "name" and value is not None:
-            check_name(self.kind, value)
+
+    def _check_size(self, size: object) -> None:
+        if isinstance(size, int) and size < 0:
+            check_size(self.kind, size)
+
+    def _missing(self, given: Mapping[str, Any]) -> InvalidRequestError:
+        missing = ", ".join(sorted(self._required - given.keys()))
+        return InvalidRequestError(
+            f"{self.kind} needs {missing}, which was not given.", f"Pass {missing}=….", resource=self.kind
+        )
 
     def _unknown(self, given: Mapping[str, Any]) -> InvalidRequestError:
         name = min(given.keys() - self._known)

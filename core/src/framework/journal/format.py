@@ -29,7 +29,7 @@ from framework.identity import Owner
 from framework.records import Recovery
 
 if TYPE_CHECKING:
-    from framework.ledger import Lease
+    from framework.lease import Lease
 
 MAGIC: Final = b"fwlease\x01"
 HEADER, INTEND, HOLD, RELEASE, TRIED = range(1, 6)
@@ -106,9 +106,10 @@ def intent(lease: Lease, target: Target) -> bytes:
     Raises:
         InvalidRequestError: It does not fit into one, or could not be undone.
     """
-    text = f"{lease.kind}\0{lease.name}\0{lease.owner}\0{target.verb._value_}\0{target.path}\0{target.proof}"
+    verb, path, proof, volatile = target
+    text = f"{lease.kind}\0{lease.name}\0{lease.owner}\0{verb._value_}\0{path}\0{proof}"
     try:
-        head = _INTEND.pack(INTEND, lease.id, lease.size, lease.acquired_at, target.volatile)
+        head = _INTEND.pack(INTEND, lease.id, lease.size, lease.acquired_at, volatile)
     except struct.error as error:
         raise InvalidRequestError(
             f"{lease.kind} {lease.name!r} got size {lease.size!r}; allowed: 0 to {2**64 - 1} bytes.",
@@ -122,21 +123,22 @@ def intent(lease: Lease, target: Target) -> bytes:
             "Use shorter names.",
             resource=lease.name,
         )
-    _check(lease, target)
-    return _framed(payload)
+    if verb in _AT_PATHS and not _is_plain(path):
+        raise _refused(lease, target, f"the path {path!r}", "an absolute one without '.', '..' and needless '/'")
+    if proof and proof.partition(":")[0] not in {"inode", "mark"}:
+        raise _refused(lease, target, f"the proof {proof!r}", "inode:DEVICE:NUMBER and mark:TOKEN")
+    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def _check(lease: Lease, target: Target) -> None:
-    """Refuse what nobody could find, or prove, later."""
-    path = target.path
-    plain = path[:1] == "/" and path[-1] != "/" and "//" not in path and "/./" not in path and "/../" not in path
-    if target.verb in _AT_PATHS and not plain:
-        found, allowed = f"the path {path!r}", "an absolute one without '.', '..' and needless '/'"
-    elif target.proof and target.proof.partition(":")[0] not in {"inode", "mark"}:
-        found, allowed = f"the proof {target.proof!r}", "inode:DEVICE:NUMBER and mark:TOKEN"
-    else:
-        return
-    raise InvalidRequestError(
+def _is_plain(path: str) -> bool:
+    """Return whether a path is one that can be found again, wherever a process is, and has no second spelling."""
+    if path[:1] != "/" or path[-1] == "/" or "//" in path:
+        return False
+    return "/." not in path or not ("/./" in path or "/../" in path)
+
+
+def _refused(lease: Lease, target: Target, found: str, allowed: str) -> InvalidRequestError:
+    return InvalidRequestError(
         f"{lease.kind} {lease.name!r} intends to {target.verb.value} {found}; allowed: {allowed}.",
         "Report this to the plugin's author.",
         resource=lease.name,

@@ -23,11 +23,12 @@ from framework.errors import FrameworkError, ResourceUnavailableError
 from framework.filesystems import is_remote
 from framework.identity import Owner
 from framework.journal import format as records
+from framework.process_number import process_number
 from framework.telemetry import get_logger
 
 if TYPE_CHECKING:
     from framework.journal.format import Target
-    from framework.ledger import Lease
+    from framework.lease import Lease
 
 SUFFIX: Final = ".journal"
 COMPACT_FROM = 1 << 20
@@ -82,7 +83,7 @@ class Journal:
     @classmethod
     def existing(cls) -> Journal | None:
         """Return this process' journal if it has one by now."""
-        if cls._current is not None and cls._current.owner.pid != os.getpid():  # forked behind Python's back
+        if cls._current is not None and cls._current.owner.pid != process_number():  # forked behind Python's back
             _let_go()
         return cls._current
 
@@ -125,14 +126,16 @@ class Journal:
                     "Make room there, or set XDG_STATE_HOME to a directory on another disk.",
                     resource=lease.name,
                 ) from error
-            self._keep(lease.id, record)
+            self._live[lease.id] = self._live.get(lease.id, b"") + record
+            self._live_bytes += len(record)
 
     def hold(self, lease: int) -> None:
         """Write that a lease's resource exists. Failing to is logged: the intent says enough."""
         record = records.record(records.HOLD, lease)
         with self._lock:
             if lease in self._live and self._attempt(record):
-                self._keep(lease, record)
+                self._live[lease] += record
+                self._live_bytes += len(record)
 
     def release(self, lease: int) -> None:
         """Write that nothing is to be undone any more. Failing to is logged: what is gone is not looked for again."""
@@ -164,10 +167,6 @@ class Journal:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _keep(self, lease: int, record: bytes) -> None:
-        self._live[lease] = self._live.get(lease, b"") + record
-        self._live_bytes += len(record)
-
     def _attempt(self, record: bytes) -> bool:
         try:
             self._append(record)
@@ -181,8 +180,8 @@ class Journal:
         if written != len(record):  # a torn record must not stay: what is written next may fill it up
             os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
             raise _no_space()
-        self._size += written
-        if self._size > self._compact_from and self._size > 4 * self._live_bytes:
+        self._size = size = self._size + written
+        if size > self._compact_from and size > 4 * self._live_bytes:
             try:
                 self._compact()
             except OSError:  # no room for a second file: go on with this one for a while

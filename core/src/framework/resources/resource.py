@@ -6,18 +6,19 @@ import abc
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import anyio
 
 from framework.errors import ResourceError
 from framework.finishing import finish
 from framework.journal import Target
-from framework.ledger import Lease, Ledger
-from framework.records import Allocation, LeaseRecord, Recovery, ResourceStatus, Usage
-from framework.telemetry.tracing import NOTHING, is_collected, span
+from framework.lease import HELD, QUARANTINED, Lease
+from framework.ledger import Ledger
+from framework.records import LeaseRecord, Recovery, ResourceStatus, Usage
+from framework.telemetry.tracing import is_collected, span
 
 _releasing: set[asyncio.Task[None]] = set()
 
@@ -34,7 +35,6 @@ class Resource(abc.ABC):
 
     _lease: Lease
     _ledger: Ledger
-    _lease_shelf: dict[int, Lease]
     _lent_on: asyncio.AbstractEventLoop
 
     @abc.abstractmethod
@@ -76,7 +76,7 @@ class Resource(abc.ABC):
 
     def is_allocated(self) -> bool:
         """Return whether it is held: created, and not given back."""
-        return self._lease.allocation is Allocation.HELD
+        return self._lease.allocation is HELD
 
     def mark(self, usage: Usage) -> None:
         """Say what it is doing.
@@ -107,19 +107,26 @@ class Resource(abc.ABC):
         """
         lease = self._lease
         while not self._ledger.claim(lease):
-            if await self._lease_outcome() or lease.allocation is not Allocation.QUARANTINED:
+            if await self._lease_outcome() or lease.allocation is not QUARANTINED:
                 return
             # the release under way failed in just this moment: it is this call that tries again
-        with span("lease.release", **lease.labels()) if is_collected() else NOTHING:
-            try:
-                closing = self._close()
-            except BaseException as error:
-                self._lease_settled(error)
-                raise
-            if closing is None:
-                self._lease_settled(None)
-            else:
-                await finish(self._lease_closed(closing))
+        if is_collected():
+            with span("lease.release", **lease.labels()):
+                if (closing := self._lease_closing()) is not None:
+                    await finish(self._lease_closed(closing))
+        elif (closing := self._lease_closing()) is not None:
+            await finish(self._lease_closed(closing))
+
+    def _lease_closing(self) -> Awaitable[None] | None:
+        """Begin to give it back; return what is left to await, or None where that was all."""
+        try:
+            closing = self._close()
+        except BaseException as error:
+            self._lease_settled(error)
+            raise
+        if closing is None:
+            self._ledger.settle(self._lease, released=True)
+        return closing
 
     async def _lease_closed(self, closing: Awaitable[None]) -> None:
         failure: BaseException | None = None
@@ -139,9 +146,7 @@ class Resource(abc.ABC):
             self._lease_settled(failure)
 
     def _lease_settled(self, failure: BaseException | None) -> None:
-        if failure is None:
-            self._lease_shelf.pop(self._lease.id, None)
-        else:
+        if failure is not None:
             self._lease.find = self._lease_holder  # kept until it is given back, whoever refers to it
         self._ledger.settle(self._lease, released=failure is None, error=failure)
 
@@ -159,7 +164,7 @@ class Resource(abc.ABC):
     def __del__(self) -> None:
         # No lock may be taken here: the collector may run this in the middle of anything.
         lease = getattr(self, "_lease", None)
-        if lease is None or lease.allocation is not Allocation.HELD or lease.borrowed or sys.is_finalizing():
+        if lease is None or lease.allocation is not HELD or lease.borrowed or sys.is_finalizing():
             return
         lease.find = self._lease_holder  # alive again, until it is given back
         try:
@@ -181,10 +186,10 @@ class Resource(abc.ABC):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.release()
+    ) -> Coroutine[Any, Any, None]:
+        return self.release()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.kind} {self.name!r} {self.status.value}>"

@@ -23,6 +23,8 @@ class EventLogger:
 
     def __init__(self) -> None:
         self._target = logging.getLogger(LOGGER_NAME)
+        self.is_enabled_for = self._target.isEnabledFor
+        """Return whether anybody listens to events of a level, for those who gather fields at some cost."""
 
     def debug(self, event: str, **fields: object) -> None:
         """Log what only a developer of the framework wants to see."""
@@ -43,10 +45,6 @@ class EventLogger:
     def log(self, level: int, event: str, **fields: object) -> None:
         """Log an event of a level of the module `logging`."""
         self._log(level, event, fields)
-
-    def is_enabled_for(self, level: int) -> bool:
-        """Return whether anybody listens to events of a level, for those who gather fields at some cost."""
-        return self._target.isEnabledFor(level)
 
     def _log(self, level: int, event: str, fields: dict[str, object]) -> None:
         if self._target.isEnabledFor(level):
