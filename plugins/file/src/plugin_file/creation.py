@@ -30,8 +30,38 @@ class NewFile(NamedTuple):
     """A file that was just created, and is open to read and write. Its name is empty as long as it has none."""
 
     descriptor: int
-    identity: Identity
     name: str
+
+    @property
+    def identity(self) -> Identity:
+        """What it is, whatever its name."""
+        return identify(os.fstat(self.descriptor))
+
+
+def create_nameless(directory: str) -> NewFile | None:
+    """Create an empty file without a name, for this user only, in a directory that may be anywhere.
+
+    One step, where `create_draft` has to open the directory first and to look where it is. `directory_of` tells that
+    later. Returns nothing where there can be no such file, for whatever reason; `create_draft` has words for it.
+    """
+    if not _can_link():
+        return None
+    try:
+        return NewFile(os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600), "")
+    except (OSError, ValueError):  # ValueError: the path has a null character
+        return None
+
+
+def directory_of(created: NewFile) -> str:
+    """Return the directory of a file without a name: absolute, without symbolic links.
+
+    Raises:
+        OSError: The system does not tell.
+    """
+    path = os.readlink(f"/proc/self/fd/{created.descriptor}")  # such as "/tmp/#1234 (deleted)"
+    if path[:1] != "/":  # it was made in a place that this process cannot reach any more
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return path.rpartition("/")[0].rstrip("/") or "/"
 
 
 async def create_draft(provider: ResourceProvider, kind: str, size: int, target: Place) -> NewFile:
@@ -107,7 +137,7 @@ def publish(created: NewFile, target: Place) -> NewFile:
         rename_new(target.directory, created.name, target.name)
     else:
         os.link(f"/proc/self/fd/{created.descriptor}", target.name, dst_dir_fd=target.directory)
-    return NewFile(created.descriptor, created.identity, target.name)
+    return NewFile(created.descriptor, target.name)
 
 
 def discard(created: NewFile, target: Place) -> None:
@@ -150,7 +180,7 @@ def _create(provider: ResourceProvider, target: Place) -> NewFile:
         name = target.name
         provider.intend(Recovery.UNLINK, target.path)
         descriptor = os.open(name, _CREATE, 0o600, dir_fd=target.directory)
-    return NewFile(descriptor, identify(os.fstat(descriptor)), name)
+    return NewFile(descriptor, name)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from framework import Recovery
 from framework.errors import LeaseStateError, ResourceUnavailableError
-from plugin_file.creation import NewFile, publish
+from plugin_file.creation import NewFile, directory_of, publish
 from plugin_file.local import LocalFile
 from plugin_file.places import Place, place, same_place
 from plugin_file.refusals import refusal
@@ -23,11 +23,13 @@ class DraftFile(LocalFile):
         created: The file, which belongs to the resource from now on.
         path: Where it is, or will be when it must have a name; the last part contains the lease's token.
         roots: Directories in or below which it may be put; anywhere when empty.
+        resolved: False while nobody has looked yet where the path leads; it may go through symbolic links then.
     """
 
-    def __init__(self, created: NewFile, path: str, roots: Sequence[str] = ()) -> None:
+    def __init__(self, created: NewFile, path: str, roots: Sequence[str] = (), *, resolved: bool = True) -> None:
         super().__init__(created, path)
         self._roots = roots
+        self._resolved = resolved
 
     def _appear(self) -> None:
         """Give the file the name that the journal can tell it by, if it has none.
@@ -37,11 +39,12 @@ class DraftFile(LocalFile):
         """
         if self._named:
             return
-        created = NewFile(self.fd, self._identity, "")
+        created = NewFile(self.fd, "")
         try:
-            with same_place(self._path) as target:
+            with same_place(self._path, "" if self._resolved else directory_of(created)) as target:
                 if target is None:
                     raise self._replaced()
+                self._path, self._resolved = target.path, True
                 self._intend(Recovery.UNLINK, self._path)
                 publish(created, target)
         except OSError as error:

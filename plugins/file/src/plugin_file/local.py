@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import BinaryIO, cast
 
 from framework import Resource, get_logger
 from framework.errors import InvalidRequestError, LeaseStateError, ResourceError, ResourceUnavailableError
 from plugin_file.creation import NewFile
-from plugin_file.places import identify, same_place
+from plugin_file.places import Identity, identify, same_place
 from plugin_file.refusals import refusal
 
 MODES = ("rb", "r+b", "ab", "a+b")
@@ -27,10 +28,13 @@ class LocalFile(Resource):
     def __init__(self, created: NewFile, path: str, *, kept: bool = False) -> None:
         self._path = path
         self._descriptor: int | None = created.descriptor
-        self._identity = created.identity
         self._named = bool(created.name)
         self._kept = kept
         self._handles: list[BinaryIO] = []
+
+    @functools.cached_property
+    def _identity(self) -> Identity:
+        return identify(os.fstat(self.fd))
 
     @property
     def path(self) -> str:

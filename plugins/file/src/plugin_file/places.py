@@ -88,19 +88,23 @@ def place(kind: str, path: str | os.PathLike[str], roots: Sequence[str] = ()) ->
     return found
 
 
-def same_place(path: str) -> Place | nullcontext[None]:
+def same_place(path: str, real: str = "") -> Place | nullcontext[None]:
     """Open the directory of a path that a `Place` once had; what is entered is None if the way there is another now.
+
+    Args:
+        path: An absolute path.
+        real: Where its directory must really be; just there, without symbolic links, when empty.
 
     Raises:
         OSError: The directory may not be entered any more.
     """
     parent, name = os.path.split(path)
     try:
-        directory, real = _opened(parent)
+        directory, found = _opened(parent)
     except (FileNotFoundError, NotADirectoryError):
         return nullcontext()
-    if real == parent:
-        return Place(directory, name, path)
+    if found == (real or parent):
+        return Place(directory, name, os.path.join(found, name))
     os.close(directory)
     return nullcontext()
 

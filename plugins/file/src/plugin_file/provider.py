@@ -10,7 +10,7 @@ from framework import Ledger, Quota, ResourceProvider, creates
 from framework.errors import InvalidRequestError
 from plugin_file import directory
 from plugin_file.collector import DIRECTORY, SIZED
-from plugin_file.creation import create_draft, create_file, hidden_name
+from plugin_file.creation import create_draft, create_file, create_nameless, hidden_name
 from plugin_file.directory import LocalDirectory
 from plugin_file.local import LocalFile
 from plugin_file.places import place
@@ -112,7 +112,13 @@ class FileProvider(ResourceProvider):
                 f"{TEMP} got the suffix {suffix!r}; allowed: at most {_LONGEST_SUFFIX} characters without '/'."
             )
         chosen, roots = self._directory(directory)
-        with place(TEMP, os.path.join(chosen, f"framework-{self.token()}{suffix}"), roots) as target:
+        path = os.path.join(chosen, f"framework-{self.token()}{suffix}")
+        # with all that needs no look at the directory; a relative path may soon lead elsewhere
+        if not (size or roots) and suffix.isascii() and suffix.isprintable() and os.path.isabs(chosen):
+            created = create_nameless(chosen)
+            if created is not None:
+                return TempFile(created, path, self.roots, resolved=False)
+        with place(TEMP, path, roots) as target:
             return TempFile(await create_draft(self, TEMP, size, target), target.path, self.roots)
 
     @creates(DIRECTORY)
