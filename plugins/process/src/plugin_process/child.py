@@ -16,7 +16,7 @@ import subprocess
 from typing import cast
 
 from plugin_process import gate
-from plugin_process.command import Launch
+from plugin_process.command import Launch, surroundings
 from plugin_process.group import ControlGroup
 from plugin_process.usage import ResourceUse
 
@@ -200,7 +200,7 @@ def spawn_gated(launch: Launch, group: ControlGroup) -> tuple[Child, socket.sock
     try:
         with theirs:
             # the gate needs this process' own surroundings, and its rights: another user may not reach the interpreter
-            variables = launch.marked(dict(os.environb))
+            variables = launch.marked(surroundings())
             child = _started(gate.command(theirs.fileno()), launch, variables, link=theirs.fileno())
     except BaseException:
         ours.close()

@@ -83,6 +83,9 @@ class Limits:
         return self
 
 
+UNLIMITED = Limits()
+
+
 def enforce(limits: Limits, number: int, user: int, group: ControlGroup) -> dict[str, Limit]:
     """Put limits on a process that has not run anything of the child's yet, and return how each is enforced.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from framework.errors import InvalidRequestError, ResourceError, ResourceLimitEr
 from plugin_process import gated
 from plugin_process.child import spawn
 from plugin_process.command import Launch, allowed, check, diagnosis, identity
-from plugin_process.limits import Limit, Limits, described
+from plugin_process.limits import UNLIMITED, Limit, Limits, described
 from plugin_process.process import LocalProcess
 from plugin_process.settings import ProcessSettings
 from plugin_process.thread import ThreadResource
@@ -153,7 +154,7 @@ class ProcessProvider(ResourceProvider):
         self.intend(Recovery.KILL, launch.token, volatile=True)
         enforced: dict[str, Limit] = {}
         try:
-            if limits.asked():
+            if limits != UNLIMITED:
                 child, enforced = await gated.start(subject, launch, limits, self._intend_group, strict=strict)
             else:
                 child = spawn(launch)
@@ -179,8 +180,13 @@ class ProcessProvider(ResourceProvider):
             self.disk_bytes += use.read_bytes + use.written_bytes
 
 
+@functools.cache
+def _can_be_stopped() -> bool:
+    return hasattr(os, "pidfd_open") and os.path.exists("/proc/loadavg")
+
+
 def _check_system(subject: str) -> None:
-    if not hasattr(os, "pidfd_open") or not os.path.exists("/proc/loadavg"):
+    if not _can_be_stopped():
         raise ResourceUnavailableError(
             f"{subject} cannot be started: this system has no pidfds or no /proc, without which it cannot be stopped"
             " safely.",
