@@ -105,6 +105,8 @@ class LocalFile(Resource):
 
     def _close_handles(self) -> OSError | None:
         """Close what is still open, and return why buffered writes could not be written, if so."""
+        if not self._handles:
+            return None
         lost: OSError | None = None
         for handle in self._handles:
             try:

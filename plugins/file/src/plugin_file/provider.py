@@ -112,9 +112,9 @@ class FileProvider(ResourceProvider):
                 f"{TEMP} got the suffix {suffix!r}; allowed: at most {_LONGEST_SUFFIX} characters without '/'."
             )
         chosen, roots = self._directory(directory)
-        path = os.path.join(chosen, f"framework-{self.token()}{suffix}")
+        path = f"{chosen}/framework-{self.token()}{suffix}"
         # with all that needs no look at the directory; a relative path may soon lead elsewhere
-        if not (size or roots) and suffix.isascii() and suffix.isprintable() and os.path.isabs(chosen):
+        if not (size or roots) and suffix.isascii() and suffix.isprintable() and chosen[0] == "/":
             created = create_nameless(chosen)
             if created is not None:
                 return TempFile(created, path, self.roots, resolved=False)
