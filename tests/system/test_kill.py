@@ -49,7 +49,7 @@ def test_random_kills_leave_nothing(tmp_path: Path, kills: int) -> None:
 
 @pytest.mark.parametrize("kills", each(faults.STEPS_OF_OWNER))
 def test_a_kill_at_any_step_of_an_owner_leaves_nothing(tmp_path: Path, kills: int) -> None:
-    every = 1 if kills == faults.STEPS_OF_OWNER.slowly else 4
+    every = 1 if kills == faults.STEPS_OF_OWNER.slowly else 3
     counts = private("steps", tmp_path / "root", "acquire", every, timeout=300, groups=every == 1)
     assert counts["kills"] >= kills
 
