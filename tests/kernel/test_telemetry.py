@@ -75,6 +75,59 @@ def test_histograms_keep_count_total_and_extremes() -> None:
     assert metrics.histograms() == {"size": {SQUARE: HistogramSummary(3, 6, 1, 3)}}
 
 
+def test_a_series_that_was_bound_is_the_one_of_its_name() -> None:
+    metrics = MetricsManager()
+    bound = metrics.counter("sides", 0, shape="square")
+    bound.add()
+    bound.add(3)
+    metrics.counter("sides", shape="square")
+    assert metrics.values("sides") == {SQUARE: 5}
+    assert bound.value == 5
+
+
+def test_a_gauge_is_what_was_set_last() -> None:
+    metrics = MetricsManager()
+    assert metrics.gauge("depth").value is None
+    assert metrics.gauges() == {"depth": {}}
+    metrics.gauge("depth", -2.5)
+    metrics.gauge("depth", 7, queue="a")
+    metrics.gauge("depth", -1)
+    assert metrics.gauges() == {"depth": {(): -1, (("queue", "a"),): 7}}
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_refused_by_name(wrong: float) -> None:
+    metrics = MetricsManager()
+    with pytest.raises(ValueError, match=r"gauge 'depth' got \S+; allowed are finite numbers"):
+        metrics.gauge("depth", wrong)
+    with pytest.raises(ValueError, match=r"histogram 'took' got \S+; allowed are finite numbers"):
+        metrics.histogram("took", wrong)
+    assert metrics.histograms() == {"took": {}}
+
+
+def test_one_name_is_one_sort_of_metric() -> None:
+    metrics = MetricsManager()
+    metrics.counter("sides")
+    with pytest.raises(ValueError, match="'sides' is a counter already"):
+        metrics.gauge("sides", 1)
+    with pytest.raises(ValueError, match="'sides' is a counter already"):
+        metrics.histogram("sides", 1)
+
+
+def test_series_beyond_the_cap_share_one_which_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = MetricsManager()
+    metrics.max_series = 3
+    with caplog.at_level(logging.WARNING, "framework"):
+        for user in range(50):
+            metrics.counter("logins", 2, user=str(user))
+        metrics.counter("logins", user="0")
+    cells = metrics.values("logins")
+    assert len(cells) == 4
+    assert cells[("user", "0"),] == 3
+    assert cells[("otel.metric.overflow", "true"),] == 94
+    assert [str(record.msg) for record in caplog.records] == ["metric_overflowed metric=logins series=3"]
+
+
 def test_what_is_returned_is_a_copy() -> None:
     metrics = MetricsManager()
     metrics.counter("sides")
@@ -131,6 +184,12 @@ def test_counters_reach_opentelemetry(exported: tuple[MetricsManager, InMemoryMe
     }
     metrics.counter("sides", 1, shape="square")
     assert points(reader)["sides"][SQUARE].value == 5
+
+
+def test_gauges_that_were_set_reach_opentelemetry(exported: tuple[MetricsManager, InMemoryMetricReader]) -> None:
+    metrics, reader = exported
+    metrics.gauge("depth", 4.5, queue="a")
+    assert points(reader)["depth"][("queue", "a"),].value == 4.5
 
 
 def test_histograms_reach_opentelemetry(exported: tuple[MetricsManager, InMemoryMetricReader]) -> None:

@@ -10,37 +10,38 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from framework.telemetry.events import get_logger
+from framework.telemetry.series import Counter, Gauge, Histogram, HistogramSummary
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
+    from opentelemetry.metrics import CallbackOptions, Meter, Observation
+    from opentelemetry.metrics import Histogram as Instrument
 
 METER_NAME = "framework"
 
 Labels = tuple[tuple[str, str], ...]
+S = TypeVar("S", Counter, Gauge, Histogram)
 
 
-@dataclass(frozen=True, slots=True)
-class HistogramSummary:
-    """What is kept of a histogram's values, in the unit they were recorded in."""
-
-    count: int
-    total: float
-    minimum: float
-    maximum: float
-
-    def extended(self, value: float) -> HistogramSummary:
-        """Return the summary with one more value."""
-        return HistogramSummary(self.count + 1, self.total + value, min(self.minimum, value), max(self.maximum, value))
+OVERFLOW: Labels = (("otel.metric.overflow", "true"),)
+"""Labels of the series that takes what has no room for one of its own, as the specification of OpenTelemetry has it."""
 
 
 class MetricsManager:
-    """Counters and histograms by name and labels; one instance a process through `get_instance`.
+    """Counters, gauges and histograms by name and labels; one instance a process through `get_instance`.
+
+    Each combination of labels is a series of its own and stays for ever: labels must not be names of users or
+    requests. What comes after `max_series` of one name goes into one series labelled `otel.metric.overflow`, and is
+    reported once.
 
     Args:
         meter: The OpenTelemetry meter to export through; the global one when none is given.
     """
+
+    max_series = 1000
+    """Most series of one name."""
 
     _instance: ClassVar[MetricsManager | None] = None
     _instance_lock: ClassVar[threading.Lock] = threading.Lock()
@@ -48,9 +49,10 @@ class MetricsManager:
     def __init__(self, meter: Meter | None = None) -> None:
         self._lock = threading.Lock()
         self._meter = meter
-        self._counters: dict[str, dict[Labels, float]] = {}
-        self._summaries: dict[str, dict[Labels, HistogramSummary]] = {}
-        self._histograms: dict[str, Histogram] = {}
+        self._counters: dict[str, dict[Labels, Counter]] = {}
+        self._gauges: dict[str, dict[Labels, Gauge]] = {}
+        self._histograms: dict[str, dict[Labels, Histogram]] = {}
+        self._instruments: dict[str, Instrument] = {}
         self._observed: dict[str, list[Callable[[], Mapping[Labels, float]]]] = {}
         self._kept: dict[str, dict[Labels, float]] = {}
 
@@ -62,31 +64,88 @@ class MetricsManager:
                 cls._instance = cls()
             return cls._instance
 
-    def counter(self, name: str, value: float = 1, **labels: str) -> None:
-        """Add a value, which must not be negative, to the counter of that name and those labels."""
-        if value < 0:
-            msg = f"counter {name!r} got {value}; a counter only rises, so the least allowed value is 0."
-            raise ValueError(msg)
-        key = _labels(labels)
-        with self._lock:
-            cells = self._counters.get(name)
-            if cells is not None:
-                cells[key] = cells.get(key, 0) + value
-                return
-            self._counters[name] = {key: value}
-        self._get_meter().create_observable_counter(name, callbacks=[_reader(lambda: self.counters()[name])])
+    def counter(self, name: str, value: float = 1, **labels: str) -> Counter:
+        """Add a value, which must not be negative, to the counter of that name and those labels.
 
-    def histogram(self, name: str, value: float, **labels: str) -> None:
-        """Record one value in the histogram of that name and those labels."""
-        key = _labels(labels)
+        Returns:
+            The series: `add` on it takes a third of the time. With the value 0 nothing is added.
+
+        Raises:
+            ValueError: The value is below 0, or the name is that of another sort of metric.
+        """
+        try:
+            series = self._counters[name][_key(labels)]
+        except KeyError:
+            series = self._series(self._counters, name, labels, lambda _: Counter(name, self._lock))
+        series.add(value)
+        return series
+
+    def gauge(self, name: str, value: float | None = None, **labels: str) -> Gauge:
+        """Set the gauge of that name and those labels, and return the series; None sets nothing.
+
+        Raises:
+            ValueError: The value is not finite, or the name is that of another sort of metric.
+        """
+        series = self._series(self._gauges, name, labels, lambda _: Gauge(name))
+        if value is not None:
+            series.set(value)
+        return series
+
+    def histogram(self, name: str, value: float | None = None, **labels: str) -> Histogram:
+        """Record a value in the histogram of that name and those labels, and return the series; None records nothing.
+
+        Raises:
+            ValueError: The value is not finite, or the name is that of another sort of metric.
+        """
+        series = self._series(
+            self._histograms, name, labels, lambda key: Histogram(name, self._lock, dict(key), self._instruments[name])
+        )
+        if value is not None:
+            series.record(value)
+        return series
+
+    def _series(
+        self, table: dict[str, dict[Labels, S]], name: str, labels: dict[str, str], make: Callable[[Labels], S]
+    ) -> S:
+        key = _key(labels)
+        known = table.get(name)
+        found = known.get(key) if known is not None else None
+        if found is not None:
+            return found
+        if known is None:
+            self._introduce(table, name)
         with self._lock:
-            cells = self._summaries.setdefault(name, {})
-            former = cells.get(key)
-            cells[key] = former.extended(value) if former else HistogramSummary(1, value, value, value)
-            instrument = self._histograms.get(name)
-            if instrument is None:
-                instrument = self._histograms[name] = self._get_meter().create_histogram(name)
-        instrument.record(value, labels)
+            known = table[name]
+            full = len(known) >= self.max_series and key not in known
+            first = full and OVERFLOW not in known
+            key = OVERFLOW if full else key
+            found = known.get(key)
+            if found is None:
+                found = known[key] = make(key)
+        if first:
+            get_logger().warning("metric_overflowed", metric=name, series=self.max_series)
+        return found
+
+    def _introduce(self, table: dict[str, dict[Labels, S]], name: str) -> None:
+        """Claim a name for one sort of metric, and create its instrument."""
+        with self._lock:
+            for sort, others in (
+                ("counter", self._counters),
+                ("gauge", self._gauges),
+                ("histogram", self._histograms),
+            ):
+                if name in others and others is not table:
+                    msg = f"metric {name!r} is a {sort} already; one name is one sort of metric."
+                    raise ValueError(msg)
+            if name in table:
+                return
+            if table is self._histograms:
+                self._instruments[name] = self._get_meter().create_histogram(name)
+            table[name] = {}
+        if table is self._counters:
+            self._get_meter().create_observable_counter(name, callbacks=[_reader(lambda: self.values(name))])
+        elif table is self._gauges:
+            self._get_meter().create_observable_gauge(name, callbacks=[_reader(lambda: self.values(name))])
 
     def observe(
         self, name: str, read: Callable[[], Mapping[Labels, float]], *, unit: str = "1", rises: bool = False
@@ -130,15 +189,29 @@ class MetricsManager:
             _add(total, read())
         return total
 
-    def counters(self) -> dict[str, dict[Labels, float]]:
-        """Return a copy of every counter's cells."""
+    def values(self, name: str) -> dict[Labels, float]:
+        """Return what each series of a counter or gauge is now; nothing for a name that there is not."""
         with self._lock:
-            return {name: dict(cells) for name, cells in self._counters.items()}
+            cells: dict[Labels, Counter | Gauge] = {**self._counters.get(name, {}), **self._gauges.get(name, {})}
+        return {labels: cell.value for labels, cell in cells.items() if cell.value is not None}
+
+    def summaries(self, name: str) -> dict[Labels, HistogramSummary]:
+        """Return what is known of each series of a histogram; nothing for a name that there is not."""
+        with self._lock:
+            cells = list(self._histograms.get(name, {}).items())
+        return {labels: found for labels, cell in cells if (found := cell.summary) is not None}
+
+    def counters(self) -> dict[str, dict[Labels, float]]:
+        """Return what every series of every counter is now."""
+        return {name: self.values(name) for name in list(self._counters)}
+
+    def gauges(self) -> dict[str, dict[Labels, float]]:
+        """Return what every series of every gauge is now."""
+        return {name: self.values(name) for name in list(self._gauges)}
 
     def histograms(self) -> dict[str, dict[Labels, HistogramSummary]]:
-        """Return a copy of every histogram's summaries."""
-        with self._lock:
-            return {name: dict(cells) for name, cells in self._summaries.items()}
+        """Return what is known of every series of every histogram."""
+        return {name: self.summaries(name) for name in list(self._histograms)}
 
     def _get_meter(self) -> Meter:
         if self._meter is None:
@@ -177,8 +250,8 @@ def _add(total: dict[Labels, float], values: Mapping[Labels, float]) -> None:
         total[labels] = total.get(labels, 0.0) + value
 
 
-def _labels(labels: dict[str, str]) -> Labels:
-    return tuple(sorted(labels.items()))
+def _key(labels: dict[str, str]) -> Labels:
+    return tuple(sorted(labels.items())) if len(labels) > 1 else tuple(labels.items())
 
 
 def _reader(cells: Callable[[], Mapping[Labels, float]]) -> Callable[[CallbackOptions], Iterable[Observation]]:
