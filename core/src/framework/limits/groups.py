@@ -45,8 +45,9 @@ class Groups:
 
     def __init__(self, root: str = "/") -> None:
         self.root = root
+        self.proc = os.path.join(root, "proc")
         self.files = Files()
-        self._membership_file = os.path.join(root, "proc/self/cgroup")
+        self._membership_file = f"{self.proc}/self/cgroup"
         self._membership = b""
         self._checked = self._resolved = float("-inf")
         self._known: dict[str, list[tuple[str, bool]]] = {}
@@ -65,7 +66,7 @@ class Groups:
             self.files.close()
             self._known.clear()
             self._limiting.clear()
-            self._membership, self._resolved = membership, now
+            self._membership, self._resolved = self.files.read(self._membership_file), now
 
     def of(self, controller: str) -> list[tuple[str, bool]]:
         """Return what `directories` yields for a controller."""

@@ -6,16 +6,16 @@ The affinity mask obeys the processor sets of all groups already; the kernel kee
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from framework.errors import ResourceUnavailableError
-from framework.frozen import Frozen
 from framework.limits.files import number, value
 from framework.limits.groups import MACHINE, Groups
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Throttling(Frozen):
+class Throttling(NamedTuple):
     """How often the tightest quota held this process and its group up, since the group was made."""
 
     periods: int
@@ -26,7 +26,7 @@ class Throttling(Frozen):
     """How long tasks waited for the next period, added up over all CPUs."""
 
 
-class CpuTime(Frozen):
+class CpuTime(NamedTuple):
     """Time spent on processors so far; the difference of two readings is how busy they were in between."""
 
     seconds: float
@@ -52,10 +52,11 @@ def cpu_time(groups: Groups) -> CpuTime:
     Raises:
         ResourceUnavailableError: This system does not say.
     """
-    lines = groups.files.read(os.path.join(groups.root, "proc/stat")).partition(b"intr")[0].splitlines()
+    file = f"{groups.proc}/stat"
+    lines = groups.files.read(file).partition(b"intr")[0].splitlines()
     if not lines or not lines[0].startswith(b"cpu "):
         raise ResourceUnavailableError(
-            f"How busy the processors are cannot be read: there is no {os.path.join(groups.root, 'proc/stat')}.",
+            f"How busy the processors are cannot be read: there is no {file}.",
             "Linux says it; elsewhere only the time of this process is known (time.process_time).",
         )
     machine, cpus = _busy(lines[0]), len(lines) - 1
@@ -63,7 +64,7 @@ def cpu_time(groups: Groups) -> CpuTime:
     may_use = _share(groups, tightest)
     if tightest is not None and (used := _used(groups, tightest[1])) >= 0:
         return CpuTime(used, may_use, tightest[1], machine, cpus)
-    own = machine if affinity() == cpus else sum(map(_busy, _lines_of(lines[1:], os.sched_getaffinity(0))))
+    own = machine if may_use == cpus else sum(map(_busy, _lines_of(lines[1:], os.sched_getaffinity(0))))
     return CpuTime(own, may_use, MACHINE, machine, cpus)
 
 

@@ -5,17 +5,18 @@ Source: Documentation/accounting/psi.rst of the Linux kernel.
 
 from __future__ import annotations
 
-import os
+import re
+from typing import NamedTuple
 
 from framework.errors import InvalidRequestError, did_you_mean
-from framework.frozen import Frozen
-from framework.limits.files import value
 from framework.limits.groups import Groups
 
+_LINE = re.compile(rb"^(?:some|full) avg10=([0-9.]+) .*total=([0-9]+)$", re.MULTILINE)
+"""The line for all tasks (full) comes last, and older kernels leave it out for the CPU."""
 RESOURCES = ("cpu", "io", "memory")
 
 
-class Pressure(Frozen):
+class Pressure(NamedTuple):
     """How much tasks wait for one resource: some of them, or all that could run (full)."""
 
     some_avg10: float
@@ -39,26 +40,17 @@ def pressure(groups: Groups, resource: str) -> Pressure | None:
             f"Pressure was asked of {resource!r}; known are {', '.join(RESOURCES)}.",
             did_you_mean(resource, RESOURCES),
         )
-    own = next((path for path, unified in groups.of("") if unified), "")
+    unified = [path for path, unified in groups.of("") if unified]
     # the top group stands for the machine; it is the only one without a type
-    if own and groups.read(own, "cgroup.type"):
-        file = f"{own}/{resource}.pressure"
+    if unified and groups.read(unified[0], "cgroup.type"):
+        file = f"{unified[0]}/{resource}.pressure"
         if content := groups.files.read(file):
             return _parsed(content, file, host_wide=False)
-    file = os.path.join(groups.root, "proc/pressure", resource)
+    file = f"{groups.proc}/pressure/{resource}"
     content = groups.files.read(file)
     return _parsed(content, file, host_wide=True) if content else None
 
 
 def _parsed(content: bytes, source: str, *, host_wide: bool) -> Pressure:
-    some, _, full = content.partition(b"full ")  # which older kernels leave out for the CPU
-    return Pressure(_average(some), _average(full), _total(some), _total(full), source, host_wide)
-
-
-def _average(line: bytes) -> float:
-    text = line.partition(b"avg10=")[2].split(None, 1)
-    return float(text[0]) if text else 0.0
-
-
-def _total(line: bytes) -> float:
-    return max(0, value(line.partition(b"total=")[2], b"")) / 1e6
+    (some, some_total), (full, full_total), *_ = [*_LINE.findall(content), (0, 0), (0, 0)]
+    return Pressure(float(some), float(full), int(some_total) / 1e6, int(full_total) / 1e6, source, host_wide)

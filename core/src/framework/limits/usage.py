@@ -6,10 +6,9 @@ stays in. To count the page cache too makes healthy containers look full (kubern
 
 from __future__ import annotations
 
-import os
+from typing import NamedTuple
 
 from framework.errors import ResourceUnavailableError
-from framework.frozen import Frozen
 from framework.limits.files import number, value
 from framework.limits.groups import MACHINE, Groups
 
@@ -18,7 +17,7 @@ UNLIMITED = 1 << 62
 _FILE_PAGES = ((b"total_active_file ", b"total_inactive_file "), (b"active_file ", b"inactive_file "))
 
 
-class Memory(Frozen):
+class Memory(NamedTuple):
     """Memory in bytes. All of it is about `source`, except what is available: that is the least of all there is."""
 
     limit: int
@@ -43,7 +42,7 @@ class Memory(Frozen):
         return min(100.0, 100.0 * self.used / self.limit) if self.limit > 0 else 100.0
 
 
-class Group(Frozen):
+class Group(NamedTuple):
     """A control group with limits of its own; `high` is the maximum where it is not set."""
 
     path: str
@@ -69,9 +68,13 @@ def memory(groups: Groups) -> Memory:
 
 
 def _machine(groups: Groups) -> tuple[int, int]:
-    file = os.path.join(groups.root, "proc/meminfo")
+    file = f"{groups.proc}/meminfo"
     found = groups.files.read(file)
-    total, available = value(found, b"MemTotal:"), value(found, b"MemAvailable:")
+    words = found.split(None, 8)
+    if len(words) == 9 and words[0] == b"MemTotal:" and words[6] == b"MemAvailable:":
+        total, available = number(words[1]), number(words[7])  # as it is everywhere; looking for them takes longer
+    else:
+        total, available = value(found, b"MemTotal:"), value(found, b"MemAvailable:")
     if total < 0 or available < 0:
         raise ResourceUnavailableError(
             f"How much memory is used cannot be read: {file} does not say.",
@@ -87,12 +90,12 @@ def limited(groups: Groups) -> list[Group]:
     does not tell.
     """
     found = []
-    last = next((path for path, unified in reversed(groups.of("memory")) if not unified), "")
+    first = [path for path, unified in groups.of("memory") if not unified]
     for path, unified in groups.limiting("memory"):
         if unified:
             maximum = _limit(number(groups.read(path, "memory.max")))
             high = min(maximum, _limit(number(groups.read(path, "memory.high"))))
-        elif path == last:
+        elif path == first[-1]:
             maximum = high = _limit(value(groups.read(path, "memory.stat"), b"hierarchical_memory_limit "))
         else:
             maximum = high = _limit(number(groups.read(path, "memory.limit_in_bytes")))
