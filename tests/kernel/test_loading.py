@@ -128,6 +128,15 @@ def test_a_module_outside_the_path_that_fails_is_not_left_behind(tmp_path: Path)
         loading.load_module("plugin_x", str(tmp_path / "plugin_x.txt"))
 
 
+def test_a_default_stands_for_an_empty_section_without_importing_the_model() -> None:
+    manifest = declared("plugin_x", settings="plugin_x_nowhere:Model")
+    assert loading.settings_of(manifest, {}, "x", default="spared") == "spared"
+    with pytest.raises(PluginLoadError, match="plugin_x_nowhere"):
+        loading.settings_of(manifest, {"key": 1}, "x", default="spared")
+    with pytest.raises(PluginLoadError, match="plugin_x_nowhere"):
+        loading.settings_of(manifest, {}, "x")
+
+
 def test_a_settings_model_that_is_not_there_is_named(site: Path) -> None:
     module(site, "")
     with pytest.raises(PluginLoadError, match=r"manifest of 'x' names 'plugin_x:Model', which is not there"):

@@ -25,7 +25,8 @@ class Plugin:
     settings: Any = None
     """What the configuration says under `plugins: <name>:`, validated by the manifest's settings model.
 
-    Set before `initialize`. An instance of the model where the manifest names one, else a plain dictionary.
+    Set before `initialize`. An instance of the model where the manifest names one, else a plain dictionary. What a
+    class says here stands for an empty section, and spares a plugin that starts with the host the import of its model.
     """
 
     hooks: Any = None

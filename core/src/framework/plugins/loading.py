@@ -175,13 +175,17 @@ def load_object(path: str, plugin: str) -> Any:
         ) from error
 
 
-def settings_of(manifest: Manifest | None, section: dict[str, Any], name: str) -> Any:
+def settings_of(manifest: Manifest | None, section: dict[str, Any], name: str, default: Any = None) -> Any:
     """Return what a plugin gets as its settings: its section, checked by the model that its manifest names.
+
+    An empty section is the default, if there is one, without importing the model.
 
     Raises:
         SettingsError: The section does not fit the model, or says something to a plugin whose manifest names none.
         PluginError: The model cannot be loaded.
     """
+    if default is not None and not section:
+        return default
     model = settings_model(manifest) if manifest else None
     if model is not None:
         return validated(section, model, name)

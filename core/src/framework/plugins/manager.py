@@ -156,7 +156,7 @@ class PluginManager(Lifecycle):
         async def configure(start: Start) -> None:
             with start.enter("settings"), start.step():
                 section = self._settings.section(start.name)
-                plugin.settings = loading.settings_of(manifest, section, start.name)
+                plugin.settings = loading.settings_of(manifest, section, start.name, type(plugin).settings)
 
         start = await self._run(Start(metadata.name, "settings"), configure, self._initialize)
         if start.failure is None:

@@ -177,7 +177,8 @@ class Starter(Registry):
             section = self._settings.section(start.name)
             manifest = self._manifests.get(start.name)
             with start.step():
-                self._plugins[start.name].settings = loading.settings_of(manifest, section, start.name)
+                plugin = self._plugins[start.name]
+                plugin.settings = loading.settings_of(manifest, section, start.name, type(plugin).settings)
 
     async def _initialize(self, start: Start) -> None:
         with start.enter("initialize"):
