@@ -128,6 +128,25 @@ def test_series_beyond_the_cap_share_one_which_is_reported_once(caplog: pytest.L
     assert [str(record.msg) for record in caplog.records] == ["metric_overflowed metric=logins series=3"]
 
 
+def test_a_child_that_is_forked_while_threads_count_can_count() -> None:
+    code = (
+        "import os, threading\nfrom framework import MetricsManager\n"
+        "metrics, over = MetricsManager.get_instance(), threading.Event()\n"
+        "def count():\n    series = metrics.counter('n', 0)\n    while not over.is_set():\n        series.add()\n"
+        "threads = [threading.Thread(target=count) for _ in range(4)]\n"
+        "for one in threads: one.start()\n"
+        "codes = []\n"
+        "for _ in range(100):\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n        metrics.counter('n')\n        os._exit(7)\n"
+        "    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "over.set()\n"
+        "print(set(codes))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout == "{7}\n"
+
+
 def test_what_is_returned_is_a_copy() -> None:
     metrics = MetricsManager()
     metrics.counter("sides")

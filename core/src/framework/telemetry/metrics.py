@@ -8,6 +8,7 @@ SDK both do nothing.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -62,7 +63,14 @@ class MetricsManager:
         with cls._instance_lock:
             if cls._instance is None:
                 cls._instance = cls()
+                cls._instance.survive_forks()
             return cls._instance
+
+    def survive_forks(self) -> None:
+        """See to it that no other thread holds the lock when the process is forked: the child could never have it."""
+        os.register_at_fork(
+            before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._lock.release
+        )
 
     def counter(self, name: str, value: float = 1, **labels: str) -> Counter:
         """Add a value, which must not be negative, to the counter of that name and those labels.
