@@ -50,6 +50,21 @@ def test_labels_are_part_of_the_name(service: Metrics) -> None:
     assert CustomCollector(service).collect()["requests{method=GET,route=/}"] == 3
 
 
+def test_a_child_that_is_forked_while_a_collector_is_busy_measures_itself() -> None:
+    code = (
+        "import os\nfrom plugin_system import metrics\n"
+        "metrics.system.collect()\n"
+        "with metrics._lock, metrics.system._lock:\n"  # as another thread may hold them
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        metrics.alert('x', {'level': 'info'})\n"
+        "        os._exit(7 if metrics.system.collect()['system_collect_seconds'] == 0 else 1)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "7\n"
+
+
 @pytest.mark.parametrize("sort", ["counter", "gauge", "histogram"])
 @pytest.mark.parametrize("name", ["", "1st", "with space", "x" * 256, "a\n"])
 def test_names_that_cannot_be_are_refused(service: Metrics, sort: str, name: str) -> None:

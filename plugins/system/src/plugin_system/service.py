@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -194,6 +195,11 @@ class Metrics:
         for event in events:  # not under the lock: who listens may take its time
             event()
 
+    def start_anew(self) -> None:
+        """Be ready in a forked child: another thread may have held a lock, and open files are about the parent."""
+        self._lock = threading.Lock()
+        vars(self).pop("system", None)
+
     def _lookup(self, name: str) -> float | None:
         if not self._attached:
             return None
@@ -219,5 +225,6 @@ class Metrics:
 
 
 metrics = Metrics()
+os.register_at_fork(after_in_child=metrics.start_anew)
 counter, gauge, histogram, alert = metrics.counter, metrics.gauge, metrics.histogram, metrics.alert
 system_cpu, system_memory = metrics.system_cpu, metrics.system_memory
