@@ -1,6 +1,5 @@
 """The conformance suites, applied to this plugin."""
 
-from multiprocessing import resource_tracker
 from typing import Any
 
 import pytest
@@ -12,11 +11,6 @@ from plugin_executors.collector import ExecutorsCollector
 
 
 class Requests:
-    @pytest.fixture(autouse=True)
-    def tracker(self) -> None:
-        """Start the standard library's one tracker of the program, which stays until exit and is not the plugin's."""
-        resource_tracker.ensure_running()
-
     @pytest.fixture
     def requests(self) -> dict[str, dict[str, Any]]:
         return {"executor.thread": {"workers": 2}, "executor.process": {"workers": 1}}

@@ -77,7 +77,8 @@ def test_a_script_without_a_guard_ends_with_an_error_that_names_it(tmp_path: Pat
     (tmp_path / "script.py").write_text(PROGRAM + "asyncio.run(main(shout))\n")
     done = run("script.py", cwd=tmp_path)
     assert done.returncode == 1
-    assert "by exit code 1" in done.stderr
+    assert "WorkerDiedError: executor.process" in done.stderr
+    assert "ended with exit code 1: ResourceError: A worker process imports its owner's main program" in done.stderr
     assert "does not guard its start with `if __name__ == '__main__'`" in done.stderr
 
 

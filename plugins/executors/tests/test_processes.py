@@ -1,6 +1,5 @@
 import asyncio
 import math
-import multiprocessing.resource_tracker
 import os
 import pickle
 import select
@@ -13,7 +12,7 @@ import pytest
 
 from framework import ResourceStatus
 from framework.errors import InvalidRequestError, ResourceError
-from plugin_executors import ExecutorsProvider, ExecutorsSettings, ProcessExecutor
+from plugin_executors import ExecutorsProvider, ExecutorsSettings, ProcessExecutor, WorkerDiedError
 
 pytestmark = pytest.mark.anyio
 
@@ -35,14 +34,13 @@ async def until_opened(fifo: str) -> None:
 
 
 def footprint() -> dict[str, object]:
-    """Return what this process has: threads, open files, children, and semaphores that are mapped."""
-    maps = Path("/proc/self/maps").read_text()
+    """Return what this process has: threads, open files, children, and named semaphores."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     return {
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "files": sorted(os.listdir("/proc/self/fd")),
         "children": children,
-        "semaphores": [line for line in maps.splitlines() if "/sem." in line],
+        "semaphores": [line for line in Path("/proc/self/maps").read_text().splitlines() if "/sem." in line],
     }
 
 
@@ -92,16 +90,15 @@ async def test_what_cannot_be_loaded_fails_alone(provider: ExecutorsProvider) ->
     assert await executor.run(os.getpid) == worker
 
 
-async def test_a_killed_worker_is_reported_with_its_signal(provider: ExecutorsProvider) -> None:
+async def test_a_task_that_kills_its_workers_fails_alone_with_the_signal(provider: ExecutorsProvider) -> None:
     executor = await provider.create_process_executor("pool", workers=1)
     worker = await executor.run(os.getpid)
-    with pytest.raises(ResourceError, match=f"'pool' is broken: a worker process died \\({worker} by SIGKILL\\)"):
+    with pytest.raises(WorkerDiedError, match=r"raise_signal\(.*\) was tried 3 times .* ended by SIGKILL\.") as caught:
         await executor.run(signal.raise_signal, signal.SIGKILL)
-    with pytest.raises(ResourceError, match=r"SIGKILL.*Acquire an executor again"):
-        await executor.run(abs, -1)
-    await executor.release()
-    async with await provider.create_process_executor("pool", workers=1) as another:
-        assert await another.run(abs, -1) == 1
+    assert (caught.value.signal, caught.value.returncode) == ("SIGKILL", -signal.SIGKILL)
+    assert caught.value.deaths[0].pid == worker
+    assert len({death.pid for death in caught.value.deaths}) == 3
+    assert await executor.run(abs, -1) == 1
 
 
 async def test_workers_ignore_an_interrupt(provider: ExecutorsProvider) -> None:
@@ -121,7 +118,6 @@ async def test_a_worker_that_is_still_starting_ignores_an_interrupt(provider: Ex
 
 
 async def test_release_leaves_no_thread_file_process_or_semaphore(provider: ExecutorsProvider) -> None:
-    multiprocessing.resource_tracker.ensure_running()  # the standard library's own, one a process, until it exits
     before = footprint()
     executor = await provider.create_process_executor("pool", workers=2)
     assert await asyncio.gather(*(executor.run(abs, -n) for n in range(50))) == list(range(50))
@@ -131,7 +127,6 @@ async def test_release_leaves_no_thread_file_process_or_semaphore(provider: Exec
 
 
 async def test_release_without_a_task_leaves_nothing(provider: ExecutorsProvider) -> None:
-    multiprocessing.resource_tracker.ensure_running()
     before = footprint()
     await (await provider.create_process_executor("pool", workers=2)).release()
     assert footprint() == before

@@ -107,5 +107,5 @@ def test_names_are_found_when_first_used() -> None:
 
     assert all(getattr(plugin_executors, name) for name in plugin_executors.__all__)
     assert dir(plugin_executors) == sorted(plugin_executors.__all__)
-    with pytest.raises(AttributeError, match="it has ExecutorsProvider, "):
+    with pytest.raises(AttributeError, match="it has AsyncTaskMap, "):
         _ = plugin_executors.nonsense

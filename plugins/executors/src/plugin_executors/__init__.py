@@ -9,20 +9,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from framework.limits import cpus as usable_cpus
+    from plugin_executors.deaths import Death, WorkerDiedError
+    from plugin_executors.manager import ConcurrencyManager
+    from plugin_executors.mapping import AsyncTaskMap, Outcome, TaskMap
     from plugin_executors.processes import ProcessExecutor
     from plugin_executors.provider import ExecutorsProvider
     from plugin_executors.settings import ExecutorsSettings
     from plugin_executors.threads import ThreadExecutor
 
 _HOMES = {
+    "AsyncTaskMap": "mapping",
+    "ConcurrencyManager": "manager",
+    "Death": "deaths",
     "ExecutorsProvider": "provider",
     "ExecutorsSettings": "settings",
+    "Outcome": "mapping",
     "ProcessExecutor": "processes",
+    "TaskMap": "mapping",
     "ThreadExecutor": "threads",
-    "usable_cpus": "provider",
+    "WorkerDiedError": "deaths",
+    "usable_cpus": "bounds",
 }
 
-__all__ = ["ExecutorsProvider", "ExecutorsSettings", "ProcessExecutor", "ThreadExecutor", "usable_cpus"]
+__all__ = [
+    "AsyncTaskMap",
+    "ConcurrencyManager",
+    "Death",
+    "ExecutorsProvider",
+    "ExecutorsSettings",
+    "Outcome",
+    "ProcessExecutor",
+    "TaskMap",
+    "ThreadExecutor",
+    "WorkerDiedError",
+    "usable_cpus",
+]
 
 
 def __getattr__(name: str) -> Any:

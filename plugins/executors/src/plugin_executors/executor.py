@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 from framework import Resource
 from framework.errors import ResourceError
@@ -28,7 +28,11 @@ class Pool(Protocol):
         """Queue a call."""
 
     def map(
-        self, function: Callable[..., T], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
+        self,
+        function: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | Literal["auto"] = "auto",
     ) -> Iterator[T]:
         """Queue a call for each set of arguments."""
 
@@ -59,17 +63,24 @@ class PoolResource(Resource):
         """Queue a call and return its future, as `concurrent.futures.Executor.submit` does.
 
         Raises:
-            ResourceError: The executor was released, or is broken.
+            ResourceError: The executor was released.
         """
         return self.executor.submit(function, *args, **kwargs)
 
     def map(
-        self, function: Callable[..., T], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
+        self,
+        function: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | Literal["auto"] = "auto",
     ) -> Iterator[T]:
         """Queue a call for each set of arguments and return the results in order; `timeout` is in seconds.
 
+        Arguments are taken only as far ahead as the workers need them, and small tasks travel in chunks whose size is
+        learnt, or is `chunksize`.
+
         Raises:
-            ResourceError: The executor was released, or is broken.
+            ResourceError: The executor was released.
         """
         return self.executor.map(function, *iterables, timeout=timeout, chunksize=chunksize)
 
@@ -79,7 +90,8 @@ class PoolResource(Resource):
         Cancelling the caller cancels a task that is queued; one that runs goes on, and its outcome is dropped.
 
         Raises:
-            ResourceError: The executor was released, or broke, before the task ended.
+            ResourceError: The executor was released before the task ended.
+            WorkerDiedError: The task ended its worker process, each time that it was tried.
         """
         return await self._result(self.submit(function, *args, **kwargs), function)
 
@@ -89,16 +101,30 @@ class PoolResource(Resource):
         try:
             return await waiting
         except Dropped as error:
-            raise ResourceError(
-                f"{self.kind} {self.name!r} was released before it came to {title(function)}.",
-                "Release an executor after the last result.",
-                resource=self.name,
-            ) from error
+            raise dropped(self.kind, self.name, function) from error
 
 
 def title(function: object) -> str:
     """Return what to call a function in a message."""
     return f"{getattr(function, '__qualname__', '') or repr(function)}()"
+
+
+def dropped(kind: str, name: str, function: object) -> ResourceError:
+    """Return the error for a task that was still queued when its executor was released."""
+    return ResourceError(
+        f"{kind} {name!r} was released before it came to {title(function)}.",
+        "Release an executor after the last result.",
+        resource=name,
+    )
+
+
+def foreign(kind: str, name: str) -> ResourceError:
+    """Return the error for a task that a forked child gives to its parent's pool."""
+    return ResourceError(
+        f"{kind} {name!r} belongs to the process that made it, and this one was forked from that.",
+        "Acquire an executor here, or fork before anything is acquired.",
+        resource=name,
+    )
 
 
 def released(kind: str, name: str) -> ResourceError:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import resource
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from framework import Ledger, Recovery, ResourceProvider, creates
-from framework.errors import InvalidRequestError, ResourceLimitError
-from framework.limits import cpus as usable_cpus
-from framework.limits import task_limit
-from plugin_executors import semaphores
+from framework import Ledger, ResourceProvider, creates
+from plugin_executors.bounds import check, first_size, most_for
 from plugin_executors.executor import PoolResource
 from plugin_executors.processes import ProcessExecutor
+from plugin_executors.sizer import IDLE_S, Sizer, attach
 from plugin_executors.threads import ThreadExecutor, ThreadPool
+from plugin_executors.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from plugin_executors.settings import ExecutorsSettings
 
-THREADS_PER_CPU, LEAST_THREAD_LIMIT = 100, 1000
-PROCESSES_PER_CPU, LEAST_PROCESS_LIMIT = 10, 61
+PoolT = TypeVar("PoolT", bound=WorkerPool)
 
 
 class ExecutorsProvider(ResourceProvider):
@@ -51,11 +48,10 @@ class ExecutorsProvider(ResourceProvider):
             InvalidRequestError: `workers` is less than 1.
             ResourceLimitError: `workers` is more than 100 for each CPU (and than 1000), or than the system allows.
         """
-        cpus = usable_cpus()
+        kind = "executor.thread"
         wanted = workers if workers is not None else self._settings.thread_workers
-        count = min(32, cpus + 4) if wanted == "auto" else wanted
-        _check("executor.thread", count, max(LEAST_THREAD_LIMIT, THREADS_PER_CPU * cpus), cpus)
-        return ThreadExecutor(ThreadPool(name, count), self._settings.stop_grace)
+        pool = ThreadPool(name, first_size(kind) if wanted == "auto" else check(kind, wanted))
+        return ThreadExecutor(_adapting(pool) if wanted == "auto" else pool, self._settings.stop_grace)
 
     @creates("executor.process")
     async def create_process_executor(self, name: str, workers: int | None = None) -> ProcessExecutor:
@@ -67,57 +63,24 @@ class ExecutorsProvider(ResourceProvider):
 
         Raises:
             InvalidRequestError: `workers` is less than 1.
-            ResourceLimitError: `workers` is more than 10 for each CPU (and than 61), or than the system allows; or
-                the system has no semaphores or file descriptors left.
+            ResourceLimitError: `workers` is more than 10 for each CPU (and than 61), or than the system allows.
         """
-        cpus = usable_cpus()
-        wanted = workers if workers is not None else self._settings.process_workers
-        count = cpus if wanted == "auto" else wanted
-        _check("executor.process", count, max(LEAST_PROCESS_LIMIT, PROCESSES_PER_CPU * cpus), cpus)
-        # multiprocessing costs some 20 ms to import, which nobody who uses only threads should pay
+        # nobody who uses only threads should pay for what starts processes
         from plugin_executors.process_pool import ProcessPool
 
-        token = self.token()
-        self.intend(Recovery.PROVIDER, token, volatile=True)
-        try:
-            with semaphores.named_after(token):
-                pool = ProcessPool(name, count)
-        except (OSError, NotImplementedError) as error:
-            raise ResourceLimitError(
-                f"executor.process {name!r} could not get its queues: {error}.",
-                "Raise the limit on open files (ulimit -n), or make room in /dev/shm.",
-                resource=name,
-            ) from error
-        return ProcessExecutor(pool, self._settings.stop_grace)
-
-    async def reclaim(self, path: str) -> None:
-        """Remove the semaphores of a process executor whose owner died; its workers die with the owner."""
-        semaphores.remove(path)
+        kind = "executor.process"
+        wanted = workers if workers is not None else self._settings.process_workers
+        size = first_size(kind) if wanted == "auto" else check(kind, wanted)
+        pool = ProcessPool(name, size, self._settings.task_attempts)
+        return ProcessExecutor(_adapting(pool) if wanted == "auto" else pool, self._settings.stop_grace)
 
     def executors(self) -> list[PoolResource]:
         """Return the executors that are lent now."""
         return [lent for lent in self.lent() if isinstance(lent, PoolResource)]
 
 
-def _check(kind: str, workers: int, most: int, cpus: int) -> None:
-    if workers < 1:
-        raise InvalidRequestError(
-            f"{kind} got workers={workers}; the least allowed is 1.",
-            "Leave it out to have the number chosen.",
-            resource=kind,
-        )
-    limits = {f"{most} (this process may use {cpus} CPUs)": most, **_system_limits()}
-    limit = min(limits, key=limits.__getitem__)
-    if workers > limits[limit]:
-        raise ResourceLimitError(
-            f"{kind} got workers={workers}; the most allowed is {limit}.",
-            "Ask for fewer: more than the CPUs can serve only adds waiting.",
-            resource=kind,
-        )
-
-
-def _system_limits() -> dict[str, int]:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-    group = task_limit()
-    limits = {} if soft == resource.RLIM_INFINITY else {f"{soft} (RLIMIT_NPROC)": soft}
-    return limits if group is None else {**limits, f"{group} (pids.max of a control group)": group}
+def _adapting(pool: PoolT) -> PoolT:
+    """Have the size of a pool follow the work."""
+    pool.idle_s = IDLE_S
+    attach(Sizer(pool, lambda: most_for(pool.kind, pool.workers, pool.memory_each())), pool)
+    return pool

@@ -30,3 +30,10 @@ class ExecutorsSettings(BaseModel):
         description="Seconds that running tasks have to end when an executor is released; processes are then killed,"
         " and a thread that still runs keeps its lease quarantined. A release as a whole may take 30 s.",
     )
+    task_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        strict=True,
+        description="How many worker processes a task may end before it fails; 1 to try no task again.",
+    )

@@ -6,33 +6,140 @@ import os
 import pickle
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
+from plugin_executors import main_program
+from plugin_executors.chunks import Chunk, Item, run_chunk
+from plugin_executors.frames import (
+    FAILED,
+    RAISED,
+    READY,
+    RESULT,
+    UNLOADABLE,
+    UNSENDABLE,
+    receive,
+    send,
+)
 
-def guard() -> None:
+
+def main(requests: int, replies: int, lifeline: int) -> None:
+    """Answer calls until the owner closes the pipe.
+
+    Args:
+        requests: Descriptor of the pipe to read calls from.
+        replies: Descriptor of the pipe to write answers to.
+        lifeline: Descriptor of a pipe whose other end the owner holds for as long as it lives, and never writes to.
+    """
+    guard(lifeline)
+    keep_from_children(requests, replies, lifeline)
+    try:
+        main_program.install(pickle.loads(receive(requests)[1]))  # noqa: S301 - from our own parent, by a private pipe
+    except EOFError:
+        return
+    except BaseException as error:  # noqa: BLE001 - whatever it is, only the owner can tell somebody
+        send(replies, FAILED, pickle.dumps((f"{type(error).__name__}: {error}", _traceback(error))))
+        sys.exit(1)
+    try:
+        send(replies, READY)
+        while True:
+            _, task = receive(requests)
+            send(replies, *answer(task))
+            del task  # an idle worker must not keep arguments alive
+    except (EOFError, BrokenPipeError):
+        return
+
+
+def guard(lifeline: int) -> None:
     """Make this worker ignore Ctrl-C, which the terminal sends to the whole group, and die with its owner.
 
-    The parent holds the other end of a pipe for as long as it lives. On Linux the kernel watches that pipe and kills
-    the worker even while a task keeps the interpreter busy; elsewhere a thread watches it.
+    On Linux the kernel watches the lifeline and kills the worker even while a task keeps the interpreter busy;
+    elsewhere a thread watches it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # blocked by the owner until here, so that no Ctrl-C comes too early
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    from multiprocessing import parent_process
-
-    parent = parent_process()
-    if parent is None:
-        return
     if sys.platform == "linux":
-        _kill_at_hangup(parent.sentinel)
+        _kill_at_hangup(lifeline)
     else:
         import threading
 
-        threading.Thread(target=_follow, name="owner", daemon=True).start()
-    from multiprocessing.connection import wait
+        threading.Thread(target=_follow, args=(lifeline,), name="owner", daemon=True).start()
+    import select
 
-    if wait([parent.sentinel], timeout=0):
+    if select.select([lifeline], [], [], 0)[0]:
         os._exit(1)  # the owner died before the watch began
+
+
+def keep_from_children(*pipes: int) -> None:
+    """Have neither programs that a task starts nor processes that it forks keep the worker's pipes open."""
+    for pipe in pipes:
+        os.set_inheritable(pipe, False)  # noqa: FBT003 - it takes no other
+
+    def close() -> None:
+        for pipe in pipes:
+            os.close(pipe)
+
+    os.register_at_fork(after_in_child=close)
+
+
+def answer(task: memoryview) -> tuple[int, bytes]:
+    """Load a pickled call, run it, and return the kind and the body of the answer."""
+    try:
+        function, args, kwargs = pickle.loads(task)  # noqa: S301 - from our own parent, through a private pipe
+    except Exception as error:  # noqa: BLE001 - a class may raise anything when it is loaded
+        return UNLOADABLE, pickle.dumps(f"{type(error).__name__}: {error}")
+    try:
+        result = function(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the task
+        return _raised(error)
+    try:
+        return RESULT, pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # noqa: BLE001 - a class may raise anything when it is asked for its state
+        if isinstance(result, Chunk):
+            return RESULT, pickle.dumps(_sendable(result), pickle.HIGHEST_PROTOCOL)
+        return UNSENDABLE, _named(result, "result", error, "")
+
+
+def run_items(function: Callable[..., Any], items: list[Item]) -> Chunk:
+    """Call a function with each set of arguments; failures become answers of their own."""
+    return run_chunk(function, items, _raised)
+
+
+def _sendable(chunk: Chunk) -> Chunk:
+    """Return a chunk with failures in the place of the values that cannot be pickled."""
+    for place, value in enumerate(chunk.values):
+        try:
+            pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        except Exception as error:  # noqa: BLE001 - as above
+            chunk.values[place] = None
+            chunk.errors[place] = UNSENDABLE, _named(value, "result", error, "")
+    return chunk
+
+
+def _raised(error: BaseException) -> tuple[int, bytes]:
+    trace = _traceback(error)
+    try:
+        body = pickle.dumps((error, trace), pickle.HIGHEST_PROTOCOL)
+        pickle.loads(body)  # noqa: S301 - our own: many an exception can be pickled and not be loaded
+    except Exception as failure:  # noqa: BLE001 - as above
+        return UNSENDABLE, _named(error, "exception", failure, trace)
+    return RAISED, body
+
+
+def _named(value: object, what: str, error: Exception, trace: str) -> bytes:
+    from plugin_executors.unpicklable import culprit
+
+    path, part = culprit(value, what)
+    text = f"{type(error).__name__}: {error}"
+    shown = f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else type(value).__name__
+    return pickle.dumps((shown, path, type(part).__qualname__, text, trace))
+
+
+def _traceback(error: BaseException) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error))
 
 
 def _kill_at_hangup(lifeline: int) -> None:
@@ -43,31 +150,6 @@ def _kill_at_hangup(lifeline: int) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-def _follow() -> None:
-    from multiprocessing import parent_process
-
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
+def _follow(lifeline: int) -> None:
+    os.read(lifeline, 1)
     os._exit(1)
-
-
-def call(task: bytes) -> Any:
-    """Load a pickled task and run it.
-
-    Tasks travel as bytes because the pool of `concurrent.futures` breaks for ever when a worker cannot load one.
-
-    Raises:
-        InvalidRequestError: The function or an argument cannot be loaded here.
-    """
-    try:
-        function, args, kwargs = pickle.loads(task)  # noqa: S301 - from our own parent, through a private pipe
-    except Exception as error:
-        from framework.errors import InvalidRequestError
-
-        raise InvalidRequestError(
-            f"A worker process could not load a task: {type(error).__name__}: {error}.",
-            "Put the function and the classes of its arguments into a module that can be imported.",
-            resource="executor.process",
-        ) from error
-    return function(*args, **kwargs)
