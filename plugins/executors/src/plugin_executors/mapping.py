@@ -7,7 +7,6 @@ endless. Small tasks travel in chunks whose size is learnt.
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -18,14 +17,12 @@ from itertools import islice
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypedDict, TypeVar, cast
 
 from framework.errors import FrameworkError, InvalidRequestError
+from plugin_executors.arrivals import Arrivals, Part, Progress
 from plugin_executors.chunks import Chunk, ChunkSize, Item
 from plugin_executors.executor import released
 from plugin_executors.outcome import ends_within
 
 T = TypeVar("T")
-
-Progress = Callable[[int, "int | None"], object]
-"""Called with how many tasks have ended and how many there are, None where the input does not say."""
 
 _CHUNKS_PER_WORKER = 2
 """One that runs and one that waits behind it, so that no worker waits for whoever takes the results."""
@@ -86,17 +83,6 @@ class _Failed:
         self.error = error
 
 
-class _Part:
-    """A chunk on its way."""
-
-    __slots__ = ("first", "future", "items")
-
-    def __init__(self, first: int, items: list[Item], future: Future[Chunk]) -> None:
-        self.first = first
-        self.items = items
-        self.future = future
-
-
 class TaskMap(Iterator[T]):
     """An iterator of results. A task that fails raises where its result would be; the next step goes on behind it.
 
@@ -132,14 +118,13 @@ class TaskMap(Iterator[T]):
         progress: Progress | None = None,
         context: Context | None = None,
     ) -> None:
-        self._parts: deque[_Part] = deque()
+        self._parts: deque[Part] = deque()
         self._closed = False
         fixed = None if chunksize == "auto" else _at_least_one(pool, "chunksize", chunksize, "'auto' or ")
         most = None if buffersize is None else _at_least_one(pool, "buffersize", buffersize, "None or ")
         self._pool = pool
         self._function = function
         iterables = list(iterables)
-        self._total = _length(iterables)
         self._input = zip(*iterables, strict=False)
         self._taken = 0
         self._ordered = ordered
@@ -148,12 +133,8 @@ class TaskMap(Iterator[T]):
         self._size = ChunkSize(fixed if fixed is None or most is None else min(fixed, most), share)
         self._buffer = most
         self._outcomes = outcomes
-        self._progress = progress
+        self._arrivals = Arrivals(pool.count, progress, _length(iterables), kept=not ordered)
         self._context = context
-        self._lock = threading.RLock()
-        self._arrivals: deque[_Part] = deque()
-        self._signal: Future[None] | None = None
-        self._ended = 0
         self._ahead = 0
         self._current: Iterator[Any] = iter(())
         self._input_error: BaseException | None = None
@@ -212,16 +193,15 @@ class TaskMap(Iterator[T]):
                 return self._parts[0].future
             part = self._parts.popleft()
         else:
-            with self._lock:
-                if not self._arrivals:
-                    self._signal = Future()
-                    return self._signal
-                part = self._arrivals.popleft()
+            found = self._arrivals.take()
+            if isinstance(found, Future):
+                return found
+            part = found
             self._parts.remove(part)
         self._harvest(part)
         return None
 
-    def _harvest(self, part: _Part) -> None:
+    def _harvest(self, part: Part) -> None:
         try:
             chunk = part.future.result()
         except CancelledError:
@@ -238,7 +218,7 @@ class TaskMap(Iterator[T]):
             values[place] = _Failed(self._pool.failure(entry, self._function))
         self._current = iter(self._shown(part.first, values))
 
-    def _failed(self, part: _Part, error: BaseException) -> None:
+    def _failed(self, part: Part, error: BaseException) -> None:
         """Have every task of a chunk tried alone, where one of them spoiled it for all."""
         if len(part.items) == 1:
             self._current = iter(self._shown(part.first, [_Failed(error)]))
@@ -270,7 +250,7 @@ class TaskMap(Iterator[T]):
                 self._parts.append(self._submit(self._taken, taken))
                 self._taken += len(taken)
 
-    def _submit(self, first: int, items: list[Item]) -> _Part:
+    def _submit(self, first: int, items: list[Item]) -> Part:
         try:
             future = self._pool.submit_chunk(self._function, items, self._context)
         except InvalidRequestError as error:  # something cannot be pickled
@@ -279,27 +259,9 @@ class TaskMap(Iterator[T]):
         except FrameworkError:
             self.close()
             raise
-        part = _Part(first, items, future)
-        future.add_done_callback(lambda _: self._arrived(part))
+        part = Part(first, items, future)
+        self._arrivals.follow(part)
         return part
-
-    def _arrived(self, part: _Part) -> None:
-        if part.future.cancelled():
-            tasks = 0
-        else:
-            tasks = len(part.items) if len(part.items) == 1 or part.future.exception() is None else 0
-        with self._lock:
-            signal, self._signal = self._signal, None
-            if not self._ordered:
-                self._arrivals.append(part)
-            self._ended += tasks
-            if tasks > 1:
-                self._pool.count(tasks - 1)
-        if signal is not None:
-            signal.set_result(None)
-        if tasks and self._progress is not None:
-            with self._lock:
-                self._progress(self._ended, self._total)
 
     def _wait(self, due: Future[Any]) -> None:
         left = self._left()

@@ -168,7 +168,8 @@ class ProcessPool(WorkerPool):
         try:
             return pickle.dumps((function, args, kwargs), pickle.HIGHEST_PROTOCOL)
         except Exception as error:
-            raise self._unpicklable(named, args if function is named else args[1], kwargs, error) from error
+            shown = args[1][0] if function is run_items else args  # of several, each is tried alone
+            raise self._unpicklable(named, shown, kwargs, error) from error
 
     def _unpicklable(self, named: Callable[..., Any], args: Any, kwargs: Any, error: Exception) -> InvalidRequestError:
         path, part = culprit(named, "the function")

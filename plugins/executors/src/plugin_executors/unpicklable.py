@@ -14,9 +14,11 @@ def culprit(value: object, path: str) -> tuple[str, object]:
     """Return the innermost part that cannot be pickled, with its place as in `args[1]['lock'].inner`.
 
     Args:
-        value: What could not be pickled.
+        value: What may not be pickled; it is returned itself if it can be.
         path: What to call it.
     """
+    if pickles(value):
+        return path, value
     for _ in range(_DEEPEST):
         for place, part in _parts(value):
             if part is not value and not pickles(part):

@@ -22,6 +22,9 @@ from plugin_executors.frames import (
     send,
 )
 
+_OOM_SCORE = 500
+"""Thousandths of the memory limit by which a worker counts as larger than it is."""
+
 
 def main(requests: int, replies: int, lifeline: int) -> None:
     """Answer calls until the owner closes the pipe.
@@ -65,6 +68,7 @@ def guard(lifeline: int) -> None:
         import threading
 
         threading.Thread(target=_follow, args=(lifeline,), name="owner", daemon=True).start()
+    _offer_to_oom_killer()
     import select
 
     if select.select([lifeline], [], [], 0)[0]:
@@ -140,6 +144,17 @@ def _traceback(error: BaseException) -> str:
     import traceback
 
     return "".join(traceback.format_exception(error))
+
+
+def _offer_to_oom_killer() -> None:
+    """Have the kernel, when memory runs out, rather take a worker, whose task is tried again, than its owner."""
+    try:
+        with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
+            adjusted = min(1000, int(file.read()) + _OOM_SCORE)
+            file.seek(0)
+            file.write(str(adjusted))
+    except OSError:
+        pass  # there is no such thing elsewhere than on Linux
 
 
 def _kill_at_hangup(lifeline: int) -> None:
