@@ -99,7 +99,7 @@ def test_a_task_that_raises_stop_iteration_ends_nothing(pool: ThreadPool) -> Non
     def task(number: int) -> int:
         return number or next(iter(()))
 
-    found = list(TaskMap(pool, task, [[1, 0, 2]], chunksize=3, outcomes=True))
+    found: list[Any] = list(TaskMap(pool, task, [[1, 0, 2]], chunksize=3, outcomes=True))
     assert [one.value for one in found] == [1, None, 2]
     assert str(found[1].error) == "the task raised StopIteration"
 

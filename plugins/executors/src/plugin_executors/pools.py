@@ -145,11 +145,8 @@ class Pools:
     def _most(self, kind: str) -> int:
         """Return how many workers a pool may have now."""
         self._share_out()
-        return (
-            self._share(kind)
-            if self._fixed(kind)
-            else min(most_for(kind, pool.workers, pool.memory_each()), self._share(kind))
-        )
+        share, pool = self._share(kind), self._made[kind]
+        return share if self._fixed(kind) else min(share, most_for(kind, pool.workers, pool.memory_each()))
 
     def _share(self, kind: str) -> int:
         """Return what `max_total_workers` leaves to a pool; processes go before threads, and each keeps one."""
