@@ -97,6 +97,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def tuning(session: nox.Session) -> None:
+    """Write the tables of the tuning guide for this machine into docs/_build/tuning.md; arguments go to the script."""
+    session.run(
+        "python", "tests/benchmarks/tuning.py", "--output", "docs/_build/tuning.md", *session.posargs, external=True
+    )
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build wheel and sdist of every distribution into dist/."""
     session.run(UV, "build", "--all-packages", "--out-dir", "dist", external=True)

@@ -6,7 +6,7 @@ The asynchronous twins are in `AsyncConcurrency`, its base.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
@@ -111,7 +111,7 @@ class ConcurrencyManager(AsyncConcurrency):
             **options,
         )
 
-    def metrics(self) -> Mapping[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the workers, and the running, pending and completed tasks, of each pool."""
         return self._pools.metrics()
 

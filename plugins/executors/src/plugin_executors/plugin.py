@@ -47,4 +47,4 @@ class ExecutorsPlugin(Plugin):
     @hookimpl
     def register_metrics_collectors(self) -> list[MetricsCollector]:
         """Return the collector."""
-        return [ExecutorsCollector(self._provider)]
+        return [ExecutorsCollector(self._provider, self._manager)]

@@ -7,7 +7,7 @@ import contextlib
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ class Pools:
         pool: Any = self._made.get("executor.process") or self._make("executor.process")
         return pool  # type: ignore[no-any-return]
 
-    def metrics(self) -> Mapping[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the workers, and the running, pending and completed tasks, of each pool."""
         found: dict[str, float] = {}
         for kind in _WORDS:
