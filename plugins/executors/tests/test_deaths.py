@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -154,9 +155,11 @@ def test_a_limit_of_one_attempt_tries_nothing_again(tmp_path: Path) -> None:
 
 
 def test_an_idle_worker_that_is_killed_costs_nothing() -> None:
-    pool = ProcessPool("pool", 1)
+    pool = ProcessPool("pool", 1, attempts=1)
     first = pool.submit(os.getpid).result(60)
-    os.kill(first, signal.SIGKILL)
+    with os.fdopen(os.pidfd_open(first)) as gone:
+        os.kill(first, signal.SIGKILL)
+        assert select.select([gone], [], [], 60)[0]
     assert pool.submit(os.getpid).result(60) not in {first, os.getpid()}
     pool.shutdown()
 

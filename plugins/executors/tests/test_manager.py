@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from framework import Framework
-from framework.errors import InvalidRequestError, ResourceError, ResourceLimitError
+from framework.errors import InvalidRequestError, ResourceError, ResourceLimitError, SettingsError
 from plugin_executors import ConcurrencyManager, ExecutorsSettings
 
 pytestmark = pytest.mark.anyio
@@ -218,3 +218,27 @@ def test_endless_inputs_are_taken_as_far_as_needed(manager: ConcurrencyManager) 
     with manager.map_tasks_in_thread_pool(abs, taken, buffersize=10) as tasks:
         assert list(itertools.islice(tasks, 100)) == list(range(100))
         assert next(taken) <= 111
+
+
+async def test_the_sizes_are_those_of_the_host_and_follow_its_pressure() -> None:
+    sizes = {"default_io_workers": 3, "default_cpu_workers": "auto"}
+    configuration = {"plugins": {"executors": {}}, "resource_management": {"concurrency": sizes}}
+    async with Framework.from_config(configuration) as host:
+        manager: Any = await host.service("concurrency_manager")
+        assert manager.thread_pool.workers == 3
+        before = manager.process_pool.workers
+        plugin: Any = await host.plugins.activate("executors")
+        plugin.pressure_changed("aggressive")
+        assert manager.process_pool.workers == max(1, before // 2)
+        assert manager.thread_pool.workers == 3, "a number is kept"
+        plugin.pressure_changed("normal")
+        assert host.metrics is not None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"default_io_workers": "many"}, {"default_cpu_workers": 0}, {"max_total_workers": -1}]
+)
+async def test_a_host_refuses_wrong_numbers_by_name(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(SettingsError, match=name):
+        Framework.from_config({"plugins": {"executors": {}}, "resource_management": {"concurrency": wrong}})

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from typing import Any
 
 import pytest
@@ -45,14 +45,13 @@ class PoolMachine(RuleBasedStateMachine):
     def run_map(self, numbers: list[int], chunksize: int) -> None:
         assert list(self.pool.map(abs, numbers, chunksize=chunksize)) == list(map(abs, numbers))
 
-    @rule(data=st.data())
-    def kill_a_worker(self, data: st.DataObject) -> None:
+    @rule(which=st.integers(0, 3))
+    def kill_a_worker(self, which: int) -> None:
+        # not one that runs a good task: two kills would be the end of that
+        wait([future for future, _ in self.good], WAIT)
         workers = self.pool.workers_alive()
         if workers:
-            # those that run nothing now, or a task that has an attempt left; only a task of two deaths may fail
-            for future, _ in self.good:
-                future.exception(WAIT) if not future.cancelled() else None
-            data.draw(st.sampled_from(workers)).signal(signal.SIGKILL)
+            workers[which % len(workers)].signal(signal.SIGKILL)
 
     @rule(workers=st.integers(0, 4))
     def resize(self, workers: int) -> None:
@@ -63,14 +62,14 @@ class PoolMachine(RuleBasedStateMachine):
                 self.pool.resize(workers)
 
     @precondition(lambda self: self.good)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        data.draw(st.sampled_from(self.good))[0].cancel()
+    @rule(which=st.integers(0, 99))
+    def cancel(self, which: int) -> None:
+        self.good[which % len(self.good)][0].cancel()
 
     @precondition(lambda self: self.good)
-    @rule(data=st.data())
-    def take_a_result(self, data: st.DataObject) -> None:
-        future, expected = data.draw(st.sampled_from(self.good))
+    @rule(which=st.integers(0, 99))
+    def take_a_result(self, which: int) -> None:
+        future, expected = self.good[which % len(self.good)]
         if not future.cancelled():
             assert future.result(WAIT) == expected
 
@@ -109,4 +108,4 @@ def test_every_task_ends_as_it_must() -> None:
 
 @pytest.mark.slow
 def test_every_task_ends_as_it_must_in_many_runs() -> None:
-    run_state_machine_as_test(PoolMachine, settings=settings(max_examples=200, stateful_step_count=40))
+    run_state_machine_as_test(PoolMachine, settings=settings(max_examples=40, stateful_step_count=25))

@@ -1,5 +1,6 @@
 """What cannot be pickled, on any way there or back: named by its place, and costing its own task only."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -40,6 +41,8 @@ def pool() -> Iterator[ProcessPool]:
         ({"deep": {"er": [LOCK]}}, "it['deep']['er'][0]"),
         (Slotted([LOCK]), "it.inner[0]"),
         (ValueError("x", LOCK), "it.args[1]"),
+        (functools.partial(print, 1, [LOCK]), "it.args[1][0]"),
+        (functools.partial(print, file=LOCK), "it.keywords['file']"),
         (LOCK, "it"),
     ],
 )

@@ -56,7 +56,8 @@ class WorkerDiedError(ResourceError):
         self.task = task
         self.deaths = tuple(deaths)
         tried = "once" if len(deaths) == 1 else f"{len(deaths)} times"
-        problem = f"executor.process {pool!r}: {task} was tried {tried} and ended its worker: {deaths[-1]}."
+        what = "ended its worker" if deaths[-1].started else "found no worker that came to be ready"
+        problem = f"executor.process {pool!r}: {task} was tried {tried} and {what}: {deaths[-1]}."
         super().__init__(problem, _remedy(deaths[-1]), resource=pool)
 
     def __reduce__(self) -> tuple[object, ...]:

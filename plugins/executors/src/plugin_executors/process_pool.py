@@ -124,14 +124,17 @@ class ProcessPool(WorkerPool):
     def _call(self, seat: _Seat, *call: Any) -> Any:
         task, function, attempts = call
         deaths: list[Death] = []
+        found = seat.worker  # it may have died while it was idle
         while True:
             worker = seat.worker or self._replacement(seat)
             try:
                 kind, body = worker.call(task)
-            except WorkerGoneError:
-                deaths.append(worker.bury())
+            except WorkerGoneError as gone:
+                death = worker.bury()
                 seat.worker = None
-                self._look_at(deaths, task, function, attempts)
+                if worker is not found or not gone.innocent:
+                    deaths.append(death)
+                    self._look_at(deaths, task, function, attempts)
             else:
                 return self._result(kind, body, function)
 

@@ -57,7 +57,7 @@ def _state(value: Any) -> Iterator[tuple[str, object]]:
     for name in names:
         if hasattr(value, name):
             yield f".{name}", getattr(value, name)
-    for name in ("args", "__self__", "__cause__"):  # of exceptions and bound methods
+    for name in ("args", "__self__", "func", "keywords"):  # of exceptions, bound methods and functools.partial
         part = getattr(value, name, None)
         if part is not None and name not in names:
             yield f".{name}", part

@@ -31,7 +31,15 @@ _BASELINE_S = 1.0
 
 
 class WorkerGoneError(Exception):
-    """The worker cannot be reached: it is dead, or about to be."""
+    """The worker cannot be reached: it is dead, or about to be.
+
+    Args:
+        innocent: Whether it died while it was idle, so that the task has nothing to do with it.
+    """
+
+    def __init__(self, *, innocent: bool) -> None:
+        super().__init__()
+        self.innocent = innocent
 
 
 class WorkerProcess:
@@ -73,7 +81,8 @@ class WorkerProcess:
             send(self._requests, CALL, task)
             return receive(self._replies)
         except (EOFError, OSError) as error:
-            raise WorkerGoneError from error
+            # a pipe that nobody reads any more was left by a worker that had nothing to do
+            raise WorkerGoneError(innocent=self._ready and isinstance(error, BrokenPipeError)) from error
 
     def bury(self) -> Death:
         """Wait for the end of a worker that is gone, and return how it ended."""
