@@ -2,10 +2,11 @@
 
     python tests/benchmarks/tuning.py [--seconds 1] [--rounds 3] [--quota 50] [--output FILE]
 
-Sleeping for 5 ms, hashing 200 kB and 3,000 steps of pure Python, in threads and in processes; with `--quota`, all of it
-in a control group that may use so many percent of one CPU (needs version 1 or 2 of control groups, and to be root).
-Fixed sizes take turns with the adaptive pool, which has worked for ten seconds before; figures are the best round. At
-the end come the costs of handing over a task. `--output` writes the tables of the tuning guide to a file, too.
+Sleeping for 5 ms, hashing 200 kB and 3,000 steps of pure Python in threads, the latter two in processes, which are not
+for what waits; with `--quota`, all of it in a control group that may use so many percent of one CPU (needs version 1 or
+2 of control groups, and to be root). Fixed sizes take turns with the adaptive pool, which has worked for ten seconds
+before; figures are the best round. At the end come the costs of handing over a task. `--output` writes the tables of the
+tuning guide to a file, too.
 """
 
 import argparse
@@ -44,7 +45,8 @@ def pure() -> None:
     sum(number * number for number in range(3000))
 
 
-WORK = {"sleep 5 ms": sleep, "sha256 of 200 kB": digest, "pure Python": pure}
+COMPUTING = {"sha256 of 200 kB": digest, "pure Python": pure}
+WORK = {"thread": {"sleep 5 ms": sleep, **COMPUTING}, "process": COMPUTING}
 
 
 class Subject:
@@ -87,7 +89,7 @@ def tables(seconds: float, rounds: int) -> Iterator[str]:
         heads = [f"{size}" for size in sizes]
         yield f"| work, in a {kind} pool | {' | '.join(heads)} | best | `auto` | its size | `auto` ÷ best |"
         yield "|---|" + "---|" * (len(sizes) + 4)
-        for name, task in WORK.items():
+        for name, task in WORK[kind].items():
             rates, size = measure(kind, task, seconds, rounds)
             best = max(sizes, key=lambda one: rates[str(one)])
             auto = rates["auto"]

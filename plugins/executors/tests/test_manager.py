@@ -241,4 +241,4 @@ async def test_the_sizes_are_those_of_the_host_and_follow_its_pressure() -> None
 async def test_a_host_refuses_wrong_numbers_by_name(wrong: dict[str, Any]) -> None:
     (name,) = wrong
     with pytest.raises(SettingsError, match=name):
-        Framework.from_config({"plugins": {"executors": {}}, "resource_management": {"concurrency": wrong}})
+        Framework.from_config({"plugins": {"executors": {}}, "resource_management": {"concurrency": {name: wrong}}})

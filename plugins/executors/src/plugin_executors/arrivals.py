@@ -40,7 +40,8 @@ class Arrivals:
         self._count = count
         self._progress = progress
         self._total = total
-        self._lock = threading.RLock()  # progress may ask for something that ends at once
+        self._lock = threading.Lock()
+        self._telling = threading.RLock()  # whoever is told may do something that ends a task at once
         self._parts: deque[Part] = deque()
         self._signal: Future[None] | None = None
         self._ended = 0
@@ -63,13 +64,13 @@ class Arrivals:
             signal, self._signal = self._signal, None
             if self._kept:
                 self._parts.append(part)
-            self._ended += tasks
         if tasks > 1:
             self._count(tasks - 1)
         if signal is not None:
             signal.set_result(None)
         if tasks and self._progress is not None:
-            with self._lock:
+            with self._telling:
+                self._ended += tasks
                 self._progress(self._ended, self._total)
 
 

@@ -23,7 +23,8 @@ _LEAST_TASKS = 8
 class Sizer:
     """Decides about a pool's size every half second, in whatever worker completes a task then.
 
-    A measurement counts only if there was more to do than workers at both its ends, and takes longer where tasks do.
+    A measurement counts only if there was more to do than workers at both its ends, and something to do all the while;
+    it takes longer where tasks do.
 
     Args:
         pool: The pool.
@@ -46,7 +47,7 @@ class Sizer:
         self._climb = HillClimb(pool.workers)
         self._throttle = Throttle()
         self._since = math.inf
-        self._completed = 0
+        self._completed = self._lulls = 0
 
     def tick(self, now: float) -> float:
         """Look at the pool at a time of the monotonic clock; return when to look again."""
@@ -58,7 +59,7 @@ class Sizer:
         if self._pool.unfinished <= self._pool.workers:
             self._since = math.inf  # what is not asked for cannot be measured
             return now + _TICK_S
-        if self._since == math.inf:
+        if self._since == math.inf or self._pool.lulls != self._lulls:
             return self._start(now)
         done, seconds = self._pool.completed - self._completed, now - self._since
         if done < max(_LEAST_TASKS, 2 * self._pool.workers) and seconds < _LONGEST_S:
@@ -76,7 +77,7 @@ class Sizer:
         return now + _SETTLING_S
 
     def _start(self, now: float) -> float:
-        self._since, self._completed = now, self._pool.completed
+        self._since, self._completed, self._lulls = now, self._pool.completed, self._pool.lulls
         return now + _TICK_S
 
     def _become(self, workers: int) -> bool:

@@ -39,7 +39,8 @@ class _Word:
     """What a thread finds in the queue instead of a task."""
 
 
-_LOOK, _END = _Word(), _Word()
+_LOOK, _IDLE, _END = _Word(), _Word(), _Word()
+"""That there may be too many threads, that nothing came for long, and that the pool is shut down."""
 
 
 class WorkerPool(Executor):
@@ -60,6 +61,8 @@ class WorkerPool(Executor):
         self.ended: Future[None] = Future()  # done when the last thread is about to end after shutdown
         self.unfinished = 0
         self.completed = 0
+        self.lulls = 0
+        """How often there was nothing to do at all."""
         self.tick: Callable[[float], float] | None = None
         self.tick_at = math.inf
         self._tasks: SimpleQueue[Task | _Word] = SimpleQueue()
@@ -152,6 +155,8 @@ class WorkerPool(Executor):
                 raise foreign(self.kind, self.name) if self._foreign else released(self.kind, self.name)
             if self.unfinished >= self._working < self.workers:
                 self._grow()
+            if not self.unfinished:
+                self.lulls += 1
             self.unfinished += 1
             self._tasks.put(task)
 
@@ -196,7 +201,7 @@ class WorkerPool(Executor):
             try:
                 task = take(timeout=self.idle_s)
             except Empty:
-                task = _LOOK
+                task = _IDLE
             if not isinstance(task, _Word):
                 self._perform(seat, *task)
                 if time.monotonic() >= self.tick_at:
@@ -212,7 +217,7 @@ class WorkerPool(Executor):
         """Return whether this thread is to end; if so, it takes no more tasks."""
         with self._lock:
             surplus = self._working > self.workers
-            idle = last is _LOOK and self.idle_s is not None and self._tasks.empty()
+            idle = last is _IDLE and self._tasks.empty()
             if last is not _END and not surplus and not idle:
                 return False
             self._working -= 1
