@@ -5,8 +5,8 @@
 Sleeping for 5 ms, hashing 200 kB and 3,000 steps of pure Python in threads, the latter two in processes, which are not
 for what waits; with `--quota`, all of it in a control group that may use so many percent of one CPU (needs version 1 or
 2 of control groups, and to be root). Fixed sizes take turns with the adaptive pool, which has worked for ten seconds
-before; figures are the best round. At the end come the costs of handing over a task. `--output` writes the tables of the
-tuning guide to a file, too.
+before; figures are the best round. At the end come the costs of handing over a task. `--output` writes the tables of
+the tuning guide to a file, too.
 """
 
 import argparse

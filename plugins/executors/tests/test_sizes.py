@@ -47,12 +47,17 @@ def test_it_keeps_to_bounds_that_change(bounds: list[tuple[int, int]], rate: flo
         assert min(pair) <= size <= max(pair)
 
 
-def test_it_does_not_grow_while_a_quota_throttles() -> None:
+def test_it_shrinks_while_a_quota_throttles_unless_that_costs_work() -> None:
     climb, size = HillClimb(8), 8
     for _ in range(30):
         size = climb.next(size, 1000.0, least=1, most=64, throttled=True)
         assert size <= 8
-    assert size == 1
+    assert size <= 2
+    climb, size, sizes = HillClimb(8), 8, []
+    for _ in range(60):
+        size = climb.next(size, 200.0 * size, least=1, most=64, throttled=True)
+        sizes.append(size)
+    assert sum(sizes[40:]) / 20 > 50
 
 
 def test_it_looks_again_when_the_work_changes() -> None:

@@ -28,6 +28,7 @@ class HillClimb:
         self._upwards = True
         self._wait = 1
         self._failures = 0
+        self._needed = False  # whether fewer have got less done
 
     def next(self, size: int, rate: float, *, least: int, most: int, throttled: bool = False) -> int:
         """Return the number of workers to try or keep.
@@ -37,7 +38,8 @@ class HillClimb:
             rate: Tasks completed in a second, while there was more to do than workers.
             least: Fewest workers allowed.
             most: Most workers allowed.
-            throttled: Whether the quota of a control group held workers back: then there are rather fewer.
+            throttled: Whether the quota of a control group held workers back: then more are tried only where fewer
+                have got less done.
         """
         if not least <= self._best <= most:
             return self._settle(min(max(self._best, least), most), 0.0)
@@ -45,18 +47,19 @@ class HillClimb:
             if not self._holds(rate):
                 return size
         elif self._better(size, rate):
-            self._best, self._rate, self._failures = size, max(rate, self._rate * _LOSS), 0
+            self._best, self._rate, self._failures, self._needed = size, max(rate, self._rate * _LOSS), 0, False
         else:
+            self._needed = self._needed or size < self._best
             self._upwards = not self._upwards
             self._failures += 1
             self._wait = min(_PATIENCE, 1 << self._failures)
             return self._best
-        return self._trial(least, 0 if throttled else most)
+        return self._trial(least, most, may_grow=self._needed or not throttled)
 
     def _holds(self, rate: float) -> bool:
         """Learn the rate of the best size; return whether it is time to try another."""
         if not self._rate or abs(rate / self._rate - 1) > _CHANGED:
-            self._rate, self._wait, self._failures = rate, min(self._wait, 1), 0
+            self._rate, self._wait, self._failures, self._needed = rate, min(self._wait, 1), 0, False
         self._rate += _SMOOTHING * (rate - self._rate)
         self._wait -= 1
         return self._wait <= 0
@@ -64,9 +67,9 @@ class HillClimb:
     def _better(self, size: int, rate: float) -> bool:
         return rate > self._rate * (_GAIN if size > self._best else _LOSS)
 
-    def _trial(self, least: int, most: int) -> int:
+    def _trial(self, least: int, most: int, *, may_grow: bool) -> int:
         up, down = self._best + max(1, self._best // 2), self._best - max(1, self._best // 3)
-        self._upwards = self._best < most and (self._upwards or self._best <= least)
+        self._upwards = self._best < most and ((self._upwards and may_grow) or self._best <= least)
         if self._upwards:
             return min(up, most)
         if self._best > least:
