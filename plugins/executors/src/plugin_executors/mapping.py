@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError, Future
 from contextvars import Context
 from dataclasses import dataclass
 from itertools import islice
+from operator import length_hint
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypedDict, TypeVar, cast
 
 from framework.errors import FrameworkError, InvalidRequestError
@@ -83,7 +84,7 @@ class _Failed:
         self.error = error
 
 
-class TaskMap(Iterator[T]):
+class TaskMap(Generic[T]):
     """An iterator of results. A task that fails raises where its result would be; the next step goes on behind it.
 
     Closing it, or dropping it, cancels what is queued; what runs goes on, and its outcome is dropped.
@@ -135,22 +136,24 @@ class TaskMap(Iterator[T]):
         self._outcomes = outcomes
         self._arrivals = Arrivals(pool.count, progress, _length(iterables), kept=not ordered)
         self._context = context
-        self._ahead = 0
         self._current: Iterator[Any] = iter(())
         self._input_error: BaseException | None = None
         self._exhausted = False
         self._refill()
 
-    def __iter__(self) -> TaskMap[T]:
-        return self
+    def __iter__(self) -> Iterator[T]:
+        # a generator, because that is faster than a method for each of many small results
+        while self._is_there():
+            for value in self._current:
+                if type(value) is _Failed:
+                    raise value.error
+                yield value
 
     def __next__(self) -> T:
-        while True:
+        while self._is_there():
             for value in self._current:
                 return self._value(value)
-            due = self._step()
-            if due is not None:
-                self._wait(due)
+        raise StopIteration
 
     def __enter__(self) -> TaskMap[T]:
         return self
@@ -170,8 +173,18 @@ class TaskMap(Iterator[T]):
             part.future.cancel()
         self._current = iter(())
 
+    def _is_there(self) -> bool:
+        """Wait until there are results to be had; return whether there are."""
+        while not length_hint(self._current):
+            try:
+                due = self._step()
+            except StopIteration:
+                return False
+            if due is not None:
+                self._wait(due)
+        return True
+
     def _value(self, value: Any) -> T:
-        self._ahead -= 1
         if type(value) is _Failed:
             raise value.error
         return cast("T", value)
@@ -199,6 +212,7 @@ class TaskMap(Iterator[T]):
             part = found
             self._parts.remove(part)
         self._harvest(part)
+        self._refill()  # before the results are taken, so that workers do not wait for that
         return None
 
     def _harvest(self, part: Part) -> None:
@@ -210,8 +224,6 @@ class TaskMap(Iterator[T]):
         except BaseException as error:  # noqa: BLE001 - it is handed on
             self._failed(part, error)
             return
-        finally:
-            self._refill()
         self._size.learn(chunk.seconds, len(part.items))
         values = chunk.values
         for place, entry in chunk.errors.items():
@@ -236,7 +248,7 @@ class TaskMap(Iterator[T]):
 
     def _refill(self) -> None:
         while not self._closed and not self._exhausted and len(self._parts) < _CHUNKS_PER_WORKER * self._pool.workers:
-            room = self._size.size if self._buffer is None else min(self._size.size, self._buffer - self._ahead)
+            room = self._size.size if self._buffer is None else min(self._size.size, self._buffer - self._ahead())
             if room < 1:
                 return
             taken: list[Item] = []
@@ -246,9 +258,12 @@ class TaskMap(Iterator[T]):
                 self._input_error = error
             self._exhausted = len(taken) < room
             if taken:
-                self._ahead += len(taken)
                 self._parts.append(self._submit(self._taken, taken))
                 self._taken += len(taken)
+
+    def _ahead(self) -> int:
+        """Return how many items were taken whose results were not."""
+        return length_hint(self._current) + sum(len(part.items) for part in self._parts)
 
     def _submit(self, first: int, items: list[Item]) -> Part:
         try:
