@@ -137,7 +137,7 @@ class TaskMap(Generic[T]):
         self._arrivals = Arrivals(pool.count, progress, _length(iterables), kept=not ordered)
         self._context = context
         self._current: Iterator[Any] = iter(())
-        self._input_error: BaseException | None = None
+        self._input_error: Exception | None = None
         self._exhausted = False
         self._refill()
 
@@ -194,7 +194,7 @@ class TaskMap(Generic[T]):
 
         Raises:
             StopIteration: There is no more.
-            BaseException: The input raised it.
+            Exception: The input raised it.
         """
         self._refill()
         if not self._parts:
@@ -216,14 +216,14 @@ class TaskMap(Generic[T]):
         return None
 
     def _harvest(self, part: Part) -> None:
-        try:
-            chunk = part.future.result()
-        except CancelledError:
+        if part.future.cancelled():
             self.close()
-            raise released(self._pool.kind, self._pool.name) from None
-        except BaseException as error:  # noqa: BLE001 - it is handed on
+            raise released(self._pool.kind, self._pool.name)
+        error = part.future.exception()
+        if error is not None:
             self._failed(part, error)
             return
+        chunk = part.future.result()
         self._size.learn(chunk.seconds, len(part.items))
         values = chunk.values
         for place, entry in chunk.errors.items():
@@ -254,7 +254,7 @@ class TaskMap(Generic[T]):
             taken: list[Item] = []
             try:
                 taken.extend(islice(self._input, room))
-            except BaseException as error:  # noqa: BLE001 - raised when all results before it were taken
+            except Exception as error:  # noqa: BLE001 - raised when all results before it were taken
                 self._input_error = error
             self._exhausted = len(taken) < room
             if taken:
