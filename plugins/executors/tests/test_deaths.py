@@ -172,11 +172,19 @@ def test_a_worker_that_closes_its_pipes_is_replaced() -> None:
     pool.shutdown()
 
 
-def test_a_child_of_a_worker_does_not_hide_its_death() -> None:
+def test_a_child_of_a_worker_does_not_hide_its_death(tmp_path: Path) -> None:
     """It inherits the worker's pipes by fork, and must not keep them open."""
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
     pool = ProcessPool("pool", 1, attempts=1)
-    code = "import os, signal\nif os.fork(): os._exit(9)\nos.setsid()\nsignal.alarm(60)\nsignal.pause()"
+    code = (
+        "import os, signal\nif os.fork(): os._exit(9)\n"
+        f"with open({fifo!r}, 'w') as file: file.write(str(os.getpid()))\n"
+        "signal.alarm(60)\nsignal.pause()"
+    )
     error = pool.submit(exec, code).exception(30)
+    with open(fifo) as file:
+        os.kill(int(file.read()), signal.SIGKILL)  # it lived until here
     assert isinstance(error, WorkerDiedError)
     assert error.returncode == 9
     pool.shutdown()
