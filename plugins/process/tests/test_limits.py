@@ -132,6 +132,35 @@ async def test_children_in_sessions_of_their_own_are_stopped_where_there_is_a_gr
 
 
 @grouped
+async def test_what_a_child_put_into_groups_of_its_own_goes_with_it(impatient: ProcessProvider) -> None:
+    """As a program does that uses this plugin itself, and is killed before it can release anything."""
+    child = await impatient.create(
+        "process.local", command=sys.executable, args=["-c", NESTING], pids=50, max_memory=512 * MIB
+    )
+    inner = int(await anext(child.lines()))
+    child.send_signal(signal.SIGKILL)
+    await child.wait()
+
+    await child.release()
+
+    assert not psutil.pid_exists(inner) or psutil.Process(inner).status() == "zombie"
+
+
+NESTING = """
+import asyncio
+from plugin_process import ProcessProvider
+async def main():
+    provider = ProcessProvider()
+    await provider.initialize()
+    child = await provider.create("process.local", command="sleep", args=["1000"], pids=5, max_memory=1 << 28)
+    assert {one.mechanism[:6] for one in child.limits.values()} == {"cgroup"}
+    print(child.pid, flush=True)
+    await asyncio.sleep(1000)
+asyncio.run(main())
+"""
+
+
+@grouped
 async def test_a_limit_on_tasks_is_an_error_in_the_child(provider: ProcessProvider) -> None:
     script = """
 import os, signal
