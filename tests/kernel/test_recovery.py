@@ -175,13 +175,20 @@ def test_a_tree_that_was_locked_against_changes_is_removed(as_nobody: Callable[.
     assert not tree.exists()
 
 
+@pytest.mark.parametrize("what", [["-t", "tmpfs", "none"], ["--bind", "foreign"]])
+@pytest.mark.parametrize("where", [".", "mounted", "deep/mounted"])
 def test_what_is_mounted_in_a_tree_is_left_alone(
-    tmp_path: Path, run_python: Run, can_unshare: Callable[..., None]
+    tmp_path: Path, run_python: Run, can_unshare: Callable[..., None], what: list[str], where: str
 ) -> None:
+    """Another file system, or another part of the same one."""
     can_unshare("--mount")
     tree = tmp_path / TOKEN
-    (tree / "mounted").mkdir(parents=True)
-    done = run_python(MOUNTED, str(tree), by=["unshare", "--mount", "--propagation", "private"])
+    (tree / where).mkdir(parents=True)
+    (tmp_path / "foreign").mkdir()
+    what = [str(tmp_path / one) if one == "foreign" else one for one in what]
+    done = run_python(
+        MOUNTED, str(tree), str(tree / where), *what, by=["unshare", "--mount", "--propagation", "private"]
+    )
     assert done.stdout == "OSError [Errno 18] another file system is mounted in it\nTrue\n", done.stderr
 
 
@@ -190,15 +197,15 @@ import os, subprocess, sys, time
 from framework.journal import Target
 from framework.records import Recovery
 from framework.recovery import verbs
-tree = sys.argv[1]
-subprocess.run(["mount", "-t", "tmpfs", "none", f"{tree}/mounted"], check=True)
-os.mkdir(f"{tree}/mounted/in")
-open(f"{tree}/mounted/in/precious", "w").close()
+_, tree, mounted, *what = sys.argv
+subprocess.run(["mount", *what, mounted], check=True)
+os.mkdir(f"{mounted}/in")
+open(f"{mounted}/in/precious", "w").close()
 try:
     verbs.undo(Target(Recovery.RMTREE, tree), os.path.basename(tree), time.monotonic() + 10)
 except Exception as error:
     print(type(error).__name__, error)
-print(os.path.exists(f"{tree}/mounted/in/precious"))
+print(os.path.exists(f"{mounted}/in/precious"))
 """
 
 

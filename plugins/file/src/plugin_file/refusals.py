@@ -10,6 +10,7 @@ from framework.errors import InvalidRequestError, ResourceError, ResourceLimitEr
 _NO_ROOM = "Ask for less, or make room there."
 _REMEDIES = {
     errno.EACCES: "Choose a directory where this user may create and remove files.",
+    errno.EBUSY: "Unmount what is mounted there first.",
     errno.EDQUOT: _NO_ROOM,
     errno.EEXIST: "Choose another path, or remove what is there.",
     errno.EFBIG: "Ask for less, or raise the limit on file sizes (ulimit -f).",
