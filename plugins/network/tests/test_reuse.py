@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -89,6 +90,24 @@ async def test_a_secured_connection_is_lent_again_only_as_it_was_secured(
         assert await same.receive_line() == b"still secured\n"
         await same.release()
         await other.release()
+        provider.idle.close_all()
+
+
+async def test_a_secured_connection_is_not_lent_again_once_its_files_were_exchanged(
+    provider: NetworkProvider, serving: Serving, authority: str, certificate: str, tmp_path: Path
+) -> None:
+    """What it was trusted by, or who it is for the server, may be another now."""
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(Path(authority).read_bytes())
+    secured: dict[str, Any] = {"tls": True, "tls_ca": str(trusted), "reuse": True}
+    async with serving(certificate) as port:
+        first = await provider.create_tcp_connection("c", "localhost", port, **secured)
+        await first.release()
+        trusted.write_bytes(Path(certificate).read_bytes())
+        second = await provider.create_tcp_connection("d", "localhost", port, **secured)
+
+        assert second.local != first.local
+        await second.release()
         provider.idle.close_all()
 
 

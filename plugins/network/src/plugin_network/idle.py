@@ -9,10 +9,10 @@ import ssl
 import threading
 import time
 
-from plugin_network.securing import Tls, close, is_quiet
+from plugin_network.securing import close, is_quiet
 
-Key = tuple[str, int, Tls | None]
-"""Host as all its spellings have it in common, port, and how it is secured."""
+Key = tuple[str, int, object]
+"""Host as all its spellings have it in common, port, and how it is secured, with the files as they were then."""
 
 PLAIN_BYTES = 1024
 SECURED_BYTES = 8192
