@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import Ledger, Resource, ResourceProvider, creates
+from framework.errors import InvalidRequestError
 from framework.housekeeping import Housekeeper
 from framework.lease import Lease
 
@@ -79,6 +80,16 @@ async def test_a_lease_that_was_renewed_for_less_ends_sooner(things: Things) -> 
     thing.renew(1000)
     thing.renew(0.02)
     await thing.closing.wait()
+
+
+@pytest.mark.parametrize("ttl", [float("nan"), float("inf"), 0, -1, "5", True])
+async def test_an_end_that_is_none_is_refused_and_keeps_no_other_from_coming(things: Things, ttl: Any) -> None:
+    thing, other = [await things.create_one(name=name) for name in ("x", "y")]
+    with pytest.raises(InvalidRequestError, match="allowed: a number of seconds above 0"):
+        thing.renew(ttl)
+    other.renew(0.02)
+    await other.closing.wait()
+    assert thing.is_allocated()
 
 
 async def test_a_lease_that_had_no_end_may_get_one_again(things: Things) -> None:
@@ -172,6 +183,7 @@ def test_what_a_dead_process_left_is_given_back_at_the_start(run_python: Run) ->
 SWEEPS = """
 import asyncio, os
 from framework import Ledger, Recovery, journal
+from framework.errors import InvalidRequestError
 from framework.housekeeping import Housekeeper
 from framework.journal import Target
 path = os.path.join(os.environ["XDG_STATE_HOME"], "left-")
@@ -204,6 +216,7 @@ def test_closing_does_not_wait_for_a_sweep_that_hangs(run_python: Run) -> None:
 HANGS = """
 import asyncio, os, threading
 from framework import Ledger, Recovery
+from framework.errors import InvalidRequestError
 from framework.housekeeping import Housekeeper
 from framework.journal import Target
 if (child := os.fork()) == 0:
@@ -234,6 +247,7 @@ def test_a_sweep_that_hangs_keeps_no_lease_from_ending(run_python: Run) -> None:
 DEAD = """
 import asyncio, os, threading
 from framework import Framework, Ledger, Recovery, Resource, ResourceProvider, creates, housekeeping
+from framework.errors import InvalidRequestError
 from framework.housekeeping import Housekeeper
 from framework.journal import Journal, Target
 if (child := os.fork()) == 0:

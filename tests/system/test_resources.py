@@ -291,6 +291,13 @@ def test_a_watch_prints_look_after_look_and_ends_by_itself(application: Start, p
     assert [[one["name"] for one in look["leases"]] for look in looks] == [["frames"], ["frames"]]
 
 
+@pytest.mark.parametrize("interval", ["0", "-1", "nan", "inf", "soon"])
+def test_an_interval_that_is_none_is_refused(program: Program, interval: str) -> None:
+    done = program("resources", "watch", "--interval", interval)
+    assert done.returncode == 2
+    assert "Invalid value for '--interval'" in done.stderr
+
+
 def test_a_watch_ends_with_130_when_it_is_interrupted(home: Path, environment: dict[str, str]) -> None:
     command = [SCRIPT, "resources", "watch", "--interval", "600"]
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -217,3 +217,27 @@ async def test_without_threads_it_is_not_kept_and_can_be_later(run: Script, tmp_
     assert found["answer"][0] == "ResourceLimitError"
     assert "Release threads" in found["answer"][1]
     assert (found["opened"], found["names"], found["left"]) == (0, [], ["final"])
+
+
+async def test_a_forked_child_gives_its_parents_file_no_name(run: Script, tmp_path: Path) -> None:
+    """The parent would not know of it, and nobody would ever remove it."""
+    found = run(
+        """
+        async def main():
+            file = await (await ready()).create_temp_file("t", 10, directory=where)
+            if (child := os.fork()) == 0:
+                try:
+                    file.path
+                except FrameworkError as error:
+                    report(answer=[type(error).__name__, str(error)], left=everything())
+                os._exit(0)
+            os.waitpid(child, 0)
+            await file.release()
+        asyncio.run(main())
+        """,
+        tmp_path,
+    )
+    assert found["answer"][0] == "LeaseStateError"
+    assert "held by the process that this one was forked from" in found["answer"][1]
+    assert found["left"] == []
+    assert os.listdir(tmp_path) == []
