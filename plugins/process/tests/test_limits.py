@@ -132,6 +132,23 @@ async def test_children_in_sessions_of_their_own_are_stopped_where_there_is_a_gr
 
 
 @grouped
+async def test_a_forked_process_that_cleans_up_ends_nothing_of_its_parents(provider: ProcessProvider) -> None:
+    child = await run(provider, "sleep 1000 & echo $!; wait", pids=20)
+    inner = psutil.Process(int(await anext(child.lines())))
+    if (forked := os.fork()) == 0:
+        with contextlib.suppress(BaseException):
+            asyncio.events._set_running_loop(None)
+            asyncio.run(provider.cleanup())
+        os._exit(0)
+    os.waitpid(forked, 0)
+
+    assert child.returncode is None
+    assert inner.status() != psutil.STATUS_ZOMBIE
+    await child.release()
+    assert not inner.is_running() or inner.status() == "zombie"
+
+
+@grouped
 async def test_what_a_child_put_into_groups_of_its_own_goes_with_it(impatient: ProcessProvider) -> None:
     """As a program does that uses this plugin itself, and is killed before it can release anything."""
     child = await impatient.create(
