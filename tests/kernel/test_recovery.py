@@ -246,6 +246,23 @@ def test_what_the_dead_left_is_removed_and_then_the_journal(leftovers: Any, tmp_
     assert leftovers.reclaim() == []
 
 
+def test_a_dry_run_plans_only_what_would_be_done(leftovers: Any, tmp_path: Path) -> None:
+    foreign, volatile = tmp_path / "foreign", Target(UNLINK, str(tmp_path / "volatile"), volatile=True)
+    foreign.touch()
+    leftovers.leave(Target(UNLINK, str(foreign)))
+    leftovers.leave(Target(UNLINK, str(tmp_path / "away")))
+    leftovers.leave(Target(Recovery.KILL, "x" * 28, volatile=True), pid_space=1)
+    leftovers.leave(volatile, boot="another")
+    before = [one.read_bytes() for one in leftovers.journals()]
+
+    planned = leftovers.reclaim(dry_run=True)
+
+    assert [one.read_bytes() for one in leftovers.journals()] == before
+    assert [outcome for outcome, _ in planned] == ["gone", "gone", "skipped", "gone"]
+    assert leftovers.reclaim() == planned
+    assert foreign.exists()
+
+
 def test_what_fails_is_tried_three_times_and_then_only_on_demand(leftovers: Any) -> None:
     leftovers.leave(Target(PROVIDER, "thing"))
 

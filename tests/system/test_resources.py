@@ -251,7 +251,7 @@ def test_without_the_plugin_what_only_it_can_give_back_is_left(
 
     assert done.returncode == 3
     (kept,) = [one for one in json.loads(done.stdout) if one["outcome"] != "reclaimed"]
-    assert (kept["outcome"], kept["name"]) == ("failed", "special")
+    assert (kept["outcome"], kept["name"]) == ("skipped", "special")
     assert "keeper.own" in kept["reason"]
     assert left(home) == {"own-special"}
 

@@ -197,8 +197,9 @@ def _settle(one: _Pass, each: _Dead) -> list[Reclamation]:
             if outcome.outcome == "failed":
                 fail(seen, outcome.reason)
         outcomes.append(outcome)
-        _log(outcome)
-        _note(each, entry, outcome)
+        if not one.dry_run:
+            _log(outcome)
+            _note(each, entry, outcome)
     if not entries:
         _removed(one, each.path)
     return outcomes
@@ -234,19 +235,21 @@ def _removed(one: _Pass, path: str) -> list[Reclamation]:
 def _undo(one: _Pass, entry: Entry, each: _Dead) -> Reclamation:
     if len(entry.tried) >= MOST_ATTEMPTS and not one.retry:
         return _outcome(entry, each, "quarantined", entry.tried[-1])
-    if one.dry_run:
-        return _outcome(entry, each, "planned", ", ".join(_spelled(target) for target in entry.targets))
-    did, reasons = False, []
+    done: list[Target] = []
+    reasons = []
     for target in reversed(entry.targets):
         try:
-            did |= _undone(one, target, entry, each)
+            if _undone(one, target, entry, each):
+                done.append(target)
         except NotHereError as error:
             return _outcome(entry, each, "skipped", str(error))
         except verbs.NotOursError as error:
             reasons.append(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a provider raises, the others are tried
             return _outcome(entry, each, "failed", f"{_spelled(target)}: {error}")
-    return _outcome(entry, each, "reclaimed" if did else "gone", "; ".join(reasons))
+    if done and one.dry_run:
+        return _outcome(entry, each, "planned", ", ".join(_spelled(target) for target in reversed(done)))
+    return _outcome(entry, each, "reclaimed" if done else "gone", "; ".join(reasons))
 
 
 def _undone(one: _Pass, target: Target, entry: Entry, each: _Dead) -> bool:
@@ -255,6 +258,8 @@ def _undone(one: _Pass, target: Target, entry: Entry, each: _Dead) -> bool:
     if not each.same_boot and (target.volatile or by_number or target.verb in {Recovery.KILL, Recovery.RMDIR}):
         return False
     if target.verb is Recovery.PROVIDER:
+        if one.dry_run:
+            return True  # only its plugin knows better
         if one.provide is None:
             raise NotHereError(f"only the plugin that provides {entry.kind} can undo it")
         one.provide(entry.kind, target.path)
@@ -266,7 +271,7 @@ def _undone(one: _Pass, target: Target, entry: Entry, each: _Dead) -> bool:
         raise NotHereError(f"{target.path!r} may be there in another space of mounts")
     assert each.owner is not None  # noqa: S101 - only who said who they are get here
     try:
-        undone = verbs.undo(target, journal.token(each.owner, entry.id), one.deadline)
+        undone = verbs.undo(target, journal.token(each.owner, entry.id), one.deadline, dry_run=one.dry_run)
     except verbs.NotOursError:
         if not elsewhere:
             raise

@@ -47,13 +47,14 @@ class Place:
     found: os.stat_result
 
 
-def undo(target: Target, token: str, deadline: float) -> bool:
+def undo(target: Target, token: str, deadline: float, *, dry_run: bool = False) -> bool:
     """Remove a file, a directory or a control group; false if it is gone already.
 
     Args:
         target: What the journal says.
         token: Of the lease.
         deadline: When to give up, by `time.monotonic`.
+        dry_run: Only look whether it would be removed.
 
     Raises:
         NotOursError: Something else is there.
@@ -65,6 +66,8 @@ def undo(target: Target, token: str, deadline: float) -> bool:
         except FileNotFoundError:
             return False
         _check(target, place, token)
+        if dry_run:
+            return True
         try:
             _remove(target, place, deadline)
         except FileNotFoundError:  # somebody else was faster
