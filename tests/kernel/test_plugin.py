@@ -33,8 +33,11 @@ def test_the_decorator_is_the_metadata() -> None:
 
 
 def test_a_type_may_be_said_by_its_word_and_another_word_is_refused() -> None:
-    declared = plugin("two", "1", "d", "a", "provider")(type("Two", (Plugin,), {}))
-    assert declared().metadata.plugin_type is PluginType.PROVIDER
+    @plugin("two", "1", "d", "a", "provider")
+    class Two(Plugin):
+        pass
+
+    assert Two().metadata.plugin_type is PluginType.PROVIDER
 
     said = r"'two' has the plugin_type 'providers'; allowed: provider, processor.*Did you mean 'provider'"
     with pytest.raises(PluginError, match=said) as refused:

@@ -154,6 +154,7 @@ async def test_what_a_child_put_into_groups_of_its_own_goes_with_it(impatient: P
     child = await impatient.create(
         "process.local", command=sys.executable, args=["-c", NESTING], pids=50, max_memory=512 * MIB
     )
+    assert isinstance(child, LocalProcess)
     inner = int(await anext(child.lines()))
     child.send_signal(signal.SIGKILL)
     await child.wait()
