@@ -255,6 +255,30 @@ async def test_no_more_are_kept_than_allowed_and_the_oldest_go_first(small: Netw
     assert len(small.idle) <= 3
 
 
+class CleanedUpMeanwhile(IdleConnections):
+    """Closes all when it has just been counted, as a cleanup in another thread may."""
+
+    def __len__(self) -> int:
+        count = super().__len__()
+        self.close_all()
+        return count
+
+
+async def test_a_cleanup_that_comes_while_one_is_kept_spoils_no_release(small: NetworkProvider) -> None:
+    homes = [await small.create_socket(f"home{number}") for number in range(2)]
+    small.idle = CleanedUpMeanwhile(1, 2, 30)
+    small.idle.start()
+    held = [await again(small, home) for home in homes]
+    first, other = socket.socketpair()
+    small.idle._kept["another", 1, None] = [(first, float("inf"))]  # so that one more is one too many
+
+    for one in held:
+        await one.release()
+
+    assert [one.status.value for one in held] == ["released", "released"]
+    other.close()
+
+
 async def test_what_nobody_takes_is_closed_in_time(small: NetworkProvider, descriptors_settle: Settle) -> None:
     async with await small.create_socket("home") as home:
         await keep(small, home, 2)

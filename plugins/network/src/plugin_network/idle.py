@@ -72,7 +72,7 @@ class IdleConnections:
         if len(kept) > self._per_key:
             self._close_first(key)
         elif len(self) > self._limit:
-            self._close_first(next(iter(self._kept)))
+            self._close_first(next(iter(self._kept), key))  # a cleanup in another thread may have closed all by now
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
         return True
