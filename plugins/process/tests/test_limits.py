@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from framework.errors import InvalidRequestError, ResourceUnavailableError
+from framework.errors import InvalidRequestError, ResourceLimitError, ResourceUnavailableError
 from plugin_process import Limit, LocalProcess, ProcessProvider, ProcessSettings
 from plugin_process.hierarchies import places
 
@@ -129,6 +129,15 @@ async def test_children_in_sessions_of_their_own_are_stopped_where_there_is_a_gr
     await child.release()
 
     assert not any(psutil.pid_exists(one) and psutil.Process(one).status() != "zombie" for one in escaped)
+
+
+async def test_limits_that_leave_no_room_to_start_are_named(
+    provider: ProcessProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits until they are in force ends before; how soon limits do that depends on how busy the machine is."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(ResourceLimitError, match=r"became '/bin/sh', .* leave no room: files=3, nice=1\."):
+        await run(provider, ":", files=3, nice=1)
 
 
 @grouped
