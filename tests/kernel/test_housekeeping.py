@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework import Ledger, Resource, ResourceProvider, creates
+from framework.errors import InvalidRequestError
 from framework.housekeeping import Housekeeper
 from framework.lease import Lease
 
@@ -79,6 +80,16 @@ async def test_a_lease_that_was_renewed_for_less_ends_sooner(things: Things) -> 
     thing.renew(1000)
     thing.renew(0.02)
     await thing.closing.wait()
+
+
+@pytest.mark.parametrize("ttl", [float("nan"), float("inf"), 0, -1, "5", True])
+async def test_an_end_that_is_none_is_refused_and_keeps_no_other_from_coming(things: Things, ttl: Any) -> None:
+    thing, other = [await things.create_one(name=name) for name in ("x", "y")]
+    with pytest.raises(InvalidRequestError, match="allowed: a number of seconds above 0"):
+        thing.renew(ttl)
+    other.renew(0.02)
+    await other.closing.wait()
+    assert thing.is_allocated()
 
 
 async def test_a_lease_that_had_no_end_may_get_one_again(things: Things) -> None:
@@ -172,6 +183,7 @@ def test_what_a_dead_process_left_is_given_back_at_the_start(run_python: Run) ->
 SWEEPS = """
 import asyncio, os
 from framework import Ledger, Recovery, journal
+from framework.errors import InvalidRequestError
 from framework.housekeeping import Housekeeper
 from framework.journal import Target
 path = os.path.join(os.environ["XDG_STATE_HOME"], "left-")
@@ -204,6 +216,7 @@ def test_closing_does_not_wait_for_a_sweep_that_hangs(run_python: Run) -> None:
 HANGS = """
 import asyncio, os, threading
 from framework import Ledger, Recovery
+from framework.errors import InvalidRequestError
 from framework.housekeeping import Housekeeper
 from framework.journal import Target
 if (child := os.fork()) == 0:
@@ -222,5 +235,96 @@ async def main():
     await keeper.stop()
     start.cancel()
     print("stopped", flush=True)
+asyncio.run(main())
+"""
+
+
+def test_a_sweep_that_hangs_keeps_no_lease_from_ending(run_python: Run) -> None:
+    done = run_python(DEAD + SLOW)
+    assert done.stdout == "ended\n", done.stderr
+
+
+DEAD = """
+import asyncio, os, threading
+from framework import Framework, Ledger, Recovery, Resource, ResourceProvider, creates, housekeeping
+from framework.errors import InvalidRequestError
+from framework.housekeeping import Housekeeper
+from framework.journal import Journal, Target
+if (child := os.fork()) == 0:
+    ledger = Ledger()
+    ledger.intend(ledger.open("kind.x", "", "me", 0), Target(Recovery.PROVIDER, "x"))
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+SLOW = """
+class Thing(Resource):
+    def __init__(self):
+        self.closing = asyncio.Event()
+    async def _close(self):
+        self.closing.set()
+class Things(ResourceProvider):
+    @creates("kind.y")
+    async def create_one(self) -> Thing:
+        return Thing()
+asked = threading.Semaphore(0)
+def hang(kind, path, times=iter(range(2))):
+    asked.release()
+    if next(times) == 1:
+        threading.Event().wait()
+    raise OSError("not yet")
+async def main():
+    things = Things()
+    await things.initialize()
+    await Housekeeper(things.ledger, hang, 0.01).start()
+    for _ in range(2):
+        await asyncio.to_thread(asked.acquire)
+    thing = await things.create_one()
+    thing.renew(0.02)
+    await thing.closing.wait()
+    print("ended", flush=True)
+    os._exit(0)
+asyncio.run(main())
+"""
+
+
+def test_where_nothing_shall_be_swept_the_own_journal_is_repaired_all_the_same(run_python: Run) -> None:
+    done = run_python(DEAD + UNSWEPT)
+    assert done.stdout == "repaired twice, []\n", done.stderr
+
+
+UNSWEPT = """
+housekeeping._LONGEST = 0.01  # not an hour
+swept = []
+async def main():
+    ledger = Ledger()
+    ledger.intend(ledger.open("kind.y", "", "me", 0), Target(Recovery.PROVIDER, "y"))
+    keeper = Housekeeper(ledger, lambda kind, path: swept.append(kind), None)
+    await keeper.start()
+    for _ in range(2):
+        os.unlink(Journal.current().path)
+        while not os.path.exists(Journal.current().path):
+            await asyncio.sleep(0.01)
+    await keeper.stop()
+    print("repaired twice,", swept)
+    os._exit(0)
+asyncio.run(main())
+"""
+
+
+def test_what_a_plugin_that_is_not_here_could_undo_is_left_to_who_has_it(run_python: Run) -> None:
+    """However often that is seen: to have no plugin for it is no attempt that failed."""
+    done = run_python(DEAD + WITHOUT)
+    assert (
+        done.stdout.splitlines()
+        == ["skipped only the plugin that provides kind.x can undo it: No installed plugin"] * 5
+    )
+
+
+WITHOUT = """
+async def main():
+    async with Framework.from_config({"plugins": {"memory": {}}, "leases": {"reclaim": False}}) as host:
+        for _ in range(5):
+            for one in await host.reclaim():
+                print(one.outcome, one.reason.partition(" provides 'kind.x'")[0])
 asyncio.run(main())
 """

@@ -415,6 +415,21 @@ def test_it_stays_small_while_much_is_held_and_shrinks_when_that_is_released(lef
     assert leftovers.journals() == []
 
 
+def test_no_record_is_lost_when_it_is_written_anew(leftovers: Any) -> None:
+    own = Journal(str(leftovers.directory))
+    shrunk, size = 0, 0
+    for _ in range(300):
+        lease = Lease("kind.x", "", "me", 0)
+        own.intend(lease, Target(Recovery.PROVIDER, "x" * 10_000))
+        own.hold(lease.id)
+        raw = Path(own.path).read_bytes()
+        assert journal.parse(raw).entries[lease.id].held
+        own.release(lease.id)
+        shrunk, size = shrunk + (len(raw) < size), len(raw)
+    assert shrunk == 2
+    own.close(remove=True)
+
+
 def test_where_there_is_no_room_to_write_it_anew_it_goes_on_with_the_old_one(leftovers: Any, run_python: Run) -> None:
     done = run_python(NO_SECOND_FILE, str(leftovers.directory))
     assert done.stdout == "1 2\n", done.stderr

@@ -32,6 +32,19 @@ def test_the_decorator_is_the_metadata() -> None:
     assert One().metadata == PluginMetadata("one", "1.2", "d", "a", ["x>=1"], PluginType.STORAGE, entry_point)
 
 
+def test_a_type_may_be_said_by_its_word_and_another_word_is_refused() -> None:
+    @plugin("two", "1", "d", "a", "provider")
+    class Two(Plugin):
+        pass
+
+    assert Two().metadata.plugin_type is PluginType.PROVIDER
+
+    said = r"'two' has the plugin_type 'providers'; allowed: provider, processor.*Did you mean 'provider'"
+    with pytest.raises(PluginError, match=said) as refused:
+        plugin("two", "1", "d", "a", "providers")
+    assert refused.value.plugin == "two"
+
+
 def test_a_class_that_says_nothing_of_itself_is_told_both_ways() -> None:
     class Silent(Plugin):
         pass

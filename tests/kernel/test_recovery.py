@@ -175,13 +175,20 @@ def test_a_tree_that_was_locked_against_changes_is_removed(as_nobody: Callable[.
     assert not tree.exists()
 
 
+@pytest.mark.parametrize("what", [["-t", "tmpfs", "none"], ["--bind", "foreign"]])
+@pytest.mark.parametrize("where", [".", "mounted", "deep/mounted"])
 def test_what_is_mounted_in_a_tree_is_left_alone(
-    tmp_path: Path, run_python: Run, can_unshare: Callable[..., None]
+    tmp_path: Path, run_python: Run, can_unshare: Callable[..., None], what: list[str], where: str
 ) -> None:
+    """Another file system, or another part of the same one."""
     can_unshare("--mount")
     tree = tmp_path / TOKEN
-    (tree / "mounted").mkdir(parents=True)
-    done = run_python(MOUNTED, str(tree), by=["unshare", "--mount", "--propagation", "private"])
+    (tree / where).mkdir(parents=True)
+    (tmp_path / "foreign").mkdir()
+    what = [str(tmp_path / one) if one == "foreign" else one for one in what]
+    done = run_python(
+        MOUNTED, str(tree), str(tree / where), *what, by=["unshare", "--mount", "--propagation", "private"]
+    )
     assert done.stdout == "OSError [Errno 18] another file system is mounted in it\nTrue\n", done.stderr
 
 
@@ -190,15 +197,15 @@ import os, subprocess, sys, time
 from framework.journal import Target
 from framework.records import Recovery
 from framework.recovery import verbs
-tree = sys.argv[1]
-subprocess.run(["mount", "-t", "tmpfs", "none", f"{tree}/mounted"], check=True)
-os.mkdir(f"{tree}/mounted/in")
-open(f"{tree}/mounted/in/precious", "w").close()
+_, tree, mounted, *what = sys.argv
+subprocess.run(["mount", *what, mounted], check=True)
+os.mkdir(f"{mounted}/in")
+open(f"{mounted}/in/precious", "w").close()
 try:
     verbs.undo(Target(Recovery.RMTREE, tree), os.path.basename(tree), time.monotonic() + 10)
 except Exception as error:
     print(type(error).__name__, error)
-print(os.path.exists(f"{tree}/mounted/in/precious"))
+print(os.path.exists(f"{mounted}/in/precious"))
 """
 
 
@@ -237,6 +244,23 @@ def test_what_the_dead_left_is_removed_and_then_the_journal(leftovers: Any, tmp_
     assert not folder.exists()
     assert leftovers.journals() == []
     assert leftovers.reclaim() == []
+
+
+def test_a_dry_run_plans_only_what_would_be_done(leftovers: Any, tmp_path: Path) -> None:
+    foreign, volatile = tmp_path / "foreign", Target(UNLINK, str(tmp_path / "volatile"), volatile=True)
+    foreign.touch()
+    leftovers.leave(Target(UNLINK, str(foreign)))
+    leftovers.leave(Target(UNLINK, str(tmp_path / "away")))
+    leftovers.leave(Target(Recovery.KILL, "x" * 28, volatile=True), pid_space=1)
+    leftovers.leave(volatile, boot="another")
+    before = [one.read_bytes() for one in leftovers.journals()]
+
+    planned = leftovers.reclaim(dry_run=True)
+
+    assert [one.read_bytes() for one in leftovers.journals()] == before
+    assert [outcome for outcome, _ in planned] == ["gone", "gone", "skipped", "gone"]
+    assert leftovers.reclaim() == planned
+    assert foreign.exists()
 
 
 def test_what_fails_is_tried_three_times_and_then_only_on_demand(leftovers: Any) -> None:

@@ -23,6 +23,10 @@ class File(Resource):
             raise ValueError("no")
         if self.how == "hangs":
             await asyncio.Event().wait()
+        if self.how == "told":
+            tell()
+            await asyncio.sleep(0.1)
+            print("given back", flush=True)
         os.unlink(self.path)
 
 class Files(ResourceProvider):
@@ -81,6 +85,21 @@ asyncio.run(main())
 """,
     )
     assert done.returncode == -number, done.stderr
+
+
+def test_a_signal_in_the_middle_of_closing_waits_for_the_end_of_it(run_python: Run, place: Path) -> None:
+    done = ends(
+        run_python,
+        place,
+        """
+async def main():
+    async with host(timeouts={"drain": 30.0}) as fw:
+        kept = await fw.acquire("file.plain", how="told")
+asyncio.run(main())
+time.sleep(60)
+""",
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "given back\n"), done.stderr
 
 
 def test_a_loop_that_is_blocked_cannot_keep_the_process_alive(run_python: Run, place: Path) -> None:

@@ -32,6 +32,7 @@ def test_everything_installed_is_checked_and_faults_are_rows(program: Program, s
     install(site, "wish", extra='optional = ["x>=banana"]')
     install(site, "model", extra='settings = "plugin_model.settings:Model"')
     install(site, "version", extra='version = "the newest"')
+    install(site, "able", extra='[[permissions]]\nname = "networks"\nreason = "to connect"')
     found = results(program("plugins", "check", "-o", "json"), 6)
     assert found["good"] == ""
     assert "names the module 'plugin_nowhere', which is not there" in found["away"]
@@ -40,6 +41,8 @@ def test_everything_installed_is_checked_and_faults_are_rows(program: Program, s
     assert "optional of 'wish' has 'x>=banana'" in found["wish"]
     assert "settings of 'model' names the module 'plugin_model.settings', which is not there" in found["model"]
     assert "'the newest'" in found["version"]
+    assert "'able' declares the permission 'networks'; allowed: files, " in found["able"]
+    assert "Did you mean 'network'?" in found["able"]
 
 
 def test_two_that_are_enabled_and_promise_the_same_are_both_at_fault(

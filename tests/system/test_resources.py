@@ -251,7 +251,7 @@ def test_without_the_plugin_what_only_it_can_give_back_is_left(
 
     assert done.returncode == 3
     (kept,) = [one for one in json.loads(done.stdout) if one["outcome"] != "reclaimed"]
-    assert (kept["outcome"], kept["name"]) == ("failed", "special")
+    assert (kept["outcome"], kept["name"]) == ("skipped", "special")
     assert "keeper.own" in kept["reason"]
     assert left(home) == {"own-special"}
 
@@ -289,6 +289,13 @@ def test_a_watch_prints_look_after_look_and_ends_by_itself(application: Start, p
     assert all(one["at"] for one in lines)
     looks = list(yaml.safe_load_all(good(program(*watch, "-o", "yaml"))))
     assert [[one["name"] for one in look["leases"]] for look in looks] == [["frames"], ["frames"]]
+
+
+@pytest.mark.parametrize("interval", ["0", "-1", "nan", "inf", "soon"])
+def test_an_interval_that_is_none_is_refused(program: Program, interval: str) -> None:
+    done = program("resources", "watch", "--interval", interval)
+    assert done.returncode == 2
+    assert "Invalid value for '--interval'" in done.stderr
 
 
 def test_a_watch_ends_with_130_when_it_is_interrupted(home: Path, environment: dict[str, str]) -> None:

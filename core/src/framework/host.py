@@ -108,7 +108,10 @@ class Framework:
         if not self._open:
             return
         self._open = False
-        await finish(self._give_everything_back())
+        try:
+            await finish(self._give_everything_back())
+        finally:
+            shutdown.leave(self)
 
     async def _keep_house(self) -> None:
         budget: float = self.settings.get("timeouts.drain")
@@ -119,7 +122,6 @@ class Framework:
         self._monitor.start()
 
     async def _give_everything_back(self) -> None:
-        shutdown.leave(self)
         self.admission.resume()  # those who wait learn that the host is closed
         await self._monitor.stop()
         await self._housekeeper.stop()
@@ -371,8 +373,7 @@ class Framework:
         MetricsManager.get_instance().observe(LEASE_EVENTS, self._told, unit="{event}", rises=True)
 
     def _held_by_kind(self) -> Mapping[tuple[tuple[str, str], ...], float]:
-        held = self.ledger.statistics().held_by_kind
-        return {(("kind", kind),): float(count) for kind, count in held.items()}
+        return {(("kind", kind),): float(count) for kind, count in self.ledger.statistics().held_by_kind.items()}
 
     def _events_by_kind(self) -> Mapping[tuple[tuple[str, str], ...], float]:
         events = self.ledger.events().items()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from framework import journal, recovery
-from framework.errors import FrameworkError, ResourceError
+from framework.errors import FrameworkError, PluginError, UnknownKindError
 from framework.journal import Journal
 from framework.lease import Lease
 from framework.ledger import Ledger
@@ -50,9 +50,10 @@ class Housekeeper:
         self._loop = asyncio.get_running_loop()
         for lease in self._ledger.leases():
             self.watch(lease)
-        if self._interval is not None:
-            await asyncio.wait({self._begin(self._tidy())}, timeout=FIRST_WAIT)
+        first = self._begin(self._tidy())
+        self._begin(self._tidy_after(first))
         self._begin(self._run())
+        await asyncio.wait({first}, timeout=FIRST_WAIT)
 
     async def stop(self) -> None:
         """Do nothing more."""
@@ -106,26 +107,21 @@ class Housekeeper:
 
     def _undo(self, kind: str, path: str) -> None:
         if self._loop is None:
-            raise ResourceError("The host was closed meanwhile.", resource=path)
-        self._provide(kind, path)
+            raise recovery.NotHereError("the host was closed meanwhile")
+        try:
+            self._provide(kind, path)
+        except (UnknownKindError, PluginError) as error:  # another program may have the plugin
+            raise recovery.NotHereError(f"only the plugin that provides {kind} can undo it: {error.problem}") from error
 
     async def _run(self) -> None:
-        next_sweep = self._later()
         while True:
-            now = time.monotonic()
-            for lease in self._due(now):
+            for lease in self._due(time.monotonic()):
                 self._begin(self._expire(lease))  # by itself: one that hangs must not keep up the others
-            if now >= next_sweep:
-                await self._tidy()
-                next_sweep = self._later()
             self._sooner.clear()
-            soonest = min(next_sweep, self._ends[0][0] if self._ends else next_sweep)
+            wait = self._ends[0][0] - time.monotonic() if self._ends else _LONGEST
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(_LONGEST, max(0.0, soonest - time.monotonic()))):
+                async with asyncio.timeout(min(_LONGEST, max(0.0, wait))):
                     await self._sooner.wait()
-
-    def _later(self) -> float:
-        return time.monotonic() + (self._interval or _LONGEST)
 
     def _due(self, now: float) -> list[Lease]:
         due = []
@@ -150,12 +146,19 @@ class Housekeeper:
             self._ledger.tell("expired", lease)
             await resource.release()
 
+    async def _tidy_after(self, first: asyncio.Task[None]) -> None:
+        await asyncio.wait({first})
+        while True:
+            await asyncio.sleep(self._interval or _LONGEST)
+            await self._tidy()
+
     async def _tidy(self) -> None:
         try:
             own = Journal.existing()
             if own is not None:
                 own.repair()
-            await self.sweep()
+            if self._interval is not None:
+                await self.sweep()
         except Exception as error:  # noqa: BLE001 - the next time it may work
             get_logger().error("sweep_failed", error=f"{type(error).__name__}: {error}")
 

@@ -109,10 +109,10 @@ class Ledger:
         """Record on disk what must be undone should this process die, before it is done.
 
         Raises:
-            LeaseStateError: The lease neither intends to hold something nor does.
+            LeaseStateError: The lease neither intends to hold something nor does, or is borrowed.
             ResourceUnavailableError: It cannot be written; nothing must be created then.
         """
-        if lease.allocation not in (INTENT, HELD):
+        if lease.allocation not in (INTENT, HELD) or lease.borrowed:
             raise self._refusal(lease, "intend anything", (INTENT, HELD))
         journal = lease.journalled or Journal.current(self.journal)
         if journal is not None:
@@ -313,9 +313,9 @@ class Ledger:
     @staticmethod
     def _refusal(lease: Lease, action: str, allowed: tuple[Allocation, ...]) -> LeaseStateError:
         states = " or ".join(sorted(state.value for state in allowed))
+        state = "held by the process that this one was forked from," if lease.borrowed else lease.allocation.value
         return LeaseStateError(
-            f"{lease.kind} {lease.name!r} is {lease.allocation.value} and cannot {action}; that needs it to be {states}"
-            " in this ledger.",
+            f"{lease.kind} {lease.name!r} is {state} and cannot {action}; that needs it to be {states} in this ledger.",
             "Acquire the resource again.",
             resource=lease.name,
         )

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from types import FrameType
+from typing import NamedTuple
 
 from framework import recovery
 from framework.telemetry import get_logger
@@ -23,12 +24,22 @@ LAST_WORDS = 0.5
 """Seconds that undoing what is left may take in any case."""
 
 
+class _Host(NamedTuple):
+    """A host that is open, or being closed."""
+
+    loop: asyncio.AbstractEventLoop
+    close: Callable[[], Awaitable[None]]
+    budget: float
+    left: threading.Event
+    """Set once it has left, whoever closed it: a signal may come in the middle of that."""
+
+
 class _Drain:
     """Which hosts are open, and what to do with them."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self.hosts: dict[object, tuple[asyncio.AbstractEventLoop, Callable[[], Awaitable[None]], float]] = {}
+        self.hosts: dict[object, _Host] = {}
         self.taken: list[signal.Signals] = []
 
     def take(self) -> None:
@@ -57,13 +68,12 @@ class _Drain:
         if os.getpid() != self.process:  # a forked child has nothing to give back
             os.kill(os.getpid(), number)
             return
-        waiting = []
-        for loop, close, _ in self.hosts.values():
-            done = threading.Event()
+        hosts, waiting = list(self.hosts.values()), []
+        for host in hosts:
             with contextlib.suppress(RuntimeError):  # its loop has ended
-                loop.call_soon_threadsafe(_close, loop, close, done)
-                waiting.append(done)
-        budget = max((seconds for _, _, seconds in self.hosts.values()), default=0.0)
+                host.loop.call_soon_threadsafe(_close, host)
+                waiting.append(host.left)
+        budget = max((host.budget for host in hosts), default=0.0)
         # not a daemon: if the program ends by itself meanwhile, it still ends by the signal
         thread = threading.Thread(target=_end, args=(number, waiting, budget), name="framework-drain")
         try:
@@ -90,29 +100,30 @@ def enter(host: object, close: Callable[[], Awaitable[None]], budget: float) -> 
 
     Args:
         host: Whose signals these are; for `leave`.
-        close: Gives everything back; called in the running loop.
+        close: Gives everything back, and leaves; called in the running loop.
         budget: Seconds after which the process ends all the same.
     """
-    _drain.hosts[host] = asyncio.get_running_loop(), close, budget
+    _drain.hosts[host] = _Host(asyncio.get_running_loop(), close, budget, threading.Event())
     _drain.take()
 
 
 def leave(host: object) -> None:
     """Forget a host that was closed."""
-    _drain.hosts.pop(host, None)
+    entered = _drain.hosts.pop(host, None)
+    if entered is not None:
+        entered.left.set()
     if not _drain.hosts:
         _drain.give_back()
 
 
-def _close(loop: asyncio.AbstractEventLoop, close: Callable[[], Awaitable[None]], done: threading.Event) -> None:
-    task = asyncio.ensure_future(close(), loop=loop)
+def _close(host: _Host) -> None:
+    task = asyncio.ensure_future(host.close(), loop=host.loop)
     _closing.add(task)
 
     def ended(_: object) -> None:
         _closing.discard(task)
         if not task.cancelled() and task.exception() is not None:
             get_logger().error("drain_failed", error=repr(task.exception()))
-        done.set()
 
     task.add_done_callback(ended)
 

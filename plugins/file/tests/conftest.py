@@ -17,6 +17,7 @@ from plugin_file import FileProvider
 PRELUDE = """
 import asyncio, json, os, signal, sys
 from framework.errors import FrameworkError
+from framework.testing.crashes import killed_at_step
 from plugin_file import FileProvider
 
 def report(**found):
@@ -34,31 +35,11 @@ async def ready(**settings):
     await provider.initialize()
     return provider
 
-def die_at(step, moment):
-    # killed before or after the so-manieth record of the journal, or change of a directory
-    from framework.journal import Journal
-    seen = [0]
-    def counted(call):
-        def counting(*args, **kwargs):
-            seen[0] += 1
-            mine = seen[0]
-            if mine == step and moment == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = call(*args, **kwargs)
-            if mine == step and moment == "after":
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-        return counting
-    Journal._append = counted(Journal._append)
-    for name in ("link", "unlink", "replace", "rename", "mkdir", "rmdir"):
-        setattr(os, name, counted(getattr(os, name)))
-
-def killed(step, moment, life):
+def killed(step, life):
     # whether a child that lives that life was killed by then
-    child = os.fork()
-    if child == 0:
-        die_at(step, moment)
-        asyncio.run(life())
+    if (child := os.fork()) == 0:
+        with killed_at_step(step, "link", "unlink", "replace", "rename", "mkdir", "rmdir"):
+            asyncio.run(life())
         os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert status in {0, -signal.SIGKILL}, status

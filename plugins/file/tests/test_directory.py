@@ -143,32 +143,39 @@ async def test_directories_without_rights_are_removed_too(
     assert found == {"refused": ["accepted", ""], "left": []}
 
 
+@pytest.mark.parametrize("what", ["another file system", "another part of the same one"])
 async def test_what_is_mounted_inside_is_not_touched_and_the_release_can_be_tried_again(
-    run_on: Script, tmp_path: Path
+    run_on: Script, tmp_path: Path, what: str
 ) -> None:
     found = run_on(
         "tmpfs",
         "size=1m",
         """
-        import subprocess
+        import shutil, subprocess
         async def main():
             folder = await (await ready()).create_directory("d", where + "/d")
             inner = folder.path + "/mounted"
             os.mkdir(inner)
-            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", inner], check=True)
+            foreign = where + "/foreign"
+            os.mkdir(foreign)
+            how = ["-t", "tmpfs", "tmpfs"] if WHAT == "another file system" else ["--bind", foreign]
+            subprocess.run(["mount", *how, inner], check=True)
+            os.mkdir(inner + "/folder")
             with open(inner + "/precious", "w"):
                 pass
             first = await refused(folder.release())
-            kept, status = os.listdir(inner), folder.status.value
+            kept, status = sorted(os.listdir(inner)), folder.status.value
             subprocess.run(["umount", inner], check=True)
-            report(first=first, kept=kept, status=status, again=await refused(folder.release()), left=everything())
+            again = await refused(folder.release())
+            shutil.rmtree(foreign)
+            report(first=first, kept=kept, status=status, again=again, left=everything())
         asyncio.run(main())
-        """,
+        """.replace("WHAT", repr(what)),
         tmp_path,
     )
     assert found["first"][0] == ResourceUnavailableError.__name__
     assert "another file system is mounted inside" in found["first"][1]
-    assert (found["kept"], found["status"]) == (["precious"], "error")
+    assert (found["kept"], found["status"]) == (["folder", "precious"], "error")
     assert (found["again"], found["left"]) == (["accepted", ""], [])
 
 

@@ -53,6 +53,20 @@ async def test_releasing_twice_is_harmless_even_when_the_path_is_taken_again(
     await second.release()
 
 
+async def test_a_way_there_that_cannot_be_gone_any_more_is_said(provider: FileProvider, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    file = await provider.create_local_file("a", folder / "a.dat")
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(folder)  # a link to itself
+    with pytest.raises(ResourceUnavailableError, match=r"cannot open .*: too many levels of symbolic links"):
+        file.open()
+    folder.unlink()
+    (tmp_path / "moved").rename(folder)
+    await file.release()
+    assert os.listdir(folder) == []
+
+
 async def test_a_strangers_file_in_its_place_is_left_alone(
     provider: FileProvider, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -192,3 +192,52 @@ async def test_a_directory_that_is_none_is_refused(provider: FileProvider, tmp_p
         await provider.create_temp_file("t", directory="")
     with pytest.raises(ResourceUnavailableError, match="no such file or directory"):
         await provider.create_temp_file("t", directory=tmp_path / "missing")
+
+
+async def test_without_threads_it_is_not_kept_and_can_be_later(run: Script, tmp_path: Path) -> None:
+    found = run(
+        """
+        import resource
+        async def main():
+            file = await (await ready()).create_temp_file("t", 10, directory=where)
+            former, before = resource.getrlimit(resource.RLIMIT_AS), len(os.listdir("/proc/self/fd"))
+            with open("/proc/self/statm") as pages:
+                room = int(pages.read().split()[0]) * resource.getpagesize() + (1 << 20)  # less than a stack
+            resource.setrlimit(resource.RLIMIT_AS, (room, former[1]))
+            answer = await refused(file.keep_as(where + "/final"))
+            resource.setrlimit(resource.RLIMIT_AS, former)
+            opened, names = len(os.listdir("/proc/self/fd")) - before, everything()
+            await file.keep_as(where + "/final")
+            await file.release()
+            report(answer=answer, opened=opened, names=names, left=everything())
+        asyncio.run(main())
+        """,
+        tmp_path,
+    )
+    assert found["answer"][0] == "ResourceLimitError"
+    assert "Release threads" in found["answer"][1]
+    assert (found["opened"], found["names"], found["left"]) == (0, [], ["final"])
+
+
+async def test_a_forked_child_gives_its_parents_file_no_name(run: Script, tmp_path: Path) -> None:
+    """The parent would not know of it, and nobody would ever remove it."""
+    found = run(
+        """
+        async def main():
+            file = await (await ready()).create_temp_file("t", 10, directory=where)
+            if (child := os.fork()) == 0:
+                try:
+                    file.path
+                except FrameworkError as error:
+                    report(answer=[type(error).__name__, str(error)], left=everything())
+                os._exit(0)
+            os.waitpid(child, 0)
+            await file.release()
+        asyncio.run(main())
+        """,
+        tmp_path,
+    )
+    assert found["answer"][0] == "LeaseStateError"
+    assert "held by the process that this one was forked from" in found["answer"][1]
+    assert found["left"] == []
+    assert os.listdir(tmp_path) == []

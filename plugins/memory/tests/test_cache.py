@@ -240,6 +240,17 @@ async def test_a_finalizer_that_comes_back_does_not_hang(cache: MemoryCache) -> 
     assert cache.statistics().bytes == 0
 
 
+async def test_a_finalizer_that_sets_the_key_being_set_does_not_spoil_the_count(cache: MemoryCache) -> None:
+    class Meddling:
+        def __del__(self) -> None:
+            cache.set("key", b"of the finalizer")
+
+    cache.set("other", Meddling(), size=1000)
+    cache.set("key", bytes(cache.max_bytes - 1000), size=cache.max_bytes - 1000)  # the other one makes room for it
+    cache.delete("key")
+    assert (len(cache), cache.statistics().bytes) == (0, 0)
+
+
 def test_each_object_is_weighed_once_and_circles_end() -> None:
     circle: list[object] = [bytes(10_000)]
     circle.append(circle)

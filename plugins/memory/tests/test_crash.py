@@ -14,25 +14,8 @@ Script = Callable[..., dict[str, Any]]
 
 CHILD = """
 import signal
-from framework.journal import Journal
-
-def die_at(step, moment):
-    # before or after the so-manieth record of the journal, or change of a directory
-    seen = [0]
-    def counted(call):
-        def counting(*args, **kwargs):
-            seen[0] += 1
-            mine = seen[0]
-            if mine == step and moment == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = call(*args, **kwargs)
-            if mine == step and moment == "after":
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-        return counting
-    Journal._append = counted(Journal._append)
-    for name in ("link", "unlink"):
-        setattr(os, name, counted(getattr(os, name)))
+from framework.recovery import reclaim
+from framework.testing.crashes import killed_at_step
 
 async def life(persistent):
     provider = MemoryProvider()
@@ -40,11 +23,10 @@ async def life(persistent):
     memory = await provider.create_shared_memory("mine", 4096, persistent)
     await memory.release()
 
-def killed(step, moment, persistent):
-    child = os.fork()
-    if child == 0:
-        die_at(step, moment)
-        asyncio.run(life(persistent))
+def killed(step, persistent):
+    if (child := os.fork()) == 0:
+        with killed_at_step(step, "link", "unlink"):
+            asyncio.run(life(persistent))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 """
@@ -54,8 +36,6 @@ def test_killed_at_any_step_nothing_is_left_and_nothing_else_is_touched(run_with
     found = run_with_small_shm(
         CHILD
         + """
-import time
-from framework.recovery import reclaim
 with open("/dev/shm/framework.stranger", "wb") as stranger:
     stranger.write(b"mine")
 points, left, between = 0, [], []
@@ -63,14 +43,13 @@ for nameless in (True, False):
     if not nameless:
         from plugin_memory import shm
         shm.os.O_TMPFILE = os.O_DIRECTORY | os.O_RDWR  # refused as a directory: hidden names take the place
-    step = 1
-    while any([killed(step, moment, False) and [
-            between.extend(one for one in segments() if one != "framework.stranger"),
-            reclaim(),
-            left.extend(one for one in segments() if one != "framework.stranger"),
-        ] for moment in ("before", "after")]):
+    step = 0
+    while killed(step, False):
+        between.extend(one for one in segments() if one != "framework.stranger")
+        reclaim()
+        left.extend(one for one in segments() if one != "framework.stranger")
         step += 1
-        points += 2
+    points += step
 report(points=points, left=left, between=sorted(set(one[:11] for one in between)),
        stranger=open("/dev/shm/framework.stranger", "rb").read().decode())
 """
@@ -85,10 +64,9 @@ def test_a_persistent_segment_is_complete_or_was_never_there(run_with_small_shm:
     found = run_with_small_shm(
         CHILD
         + """
-from framework.recovery import reclaim
 seen = []
-for moment in ("before", "after"):
-    assert killed(1, moment, True)  # the link is the only step: nothing is written to the journal
+for step in (0, 1):
+    assert killed(step, True)  # before and after the link, the only call: nothing is written to the journal
     reclaim()
     seen.append({name: os.stat("/dev/shm/" + name).st_size for name in segments()})
 report(seen=seen)
@@ -101,8 +79,7 @@ def test_what_took_the_place_of_a_killed_process_segment_is_left_alone(run_with_
     found = run_with_small_shm(
         CHILD
         + """
-from framework.recovery import reclaim
-assert killed(2, "after", False)
+assert killed(5, False)  # after the link, before which the journal was made and written to
 os.unlink("/dev/shm/framework.mine")
 with open("/dev/shm/framework.mine", "wb") as stranger:
     stranger.write(b"x" * 4096)

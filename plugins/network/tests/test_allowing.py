@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from framework.errors import PolicyError
 from plugin_network import NetworkProvider, NetworkSettings
+from plugin_network.address import Address
 from plugin_network.allowing import AllowList
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +20,9 @@ PUBLIC, PRIVATE, LOCAL, CLOUD = "93.184.216.34", "10.1.2.3", "127.0.0.1", "169.2
 
 def allows(entries: list[str], host: str, *where: str) -> list[str]:
     """Return the addresses that may be used of those that a host resolves to."""
-    addresses = [(socket.AF_INET6 if ":" in one else socket.AF_INET, (one, 80)) for one in where or (host,)]
+    addresses: list[Address] = [
+        (socket.AF_INET6 if ":" in one else socket.AF_INET, (one, 80)) for one in where or (host,)
+    ]
     allowed = AllowList(entries)
     try:
         allowed.check("a test", host)

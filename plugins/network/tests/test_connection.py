@@ -183,10 +183,8 @@ async def test_cancelling_between_addresses_leaves_no_socket(
 
 
 async def test_the_first_refusal_is_reported_when_no_address_answers(unused_port: int) -> None:
-    addresses = [(socket.AF_INET, ("127.0.0.1", unused_port)), (socket.AF_INET, ("127.0.0.2", unused_port))]
-
     with pytest.raises(ConnectionRefusedError):
-        await connect_any(addresses)
+        await connect_any([(socket.AF_INET, (f"127.0.0.{number}", unused_port)) for number in (1, 2)])
 
 
 async def test_release_closes_the_socket_and_twice_is_harmless(
@@ -378,3 +376,30 @@ async def test_running_out_of_descriptors_is_said_and_leaves_nothing(
     async with await home.accept() as stream:  # it stayed in the queue
         assert stream.peer == client.getsockname()
     client.close()
+
+
+LINK_LOCAL = """
+import asyncio
+from plugin_network import NetworkProvider
+async def main():
+    provider = NetworkProvider()
+    await provider.initialize()
+    home = await provider.create_socket("home", "fe80::1%lo")
+    connection = await provider.create_tcp_connection("c", "fe80::1%lo", home.port)
+    stream = await home.accept()
+    await connection.send(b"hello")
+    print(await stream.receive_exactly(5), connection.peer == home.address)
+    await provider.cleanup()
+asyncio.run(main())
+"""
+
+
+def test_a_host_that_one_interface_alone_reaches_is_connected_to_and_listened_on() -> None:
+    ready = 'ip link set lo up && ip address add fe80::1/64 dev lo nodad && exec "$@"'
+    alone = ["unshare", "--net", "sh", "-c", ready, "sh"]
+    try:
+        subprocess.run([*alone, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"needs root, network namespaces and the program ip: {error}")
+    done = subprocess.run([*alone, sys.executable, "-c", LINK_LOCAL], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "b'hello' True\n", done.stderr

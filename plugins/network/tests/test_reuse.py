@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -89,6 +90,24 @@ async def test_a_secured_connection_is_lent_again_only_as_it_was_secured(
         assert await same.receive_line() == b"still secured\n"
         await same.release()
         await other.release()
+        provider.idle.close_all()
+
+
+async def test_a_secured_connection_is_not_lent_again_once_its_files_were_exchanged(
+    provider: NetworkProvider, serving: Serving, authority: str, certificate: str, tmp_path: Path
+) -> None:
+    """What it was trusted by, or who it is for the server, may be another now."""
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(Path(authority).read_bytes())
+    secured: dict[str, Any] = {"tls": True, "tls_ca": str(trusted), "reuse": True}
+    async with serving(certificate) as port:
+        first = await provider.create_tcp_connection("c", "localhost", port, **secured)
+        await first.release()
+        trusted.write_bytes(Path(certificate).read_bytes())
+        second = await provider.create_tcp_connection("d", "localhost", port, **secured)
+
+        assert second.local != first.local
+        await second.release()
         provider.idle.close_all()
 
 
@@ -234,6 +253,30 @@ async def test_no_more_are_kept_than_allowed_and_the_oldest_go_first(small: Netw
     assert (await again(small, homes[0])).local == first[2].local
     await keep(small, homes[1], 2)
     assert len(small.idle) <= 3
+
+
+class CleanedUpMeanwhile(IdleConnections):
+    """Closes all when it has just been counted, as a cleanup in another thread may."""
+
+    def __len__(self) -> int:
+        count = super().__len__()
+        self.close_all()
+        return count
+
+
+async def test_a_cleanup_that_comes_while_one_is_kept_spoils_no_release(small: NetworkProvider) -> None:
+    homes = [await small.create_socket(f"home{number}") for number in range(2)]
+    small.idle = CleanedUpMeanwhile(1, 2, 30)
+    small.idle.start()
+    held = [await again(small, home) for home in homes]
+    first, other = socket.socketpair()
+    small.idle._kept["another", 1, None] = [(first, float("inf"))]  # so that one more is one too many
+
+    for one in held:
+        await one.release()
+
+    assert [one.status.value for one in held] == ["released", "released"]
+    other.close()
 
 
 async def test_what_nobody_takes_is_closed_in_time(small: NetworkProvider, descriptors_settle: Settle) -> None:

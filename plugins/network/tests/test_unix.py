@@ -235,6 +235,24 @@ async def test_a_look_alike_is_not_reclaimed(
     assert sorted(os.listdir(tmp_path)) == ["moved", "s"]
 
 
+async def test_who_listens_there_by_now_is_not_asked(
+    provider: NetworkProvider, tmp_path: Path, left_behind: Callable[[], SocketFile]
+) -> None:
+    """What the dead had left is gone then; and a question would be a connection that nobody there expects."""
+    dead = left_behind()
+    os.unlink(dead.path)
+    with socket.socket(socket.AF_UNIX) as another:
+        another.bind(dead.path)
+        another.listen()
+        another.settimeout(0)
+
+        await provider.reclaim(dead.encode())
+
+        assert os.path.exists(dead.path)
+        with pytest.raises(BlockingIOError):
+            another.accept()
+
+
 async def test_a_path_that_a_child_still_serves_is_not_reclaimed(provider: NetworkProvider, tmp_path: Path) -> None:
     home = await provider.create_socket("home", protocol="unix", path=str(tmp_path / "s"))
     file = SocketFile.of(os.lstat(home.path), home.path)

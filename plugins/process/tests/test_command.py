@@ -32,6 +32,8 @@ pytestmark = pytest.mark.anyio
         ({"shell": "yes"}, "a str; allowed: bool"),
         ({"user": "no-such-user"}, "user='no-such-user', whom this system does not know"),
         ({"user": -1}, "user=-1, whom this system does not know"),
+        ({"user": "a\0b"}, "whom this system does not know"),
+        ({"group": "a\0b"}, "which this system does not know"),
         ({"group": "no-such-group"}, "the group 'no-such-group', which this system does not know"),
         ({"groups": [1.5]}, r"the group 1\.5, which this system does not know"),
         ({"working_directory": "a\0b"}, "no program can be given"),

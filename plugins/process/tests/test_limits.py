@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from framework.errors import InvalidRequestError, ResourceUnavailableError
+from framework.errors import InvalidRequestError, ResourceLimitError, ResourceUnavailableError
 from plugin_process import Limit, LocalProcess, ProcessProvider, ProcessSettings
 from plugin_process.hierarchies import places
 
@@ -129,6 +129,62 @@ async def test_children_in_sessions_of_their_own_are_stopped_where_there_is_a_gr
     await child.release()
 
     assert not any(psutil.pid_exists(one) and psutil.Process(one).status() != "zombie" for one in escaped)
+
+
+async def test_limits_that_leave_no_room_to_start_are_named(
+    provider: ProcessProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits until they are in force ends before; how soon limits do that depends on how busy the machine is."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(ResourceLimitError, match=r"became '/bin/sh', .* leave no room: files=3, nice=1\."):
+        await run(provider, ":", files=3, nice=1)
+
+
+@grouped
+async def test_a_forked_process_that_cleans_up_ends_nothing_of_its_parents(provider: ProcessProvider) -> None:
+    child = await run(provider, "sleep 1000 & echo $!; wait", pids=20)
+    inner = psutil.Process(int(await anext(child.lines())))
+    if (forked := os.fork()) == 0:
+        with contextlib.suppress(BaseException):
+            asyncio.events._set_running_loop(None)
+            asyncio.run(provider.cleanup())
+        os._exit(0)
+    os.waitpid(forked, 0)
+
+    assert child.returncode is None
+    assert inner.status() != psutil.STATUS_ZOMBIE
+    await child.release()
+    assert not inner.is_running() or inner.status() == "zombie"
+
+
+@grouped
+async def test_what_a_child_put_into_groups_of_its_own_goes_with_it(impatient: ProcessProvider) -> None:
+    """As a program does that uses this plugin itself, and is killed before it can release anything."""
+    child = await impatient.create(
+        "process.local", command=sys.executable, args=["-c", NESTING], pids=50, max_memory=512 * MIB
+    )
+    assert isinstance(child, LocalProcess)
+    inner = int(await anext(child.lines()))
+    child.send_signal(signal.SIGKILL)
+    await child.wait()
+
+    await child.release()
+
+    assert not psutil.pid_exists(inner) or psutil.Process(inner).status() == "zombie"
+
+
+NESTING = """
+import asyncio
+from plugin_process import ProcessProvider
+async def main():
+    provider = ProcessProvider()
+    await provider.initialize()
+    child = await provider.create("process.local", command="sleep", args=["1000"], pids=5, max_memory=1 << 28)
+    assert {one.mechanism[:6] for one in child.limits.values()} == {"cgroup"}
+    print(child.pid, flush=True)
+    await asyncio.sleep(1000)
+asyncio.run(main())
+"""
 
 
 @grouped

@@ -176,16 +176,18 @@ class Journal:
         return True
 
     def _append(self, record: bytes) -> None:
-        written = os.write(self._descriptor, record)
-        if written != len(record):  # a torn record must not stay: what is written next may fill it up
-            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
-            raise _no_space()
-        self._size = size = self._size + written
+        size = self._size
+        # first, because what is held does not include this record yet: written anew after it, the file would lack it
         if size > self._compact_from and size > 4 * self._live_bytes:
             try:
                 self._compact()
             except OSError:  # no room for a second file: go on with this one for a while
-                self._compact_from = self._size + COMPACT_FROM
+                self._compact_from = size + COMPACT_FROM
+        written = os.write(self._descriptor, record)
+        if written != len(record):  # a torn record must not stay: what is written next may fill it up
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
+            raise _no_space()
+        self._size += written
 
     def _compact(self) -> None:
         descriptor, size = self._written(b"".join((self._header, *self._live.values())))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
-from framework.errors import PluginError
+from framework.errors import PluginError, did_you_mean
 from framework.protocols import Host
 from framework.records import Health, PluginMetadata, PluginType
 
@@ -89,7 +89,7 @@ def plugin(
     version: str,
     description: str,
     author: str,
-    plugin_type: PluginType,
+    plugin_type: PluginType | str,
     dependencies: list[str] | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Declare what a plugin class is, in code, for plugins without a `plugin.toml`.
@@ -99,14 +99,26 @@ def plugin(
         version: The plugin's own version.
         description: One sentence.
         author: Who to ask.
-        plugin_type: What the plugin is for.
+        plugin_type: What the plugin is for; the word that a manifest would say, as in `"provider"`, will do.
         dependencies: Names of plugins, or of what plugins provide, that must be active first.
+
+    Raises:
+        PluginError: There is no such type.
     """
+    try:
+        purpose = PluginType(plugin_type)
+    except ValueError:
+        words = [one.value for one in PluginType]
+        raise PluginError(
+            f"Plugin {name!r} has the plugin_type {plugin_type!r}; allowed: {', '.join(words)}.",
+            did_you_mean(str(plugin_type), words),
+            plugin=name,
+        ) from None
 
     def decorate(cls: type[T]) -> type[T]:
         entry_point = f"{cls.__module__}.{cls.__qualname__}"
         cls._metadata = PluginMetadata(
-            name, version, description, author, list(dependencies or ()), plugin_type, entry_point
+            name, version, description, author, list(dependencies or ()), purpose, entry_point
         )
         return cls
 

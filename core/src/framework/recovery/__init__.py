@@ -5,6 +5,6 @@ processes; `sweep` puts it together.
 """
 
 from framework.recovery.journals import held
-from framework.recovery.sweep import at_exit, reclaim, settle_own
+from framework.recovery.sweep import NotHereError, at_exit, reclaim, settle_own
 
-__all__ = ["at_exit", "held", "reclaim", "settle_own"]
+__all__ = ["NotHereError", "at_exit", "held", "reclaim", "settle_own"]

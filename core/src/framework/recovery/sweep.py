@@ -34,6 +34,10 @@ Provide = Callable[[str, str], None]
 """Has the provider of a kind undo something; takes the kind and what the provider had intended."""
 
 
+class NotHereError(Exception):
+    """It cannot be done from here, which says nothing about whether another process could; `Provide` may raise it."""
+
+
 @dataclass(slots=True)
 class _Pass:
     """What one pass goes by."""
@@ -193,8 +197,9 @@ def _settle(one: _Pass, each: _Dead) -> list[Reclamation]:
             if outcome.outcome == "failed":
                 fail(seen, outcome.reason)
         outcomes.append(outcome)
-        _log(outcome)
-        _note(each, entry, outcome)
+        if not one.dry_run:
+            _log(outcome)
+            _note(each, entry, outcome)
     if not entries:
         _removed(one, each.path)
     return outcomes
@@ -230,23 +235,21 @@ def _removed(one: _Pass, path: str) -> list[Reclamation]:
 def _undo(one: _Pass, entry: Entry, each: _Dead) -> Reclamation:
     if len(entry.tried) >= MOST_ATTEMPTS and not one.retry:
         return _outcome(entry, each, "quarantined", entry.tried[-1])
-    if one.dry_run:
-        return _outcome(entry, each, "planned", ", ".join(_spelled(target) for target in entry.targets))
-    did, reasons = False, []
+    done: list[Target] = []
+    reasons = []
     for target in reversed(entry.targets):
         try:
-            did |= _undone(one, target, entry, each)
-        except _Skipped as error:
+            if _undone(one, target, entry, each):
+                done.append(target)
+        except NotHereError as error:
             return _outcome(entry, each, "skipped", str(error))
         except verbs.NotOursError as error:
             reasons.append(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a provider raises, the others are tried
             return _outcome(entry, each, "failed", f"{_spelled(target)}: {error}")
-    return _outcome(entry, each, "reclaimed" if did else "gone", "; ".join(reasons))
-
-
-class _Skipped(Exception):  # noqa: N818 - no error: it is not for this process to do
-    """It cannot be done from here."""
+    if done and one.dry_run:
+        return _outcome(entry, each, "planned", ", ".join(_spelled(target) for target in reversed(done)))
+    return _outcome(entry, each, "reclaimed" if done else "gone", "; ".join(reasons))
 
 
 def _undone(one: _Pass, target: Target, entry: Entry, each: _Dead) -> bool:
@@ -255,36 +258,38 @@ def _undone(one: _Pass, target: Target, entry: Entry, each: _Dead) -> bool:
     if not each.same_boot and (target.volatile or by_number or target.verb in {Recovery.KILL, Recovery.RMDIR}):
         return False
     if target.verb is Recovery.PROVIDER:
+        if one.dry_run:
+            return True  # only its plugin knows better
         if one.provide is None:
-            raise _Skipped(f"only the plugin that provides {entry.kind} can undo it")
+            raise NotHereError(f"only the plugin that provides {entry.kind} can undo it")
         one.provide(entry.kind, target.path)
         return True
     if target.verb is Recovery.KILL:
         return _ended(one, target, each)
     elsewhere = each.same_boot and not each.same_files
     if elsewhere and by_number:  # which mean something else on another file system at the same place
-        raise _Skipped(f"{target.path!r} may be there in another space of mounts")
+        raise NotHereError(f"{target.path!r} may be there in another space of mounts")
     assert each.owner is not None  # noqa: S101 - only who said who they are get here
     try:
-        undone = verbs.undo(target, journal.token(each.owner, entry.id), one.deadline)
+        undone = verbs.undo(target, journal.token(each.owner, entry.id), one.deadline, dry_run=one.dry_run)
     except verbs.NotOursError:
         if not elsewhere:
             raise
         undone = False
     if not undone and elsewhere:
-        raise _Skipped(f"{target.path!r} may be there in another space of mounts")
+        raise NotHereError(f"{target.path!r} may be there in another space of mounts")
     return undone
 
 
 def _ended(one: _Pass, target: Target, each: _Dead) -> bool:
     if not each.same_processes:
-        raise _Skipped("its process lived in another space of process numbers")
+        raise NotHereError("its process lived in another space of process numbers")
     if not children.can_look():
-        raise _Skipped("/proc does not show the processes of this space of process numbers")
+        raise NotHereError("/proc does not show the processes of this space of process numbers")
     if target.path in one.alive:
         raise TimeoutError("a process that carries it may not have ended")
     if target.path in os.environ.get(children.VARIABLE, "").split(":"):
-        raise _Skipped("it is this process")
+        raise NotHereError("it is this process")
     return True
 
 

@@ -47,13 +47,14 @@ class Place:
     found: os.stat_result
 
 
-def undo(target: Target, token: str, deadline: float) -> bool:
+def undo(target: Target, token: str, deadline: float, *, dry_run: bool = False) -> bool:
     """Remove a file, a directory or a control group; false if it is gone already.
 
     Args:
         target: What the journal says.
         token: Of the lease.
         deadline: When to give up, by `time.monotonic`.
+        dry_run: Only look whether it would be removed.
 
     Raises:
         NotOursError: Something else is there.
@@ -65,6 +66,8 @@ def undo(target: Target, token: str, deadline: float) -> bool:
         except FileNotFoundError:
             return False
         _check(target, place, token)
+        if dry_run:
+            return True
         try:
             _remove(target, place, deadline)
         except FileNotFoundError:  # somebody else was faster
@@ -137,14 +140,14 @@ def _remove_tree(place: Place, deadline: float) -> None:
     try:
         if not os.path.samestat(os.fstat(directory), place.found):
             raise NotOursError(f"{place.name!r} was replaced just now")
-        _empty(directory, place.found.st_dev, deadline)
+        _empty(directory, (place.found.st_dev, _mount(place.directory)), deadline)
     finally:
         os.close(directory)
     os.rmdir(place.name, dir_fd=place.directory)
 
 
-def _empty(directory: int, device: int, deadline: float) -> None:
-    if os.fstat(directory).st_dev != device:
+def _empty(directory: int, home: tuple[int, str], deadline: float) -> None:
+    if (os.fstat(directory).st_dev, _mount(directory)) != home:
         raise OSError(errno.EXDEV, "another file system is mounted in it")
     with os.scandir(directory) as entries:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
@@ -157,10 +160,20 @@ def _empty(directory: int, device: int, deadline: float) -> None:
                 continue
             inner = _entered(name, directory)
             try:
-                _empty(inner, device, deadline)
+                _empty(inner, home, deadline)
             finally:
                 os.close(inner)
             os.rmdir(name, dir_fd=directory)
+
+
+def _mount(directory: int) -> str:
+    """Return which mount a directory is on, or nothing where the system does not tell.
+
+    Its device does not say: another part of the same file system may be mounted there.
+    """
+    with contextlib.suppress(OSError), open(f"/proc/self/fdinfo/{directory}", encoding="ascii") as file:
+        return next((line for line in file if line.startswith("mnt_id:")), "")
+    return ""
 
 
 def _entered(name: str, directory: int) -> int:

@@ -18,6 +18,7 @@ from framework.journal import Target
 from framework.lease import HELD, QUARANTINED, Lease
 from framework.ledger import Ledger
 from framework.records import LeaseRecord, Recovery, ResourceStatus, Usage
+from framework.requests import check_ttl
 from framework.telemetry.tracing import is_collected, span
 
 _releasing: set[asyncio.Task[None]] = set()
@@ -94,8 +95,11 @@ class Resource(abc.ABC):
         """Let its lease end `ttl` seconds from now, or never; the host gives back what was not renewed.
 
         Raises:
+            InvalidRequestError: The ttl is not a number of seconds above 0.
             LeaseStateError: It is not held any more.
         """
+        if ttl is not None:
+            check_ttl(self.kind, ttl)
         self._ledger.renew(self._lease, ttl)
 
     async def release(self) -> None:

@@ -21,6 +21,7 @@ from framework.testing.outside import look
 Step = Callable[[], None]
 T = TypeVar("T")
 
+_WRITES = ((Journal, "_append"), (Journal, "_written"))
 _SYSTEM = {"posix", "fcntl", "_io", "_posixshmem", "_posixsubprocess", "_socket", "socket", "_multiprocessing", "mmap"}
 _HARMLESS = {
     *("access", "cpu_count", "fspath", "fstat", "get_blocking", "getcwd", "geteuid", "getpid", "getppid", "getuid"),
@@ -31,33 +32,35 @@ _HARMLESS = {
 
 
 @contextlib.contextmanager
-def killed_at_step(number: int) -> Iterator[Step]:
+def killed_at_step(number: int, *calls: str) -> Iterator[Step]:
     """Kill this process at a step: steps are right before and right after each write to its journal.
 
     Args:
         number: Of the fatal step; the first is 0.
+        calls: Functions of `os` before and after which there are steps, too.
 
     Yields:
         What the caller calls to say that here is one more step.
     """
     step = _counting(number)
-    append, written = Journal._append, Journal._written
+    former = [(owner, name, getattr(owner, name)) for owner, name in (*_WRITES, *((os, one) for one in calls))]
 
-    def around(method: Callable[[Journal, bytes], T]) -> Callable[[Journal, bytes], T]:
-        def call(journal: Journal, content: bytes) -> T:
+    def around(function: Callable[..., T]) -> Callable[..., T]:
+        def call(*args: Any, **more: Any) -> T:
             step()
-            result = method(journal, content)
+            result = function(*args, **more)
             step()
             return result
 
         return call
 
-    Journal._append = around(append)  # type: ignore[assignment,method-assign]
-    Journal._written = around(written)  # type: ignore[assignment,method-assign]
+    for owner, name, function in former:
+        setattr(owner, name, around(function))
     try:
         yield step
     finally:
-        Journal._append, Journal._written = append, written  # type: ignore[method-assign]
+        for owner, name, function in former:
+            setattr(owner, name, function)
 
 
 @contextlib.contextmanager

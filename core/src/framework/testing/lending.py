@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from framework.resources import Resource, ResourceProvider
 from framework.testing import traces
+from framework.testing.traces import Traces
 
 
 async def used_once(provider: ResourceProvider, requests: dict[str, Any]) -> None:
@@ -19,6 +21,19 @@ async def used_once(provider: ResourceProvider, requests: dict[str, Any]) -> Non
     for kind, parameters in requests.items():
         async with await provider.create(kind, **parameters):
             pass
+    await provider.cleanup()
+
+
+async def each_kind(
+    provider: ResourceProvider, requests: dict[str, Any]
+) -> AsyncIterator[tuple[str, Callable[[], Coroutine[Any, Any, Any]]]]:
+    """Yield each kind with what creates one of it; what the test does with that must leave nothing."""
+    await used_once(provider, requests)
+    await provider.initialize()
+    for kind, parameters in requests.items():
+        before = Traces.now()
+        yield kind, functools.partial(provider.create, kind, **parameters)
+        assert before.left() == {}, kind
     await provider.cleanup()
 
 

@@ -13,7 +13,7 @@ from framework.records import ResourceStatus
 from framework.resources import Resource, ResourceProvider
 from framework.testing.cancellation import at_each_step
 from framework.testing.forks import in_thread
-from framework.testing.lending import Closings, InjectedError, emptied, fail, used_once
+from framework.testing.lending import Closings, InjectedError, each_kind, emptied, fail, used_once
 from framework.testing.traces import Traces
 
 MANY = 16
@@ -26,73 +26,52 @@ class Release:
 
     async def test_of_many_that_release_it_one_does(self, provider: ResourceProvider, requests: dict[str, Any]) -> None:
         """Sixteen tasks and sixteen threads at once close it once; if that fails, all who wait see the same error."""
-        await used_once(provider, requests)
-        await provider.initialize()
-        for kind, parameters in requests.items():
-            before = Traces.now()
-            resource = await provider.create(kind, **parameters)
+        async for kind, create in each_kind(provider, requests):
+            resource = await create()
             closings = Closings(resource)
             await _fail_for_all(resource, closings)
             await asyncio.gather(*_releases(resource))
             assert (closings.count, resource.status) == (2, ResourceStatus.RELEASED), kind
             assert provider.ledger.records() == (), kind
             del resource, closings
-            assert before.left() == {}, kind
-        await provider.cleanup()
 
     async def test_cancelling_at_each_step_leaves_nothing(
         self, provider: ResourceProvider, requests: dict[str, Any]
     ) -> None:
         """Whenever the caller is cancelled, it has the resource, or nothing is held and nothing is left."""
-        await used_once(provider, requests)
-        await provider.initialize()
-        for kind, parameters in requests.items():
-            before = Traces.now()
-            async for steps, resources in at_each_step(functools.partial(provider.create, kind, **parameters)):
+        async for kind, create in each_kind(provider, requests):
+            async for steps, resources in at_each_step(create):
                 for one in resources:
                     await one.release()
                 assert provider.ledger.records() == (), (kind, steps)
-            assert before.left() == {}, kind
-        await provider.cleanup()
 
     async def test_what_was_not_delivered_is_given_back(
         self, provider: ResourceProvider, requests: dict[str, Any]
     ) -> None:
         """A creation that goes on after its caller was cancelled, or comes too late for its limit, leaves nothing."""
-        await used_once(provider, requests)
-        await provider.initialize()
-        for kind, parameters in requests.items():
-            create = functools.partial(provider.create, kind, **parameters)
-            before = Traces.now()
+        async for kind, create in each_kind(provider, requests):
             async for steps, resources in at_each_step(functools.partial(_shielded, create)):
                 for one in resources:
                     await one.release()
                 resources.clear()
                 assert await emptied(provider), (kind, steps)
             await _in_time(provider, create)
-            assert before.left() == {}, kind
-        await provider.cleanup()
 
     async def test_cancelling_a_release_gives_it_back(
         self, provider: ResourceProvider, requests: dict[str, Any]
     ) -> None:
         """At whichever step the caller of `release` is cancelled, it is given back, and once."""
-        await used_once(provider, requests)
-        await provider.initialize()
-        for kind, parameters in requests.items():
-            before = Traces.now()
-            held = [await provider.create(kind, **parameters)]
+        async for kind, create in each_kind(provider, requests):
+            held = [await create()]
             closings = Closings(held[0])
             async for steps, _ in at_each_step(functools.partial(_release, held)):
                 assert steps == 0 or not held[0].is_allocated(), (kind, steps)
                 await held[0].release()
                 assert (closings.count, provider.ledger.records()) == (1, ()), (kind, steps)
-                held[0] = await provider.create(kind, **parameters)
+                held[0] = await create()
                 closings = Closings(held[0])
             await held.pop().release()
             del closings
-            assert before.left() == {}, kind
-        await provider.cleanup()
 
     async def test_a_release_that_fails_can_be_tried_again(
         self, provider: ResourceProvider, requests: dict[str, Any]
@@ -123,11 +102,8 @@ class Release:
 
         What the first gave back, as the number of a descriptor, may be another's by then.
         """
-        await used_once(provider, requests)
-        await provider.initialize()
-        for kind, parameters in requests.items():
-            before = Traces.now()
-            resource = await provider.create(kind, **parameters)
+        async for kind, create in each_kind(provider, requests):
+            resource = await create()
             Closings(resource).after = fail
             with pytest.raises(InjectedError):
                 await resource.release()
@@ -138,8 +114,6 @@ class Release:
                 os.close(one)
             assert provider.ledger.records() == (), kind
             del resource
-            assert before.left() == {}, kind
-        await provider.cleanup()
 
 
 def _releases(resource: Resource) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -127,6 +128,10 @@ async def _sync(descriptor: int) -> None:
         if not future.cancelled():
             future.exception()  # whoever was cancelled does not ask for it
 
-    future = asyncio.get_running_loop().run_in_executor(None, os.fsync, descriptor)
+    try:
+        future = asyncio.get_running_loop().run_in_executor(None, os.fsync, descriptor)
+    except RuntimeError as error:  # there can be no more threads
+        os.close(descriptor)
+        raise OSError(errno.EAGAIN, str(error)) from error
     future.add_done_callback(finish)
     await asyncio.shield(future)

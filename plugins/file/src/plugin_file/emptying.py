@@ -32,16 +32,17 @@ async def empty(top: int, kind: str, path: str) -> None:
         OSError: Something cannot be removed.
         ResourceUnavailableError: Another file system is mounted inside.
     """
-    device = os.fstat(top).st_dev
     _open_up(top)
+    home = None
     while folders := await _remove_files(top, top):
         await asyncio.sleep(0)
+        home = home or _mount(top)
         for name in folders:
             inner = _entered(top, name)
             if inner is None:
                 continue
             try:
-                if os.fstat(inner).st_dev != device:
+                if _mount(inner) != home:
                     raise ResourceUnavailableError(
                         f"{kind} cannot remove {path!r}: another file system is mounted inside.", "Unmount it first."
                     )
@@ -104,6 +105,17 @@ def _entered(top: int, name: str) -> int | None:
         return os.open(".", _OPEN, dir_fd=looked)
     finally:
         os.close(looked)
+
+
+def _mount(directory: int) -> tuple[int, str]:
+    """Return the file system that a directory is on, and the mount, as far as the system tells.
+
+    The former does not say enough: another part of the same file system may be mounted there.
+    """
+    mount = ""
+    with contextlib.suppress(OSError), open(f"/proc/self/fdinfo/{directory}", encoding="ascii") as file:
+        mount = next((line for line in file if line.startswith("mnt_id:")), "")
+    return os.fstat(directory).st_dev, mount
 
 
 def _open_up(directory: int) -> None:

@@ -73,11 +73,11 @@ class LocalFile(Resource):
                 "To write from the start, use 'r+b'.",
                 resource=self.name,
             )
-        if self._named and not self._is_in_place():
-            raise self._replaced()
         path = self._path if self._named else f"/proc/self/fd/{self.fd}"
         _ = self.fd
         try:
+            if self._named and not self._is_in_place():
+                raise self._replaced()
             handle = cast("BinaryIO", open(path, mode))  # noqa: SIM115 - closed by the caller or the release
         except OSError as error:
             raise refusal(error, self.kind, "open", self._path) from error

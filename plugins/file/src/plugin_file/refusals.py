@@ -10,6 +10,8 @@ from framework.errors import InvalidRequestError, ResourceError, ResourceLimitEr
 _NO_ROOM = "Ask for less, or make room there."
 _REMEDIES = {
     errno.EACCES: "Choose a directory where this user may create and remove files.",
+    errno.EAGAIN: "Release threads, or raise the limit (ulimit -u).",
+    errno.EBUSY: "Unmount what is mounted there first.",
     errno.EDQUOT: _NO_ROOM,
     errno.EEXIST: "Choose another path, or remove what is there.",
     errno.EFBIG: "Ask for less, or raise the limit on file sizes (ulimit -f).",
@@ -24,6 +26,7 @@ _REMEDIES = {
     errno.EXDEV: "Acquire the temporary file with directory= set to the directory where it shall end up.",
 }
 _CLASSES: dict[int, type[ResourceError]] = {
+    errno.EAGAIN: ResourceLimitError,
     errno.EFBIG: ResourceLimitError,
     errno.EMFILE: ResourceLimitError,
     errno.ENAMETOOLONG: InvalidRequestError,

@@ -112,11 +112,12 @@ class MemoryCache(Resource):
                 "Acquire a larger cache, or keep such values elsewhere.",
                 resource=self.name,
             )
+        dropped = []  # until all is done: a finalizer may come back here, and set the same key
         with self._lock:
             now = self._refresh()
-            self._drop(key)
+            dropped.append(self._drop(key))
             while self._bytes + total > self.max_bytes:
-                self._drop(next(iter(self._entries)))
+                dropped.append(self._drop(next(iter(self._entries))))
                 self._evictions += 1
             expires = float("inf") if lifetime is None else now + lifetime
             self._entries[key] = _Entry(value, total, expires)

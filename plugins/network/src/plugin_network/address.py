@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import socket
+from typing import Any
 
 import anyio
 
@@ -16,7 +17,9 @@ HOST_LIMIT = 253
 PORT_LIMIT = 65535
 
 SocketAddress = tuple[str, int]
-Address = tuple[socket.AddressFamily, SocketAddress]
+Where = SocketAddress | tuple[str, int, int, int]
+"""As the system takes it: with the number of the network interface, where the host is reached by one only (fe80::…)."""
+Address = tuple[socket.AddressFamily, Where]
 
 
 def check_host(subject: str, host: str) -> None:
@@ -67,7 +70,7 @@ async def resolve(subject: str, host: str, port: int, kind: socket.SocketKind) -
     try:
         # a numeric address needs no look-up and so no thread
         found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV)
-        return [(family, (str(where[0]), port)) for family, _, _, _, where in found]
+        return [(family, _where(where, port)) for family, _, _, _, where in found]
     except (socket.gaierror, UnicodeError):
         pass
     try:
@@ -81,8 +84,13 @@ async def resolve(subject: str, host: str, port: int, kind: socket.SocketKind) -
         raise InvalidRequestError(
             f"{subject} got the host {host[:60]!r}, which no host can be called ({error}).", "Check its spelling."
         ) from error
-    addresses = [(family, (where[0], port)) for family, _, _, _, where in looked_up]
+    addresses = [(family, _where(where, port)) for family, _, _, _, where in looked_up]
     return list(dict.fromkeys(addresses))  # a hosts file may name an address twice
+
+
+def _where(found: tuple[Any, ...], port: int) -> Where:
+    interface = found[3] if len(found) > 3 else 0
+    return (str(found[0]), port, 0, interface) if interface else (str(found[0]), port)
 
 
 def place(host: str, port: int) -> str:

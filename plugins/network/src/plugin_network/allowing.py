@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from framework.errors import PolicyError
-from plugin_network.address import Address, SocketAddress, plain
+from plugin_network.address import Address, Where, plain
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -74,7 +74,7 @@ class AllowList:
             raise self._refusal(f"{subject} may not use the host {host!r}, which resolves to {where}")
         return found
 
-    def _permits(self, where: SocketAddress, host: str, *, named: bool) -> bool:
+    def _permits(self, where: Where, host: str, *, named: bool) -> bool:
         address = _address(where[0])
         if address is None:
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from plugin_network.address import SocketAddress, place, resolve
+from plugin_network.address import Where, place, resolve
 from plugin_network.allowing import AllowList
 from plugin_network.connecting import refusal
 
@@ -30,7 +30,7 @@ class Place:
     backlog: int
     reuse_address: bool | None = None
 
-    def bound(self, family: socket.AddressFamily, where: SocketAddress) -> socket.socket:
+    def bound(self, family: socket.AddressFamily, where: Where) -> socket.socket:
         """Return a non-blocking socket bound to one address.
 
         Raises:

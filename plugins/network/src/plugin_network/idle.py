@@ -9,10 +9,10 @@ import ssl
 import threading
 import time
 
-from plugin_network.securing import Tls, close, is_quiet
+from plugin_network.securing import close, is_quiet
 
-Key = tuple[str, int, Tls | None]
-"""Host as all its spellings have it in common, port, and how it is secured."""
+Key = tuple[str, int, object]
+"""Host as all its spellings have it in common, port, and how it is secured, with the files as they were then."""
 
 PLAIN_BYTES = 1024
 SECURED_BYTES = 8192
@@ -72,7 +72,7 @@ class IdleConnections:
         if len(kept) > self._per_key:
             self._close_first(key)
         elif len(self) > self._limit:
-            self._close_first(next(iter(self._kept)))
+            self._close_first(next(iter(self._kept), key))  # a cleanup in another thread may have closed all by now
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
         return True

@@ -173,7 +173,8 @@ class NetworkProvider(ResourceProvider):
         await super().cleanup()
 
     async def _connection(self, subject: str, target: Target, size: int, *, reuse: bool) -> TcpConnection:
-        key = host, _, _ = plain(target.host), target.port, target.tls
+        host, tls = plain(target.host), target.tls
+        key = host, target.port, (tls, tls.files(subject)) if tls and reuse else None
         sock = self.idle.take(key) if reuse else None
         if sock is None:
             self._make_room(subject, host)

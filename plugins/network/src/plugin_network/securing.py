@@ -71,6 +71,14 @@ class Tls:
             _check_name(subject, self.server_name)
         return self if wanted else None
 
+    def files(self, subject: str) -> tuple[object, ...]:
+        """Return what changes when one of the files does; what was secured by the former ones is another thing then.
+
+        Raises:
+            InvalidRequestError: One cannot be read.
+        """
+        return tuple(_stamp(subject, path) for path in (self.ca, self.certificate, self.key) if path)
+
 
 class Contexts:
     """Keeps certificates ready that were read, until their files change."""
@@ -84,8 +92,7 @@ class Contexts:
         Raises:
             InvalidRequestError: A file cannot be read, or does not hold what it should.
         """
-        files = [_stamp(subject, path) for path in (tls.ca, tls.certificate, tls.key) if path]
-        key = replace(tls, server_name=""), *files
+        key = replace(tls, server_name=""), *tls.files(subject)
         if key not in self._made:
             context = await anyio.to_thread.run_sync(_context, subject, tls)
             while len(self._made) >= CONTEXT_LIMIT:

@@ -52,13 +52,17 @@ class SocketFile:
         """Return it as text, for the journal."""
         return f"{self.device}:{self.inode}:{self.made_ns}:{self.path}"
 
-    def remove(self) -> None:
-        """Remove the socket from its path, unless it is gone or another one is there."""
+    def is_there(self) -> bool:
+        """Return whether this very socket is at its path."""
         try:
             found = os.lstat(self.path)
-        except FileNotFoundError:
-            return
-        if stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid() and SocketFile.of(found, self.path) == self:
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid() and SocketFile.of(found, self.path) == self
+
+    def remove(self) -> None:
+        """Remove the socket from its path, unless it is gone or another one is there."""
+        if self.is_there():
             os.unlink(self.path)
 
     def reclaim(self) -> None:
@@ -67,7 +71,7 @@ class SocketFile:
         Raises:
             ResourceUnavailableError: Somebody does.
         """
-        if is_served(self.path):
+        if self.is_there() and is_served(self.path):
             raise ResourceUnavailableError(
                 f"{self.path} was made by a process that died, but somebody still listens there.",
                 "End that process, or let it go on.",

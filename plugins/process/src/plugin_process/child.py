@@ -42,6 +42,7 @@ class Child:
         self.stderr = cast("io.FileIO | None", popen.stderr)
         self.use: ResourceUse | None = None
         self._ours = True
+        self._parent = os.getpid()
         popen.returncode = UNKNOWN_CODE  # without one it would wait by number once it is deleted
 
     def code(self) -> int | None:
@@ -69,7 +70,12 @@ class Child:
                 signal.pidfd_send_signal(self.descriptor, number)
 
     def signal_all(self, number: int) -> None:
-        """Send a signal to the child and all that it started, wherever in its session or its group they are."""
+        """Send a signal to the child and all that it started, wherever in its session or its group they are.
+
+        Nothing happens in a process that was forked meanwhile: the child is not its own.
+        """
+        if self._parent != os.getpid():
+            return
         if self._is_ours():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)  # at once for all of these, so that none escapes by forking

@@ -202,7 +202,7 @@ def identity(
 
     try:
         account = None if user is None else pwd.getpwuid(user) if isinstance(user, int) else pwd.getpwnam(user)
-    except (KeyError, OverflowError):
+    except (KeyError, OverflowError, ValueError):  # the last one for a NUL
         raise InvalidRequestError(f"{subject} got user={user!r}, whom this system does not know.") from None
     number = os.geteuid() if account is None else account.pw_uid
     main = os.getegid() if account is None else account.pw_gid
@@ -224,6 +224,6 @@ def identity(
 def _group_number(subject: str, group: object, grp: Any) -> int:
     try:
         number: int = (grp.getgrgid(group) if isinstance(group, int) else grp.getgrnam(group)).gr_gid
-    except (KeyError, TypeError, OverflowError):
+    except (KeyError, TypeError, OverflowError, ValueError):
         raise InvalidRequestError(f"{subject} got the group {group!r}, which this system does not know.") from None
     return number

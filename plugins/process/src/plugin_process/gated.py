@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from framework.errors import ResourceUnavailableError
+from framework.errors import ResourceLimitError, ResourceUnavailableError
 from plugin_process import gate
 from plugin_process.child import Child, spawn_gated
 from plugin_process.command import Launch
@@ -30,6 +30,7 @@ async def start(
 
     Raises:
         ResourceUnavailableError: A limit cannot be had, and `strict` says that it must.
+        ResourceLimitError: The limits leave no room to start anything.
         OSError: The system refused something.
     """
     group = _group(launch.token, limits)
@@ -48,6 +49,13 @@ async def start(
             paths = [launch.path] if launch.path else gate.candidates(launch.program, variables)
             gate.go(link, paths, launch.words, variables, launch.identity)
             await _passed(link)
+    except ConnectionError as error:
+        child.discard()
+        asked = ", ".join(f"{name}={value}" for name, value in limits.asked().items())
+        raise ResourceLimitError(
+            f"{subject} ended before it became {launch.program!r}, for which its limits leave no room: {asked}.",
+            "Allow it more memory, tasks or descriptors.",
+        ) from error
     except BaseException:
         child.discard()
         raise

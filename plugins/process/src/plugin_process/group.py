@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import time
+from collections.abc import Iterator
 
 from plugin_process.hierarchies import Place, read, write
 
@@ -75,10 +76,11 @@ class ControlGroup:
                 self._made.remove(directory)
 
     def members(self) -> set[int]:
-        """Return the numbers of all processes in it; some may have ended."""
+        """Return the numbers of all processes in it, and in groups that they made in it; some may have ended."""
         found: set[int] = set()
         for directory in self._made:
-            found.update(map(int, read(os.path.join(directory, "cgroup.procs")).split()))
+            for one in _with_inner(directory):
+                found.update(map(int, read(os.path.join(one, "cgroup.procs")).split()))
         return found - {0}  # those that cannot be seen from here
 
     def kill(self) -> None:
@@ -109,13 +111,14 @@ class ControlGroup:
         return int(read(os.path.join(directory, name)) or 0) or None
 
     def remove(self) -> None:
-        """Remove it, once all members have ended; removing again does nothing.
+        """Remove it with the groups that members made in it, once all have ended; removing again does nothing.
 
         Raises:
             OSError: A directory cannot be removed.
         """
         for directory in list(self._made):
-            _remove(directory)
+            for one in _with_inner(directory):
+                _remove(one)
             self._made.remove(directory)
 
 
@@ -133,6 +136,11 @@ def _settings(controller: str, value: float, *, unified: bool) -> list[tuple[str
             return [("cpu.max", f"{quota} {PERIOD}", True)]
         return [("cpu.cfs_period_us", str(PERIOD), True), ("cpu.cfs_quota_us", quota, True)]
     return [("pids.max", str(int(value)), True)]
+
+
+def _with_inner(directory: str) -> Iterator[str]:
+    """Yield a group's directory and those of all groups inside it, the innermost first."""
+    return (place for place, _, _ in os.walk(directory, topdown=False))
 
 
 def _remove(directory: str) -> None:

@@ -73,6 +73,8 @@ def _wrong(one: Manifest) -> str:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
     from packaging.version import InvalidVersion, Version
 
+    from framework.audit import PERMISSIONS
+    from framework.errors import did_you_mean
     from framework.manifest_schema import bare
 
     for key in ("requires", "optional"):
@@ -82,6 +84,10 @@ def _wrong(one: Manifest) -> str:
                 SpecifierSet(versions)
             except InvalidSpecifier:
                 return f"{key} of {one.name!r} has {requirement!r}, whose range {versions.strip()!r} cannot be parsed."
+    for permission in one.permissions:
+        if permission.name not in PERMISSIONS:
+            names = f"{one.name!r} declares the permission {permission.name!r}; allowed: {', '.join(PERMISSIONS)}."
+            return f"{names} {did_you_mean(permission.name, PERMISSIONS)}".rstrip()
     try:
         Version(one.version or "0")
     except InvalidVersion:

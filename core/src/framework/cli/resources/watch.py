@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from datetime import datetime
 from typing import Any
@@ -14,10 +15,17 @@ from framework.cli.context import Context
 from framework.cli.resources._selection import Selection, row, selecting, table
 
 
+def _a_number(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which no range keeps out
+        raise click.BadParameter("nan is not a number of seconds.")
+    return value
+
+
 @click.command("watch")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0, min_open=True),
+    callback=_a_number,
+    type=click.FloatRange(min=0, max=86400, min_open=True),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
