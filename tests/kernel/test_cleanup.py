@@ -12,6 +12,7 @@ from framework.cleanup import Cleaner
 from framework.errors import InvalidRequestError
 from framework.protocols import CleanupParticipant
 from framework.records import CleanupReport
+from framework.testing import MemoryGroup
 
 
 def cleaner(*participants: CleanupParticipant, seconds: float = 30) -> Cleaner:
@@ -41,6 +42,25 @@ def test_freed_bytes_are_measured_and_not_what_was_claimed() -> None:
     report = requested([Hoard(size)], aggressive=False, reason="test")
     assert report.outcomes[0].claimed_bytes == size
     assert size * 0.9 < report.freed_bytes < size * 1.5
+
+
+def test_the_report_says_by_how_much_the_use_of_the_group_fell() -> None:
+    with MemoryGroup(256 << 20) as group:
+        found = group.run("""
+            from framework.cleanup import Cleaner
+
+            class Hoard:
+                name = "hoard"
+                def __init__(self):
+                    self.held = bytearray(b"x") * (64 << 20)
+                def cleanup(self, *, aggressive, reason):
+                    del self.held
+                    return 64 << 20
+
+            report = Cleaner(lambda: [Hoard()], lambda: 30).request()
+            print(json.dumps([report.freed_bytes, report.group_freed_bytes, report.outcomes[0].group_freed_bytes]))
+        """)
+    assert all(60 << 20 < one < 70 << 20 for one in found.result), found
 
 
 def test_a_boast_frees_nothing() -> None:

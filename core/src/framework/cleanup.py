@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import gc
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
 
-from framework.errors import InvalidRequestError
+from framework import limits
+from framework.errors import InvalidRequestError, ResourceUnavailableError
+from framework.limits import resident_bytes, trim
 from framework.protocols import CleanupParticipant
 from framework.records import CleanupOutcome, CleanupReport
 from framework.telemetry import get_logger
@@ -75,18 +75,20 @@ class Cleaner:
         chosen = self.participants() if participants is None else list(participants)
         limit = self._timeout() if seconds is None else seconds
         with self._cleaning, TimedCalls("framework-cleanup", self._overdue) as calls:
-            before = resident_bytes()
+            before, used = resident_bytes(), group_bytes()
             outcomes = []
             for one in chosen:
                 if enough():
                     break
                 outcomes.append(_ask(calls, one, aggressive, reason, limit))
-            report = CleanupReport(aggressive, reason, max(0, before - resident_bytes()), tuple(outcomes))
+            freed, group_freed = max(0, before - resident_bytes()), max(0, used - group_bytes())
+            report = CleanupReport(aggressive, reason, freed, tuple(outcomes), group_freed)
         get_logger().info(
             "cleanup_finished",
             reason=reason,
             aggressive=aggressive,
             freed_bytes=report.freed_bytes,
+            group_freed_bytes=report.group_freed_bytes,
             asked=len(outcomes),
         )
         return report
@@ -108,34 +110,22 @@ class _Subscribed:
         return self._answer(aggressive, reason) or 0
 
 
-def resident_bytes() -> int:
-    """Return this process' resident set in bytes, or 0 where the system does not tell."""
+def group_bytes() -> int:
+    """Return what is used of the limit of this process' control group, or 0 where none limits it before the machine.
+
+    The machine's own figures lag behind by up to a second, which is too late to say what an answer freed.
+    """
     try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
+        found = limits.memory()
+    except ResourceUnavailableError:
         return 0
-
-
-def trim() -> None:
-    """Have the allocator give free memory back to the system, where it is one that keeps it: the GNU C library's."""
-    release = _malloc_trim()
-    if release is not None:
-        release(0)
-
-
-@functools.cache
-def _malloc_trim() -> Callable[[int], int] | None:
-    import ctypes  # only where something was claimed and did not come back
-
-    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return found
+    return 0 if found.source == limits.MACHINE else found.used
 
 
 def _ask(
     calls: TimedCalls, participant: CleanupParticipant, aggressive: bool, reason: str, seconds: float
 ) -> CleanupOutcome:
-    start, before = time.perf_counter(), resident_bytes()
+    start, before, used = time.perf_counter(), resident_bytes(), group_bytes()
     claimed, fault = 0, ""
     try:
         claimed = int(
@@ -148,5 +138,5 @@ def _ask(
         if aggressive:
             gc.collect()
         trim()
-    freed = max(0, before - resident_bytes())
-    return CleanupOutcome(participant.name, claimed, time.perf_counter() - start, fault, freed)
+    freed, group_freed = max(0, before - resident_bytes()), max(0, used - group_bytes())
+    return CleanupOutcome(participant.name, claimed, time.perf_counter() - start, fault, freed, group_freed)
