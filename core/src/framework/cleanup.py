@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 from framework import limits
 from framework.errors import InvalidRequestError, ResourceUnavailableError
@@ -59,6 +60,7 @@ class Cleaner:
         participants: Iterable[CleanupParticipant] | None = None,
         enough: Callable[[], bool] = lambda: False,
         seconds: float | None = None,
+        reader: limits.Reader | None = None,
     ) -> CleanupReport:
         """Ask every participant once; one that raises or takes too long is reported and does not stop the rest.
 
@@ -71,17 +73,17 @@ class Cleaner:
             participants: Whom to ask, in this order; everybody when None.
             enough: Asked before each participant; no more are asked once it is true.
             seconds: How long each may take; the setting `resource_management.participant_timeout` when None.
+            reader: Measures the control group; one that is opened for this request when None.
         """
         chosen = self.participants() if participants is None else list(participants)
         limit = self._timeout() if seconds is None else seconds
-        with self._cleaning, TimedCalls("framework-cleanup", self._overdue) as calls:
-            before, used = resident_bytes(), group_bytes()
-            outcomes = []
+        with self._cleaning, TimedCalls("framework-cleanup", self._overdue) as calls, _opened(reader) as measure:
+            begin, outcomes = _Use(measure), []
             for one in chosen:
                 if enough():
                     break
-                outcomes.append(_ask(calls, one, aggressive, reason, limit))
-            freed, group_freed = max(0, before - resident_bytes()), max(0, used - group_bytes())
+                outcomes.append(_ask(calls, one, aggressive, reason, limit, measure))
+            freed, group_freed = begin.fall()
             report = CleanupReport(aggressive, reason, freed, tuple(outcomes), group_freed)
         get_logger().info(
             "cleanup_finished",
@@ -110,22 +112,46 @@ class _Subscribed:
         return self._answer(aggressive, reason) or 0
 
 
-def group_bytes() -> int:
-    """Return what is used of the limit of this process' control group, or 0 where none limits it before the machine.
+class _Use:
+    """What is used at one moment, by this process and by its control group.
 
-    The machine's own figures lag behind by up to a second, which is too late to say what an answer freed.
+    Where no group limits it before the machine, only the process counts: the machine's own figures lag behind by up to
+    a second, which is too late to say what an answer freed.
     """
-    try:
-        found = limits.memory()
-    except ResourceUnavailableError:
-        return 0
-    return 0 if found.source == limits.MACHINE else found.used
+
+    def __init__(self, reader: limits.Reader) -> None:
+        self._reader = reader
+        self._resident, self._group = resident_bytes(), self._of_group()
+
+    def fall(self) -> tuple[int, int]:
+        """Return by how many bytes the process' and the group's use has fallen since."""
+        return max(0, self._resident - resident_bytes()), max(0, self._group - self._of_group())
+
+    def lacks(self, claimed: int) -> bool:
+        """Return whether the process' use has fallen by less than what was claimed."""
+        return self._resident - resident_bytes() < claimed
+
+    def _of_group(self) -> int:
+        try:
+            found = self._reader.memory()
+        except ResourceUnavailableError:
+            return 0
+        return 0 if found.source == limits.MACHINE else found.used
+
+
+def _opened(reader: limits.Reader | None) -> AbstractContextManager[limits.Reader]:
+    return limits.Reader() if reader is None else nullcontext(reader)
 
 
 def _ask(
-    calls: TimedCalls, participant: CleanupParticipant, aggressive: bool, reason: str, seconds: float
+    calls: TimedCalls,
+    participant: CleanupParticipant,
+    aggressive: bool,
+    reason: str,
+    seconds: float,
+    reader: limits.Reader,
 ) -> CleanupOutcome:
-    start, before, used = time.perf_counter(), resident_bytes(), group_bytes()
+    start, use = time.perf_counter(), _Use(reader)
     claimed, fault = 0, ""
     try:
         claimed = int(
@@ -134,9 +160,9 @@ def _ask(
     except (Exception, SystemExit) as error:  # noqa: BLE001 - one participant's failure must not stop the others
         fault = f"{type(error).__name__}: {error}"
         get_logger().error("participant_failed", participant=participant.name, error=fault)
-    if before - resident_bytes() < claimed:
+    if use.lacks(claimed):
         if aggressive:
             gc.collect()
         trim()
-    freed, group_freed = max(0, before - resident_bytes()), max(0, used - group_bytes())
+    freed, group_freed = use.fall()
     return CleanupOutcome(participant.name, claimed, time.perf_counter() - start, fault, freed, group_freed)

@@ -7,25 +7,20 @@ import functools
 import os
 from collections.abc import Callable
 
-from framework.limits.files import value
+from framework.limits.files import SIZE, value
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def resident_bytes() -> int:
     """Return this process' resident set in bytes, or 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
+    words = _content("/proc/self/statm").split()
+    return int(words[1]) * _PAGE if words else 0
 
 
 def peak_bytes() -> int:
     """Return the most that the resident set was since the process began, or since `reset_peak`; 0 where unknown."""
-    try:
-        with open("/proc/self/status", "rb") as file:
-            return max(0, value(file.read(), b"VmHWM:")) << 10
-    except OSError:
-        return 0
+    return max(0, value(_content("/proc/self/status"), b"VmHWM:")) << 10
 
 
 def reset_peak() -> bool:
@@ -45,6 +40,18 @@ def trim() -> None:
     release = _malloc_trim()
     if release is not None:
         release(0)
+
+
+def _content(path: str) -> bytes:
+    """Return what a file says, with three system calls: the interpreter may be taken away at each."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(file, SIZE)
+    finally:
+        os.close(file)
 
 
 @functools.cache
