@@ -78,12 +78,14 @@ class Cleaner:
         chosen = self.participants() if participants is None else list(participants)
         limit = self._timeout() if seconds is None else seconds
         with self._cleaning, TimedCalls("framework-cleanup", self._overdue) as calls, _opened(reader) as measure:
-            begin, outcomes = _Use(measure), []
+            begin = before = _Use(measure)
+            outcomes = []
             for one in chosen:
                 if enough():
                     break
-                outcomes.append(_ask(calls, one, aggressive, reason, limit, measure))
-            freed, group_freed = begin.fall()
+                outcome, before = _ask(calls, one, aggressive, reason, limit, before)
+                outcomes.append(outcome)
+            freed, group_freed = before.fall_since(begin)
             report = CleanupReport(aggressive, reason, freed, tuple(outcomes), group_freed)
         get_logger().info(
             "cleanup_finished",
@@ -123,13 +125,13 @@ class _Use:
         self._reader = reader
         self._resident, self._group = resident_bytes(), self._of_group()
 
-    def fall(self) -> tuple[int, int]:
-        """Return by how many bytes the process' and the group's use has fallen since."""
-        return max(0, self._resident - resident_bytes()), max(0, self._group - self._of_group())
+    def now(self) -> _Use:
+        """Return what is used now."""
+        return _Use(self._reader)
 
-    def lacks(self, claimed: int) -> bool:
-        """Return whether the process' use has fallen by less than what was claimed."""
-        return self._resident - resident_bytes() < claimed
+    def fall_since(self, former: _Use) -> tuple[int, int]:
+        """Return by how many bytes the process' and the group's use is less than it was."""
+        return max(0, former._resident - self._resident), max(0, former._group - self._group)
 
     def _of_group(self) -> int:
         try:
@@ -144,15 +146,10 @@ def _opened(reader: limits.Reader | None) -> AbstractContextManager[limits.Reade
 
 
 def _ask(
-    calls: TimedCalls,
-    participant: CleanupParticipant,
-    aggressive: bool,
-    reason: str,
-    seconds: float,
-    reader: limits.Reader,
-) -> CleanupOutcome:
-    start, use = time.perf_counter(), _Use(reader)
-    claimed, fault = 0, ""
+    calls: TimedCalls, participant: CleanupParticipant, aggressive: bool, reason: str, seconds: float, before: _Use
+) -> tuple[CleanupOutcome, _Use]:
+    """Ask one participant, and return how it answered, and what is used now."""
+    start, claimed, fault = time.perf_counter(), 0, ""
     try:
         claimed = int(
             calls.call(participant.name, lambda: participant.cleanup(aggressive=aggressive, reason=reason), seconds)
@@ -160,9 +157,13 @@ def _ask(
     except (Exception, SystemExit) as error:  # noqa: BLE001 - one participant's failure must not stop the others
         fault = f"{type(error).__name__}: {error}"
         get_logger().error("participant_failed", participant=participant.name, error=fault)
-    if use.lacks(claimed):
+    after = before.now()
+    freed, group_freed = after.fall_since(before)
+    if freed < claimed:
         if aggressive:
             gc.collect()
         trim()
-    freed, group_freed = use.fall()
-    return CleanupOutcome(participant.name, claimed, time.perf_counter() - start, fault, freed, group_freed)
+        after = before.now()
+        freed, group_freed = after.fall_since(before)
+    took = time.perf_counter() - start
+    return CleanupOutcome(participant.name, claimed, took, fault, freed, group_freed), after

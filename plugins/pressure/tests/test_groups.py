@@ -27,15 +27,14 @@ def drop(aggressive, reason):
     return size
 
 def fill(rate, total, chunk=1 << 20):
-    begun, filled = time.monotonic(), 0
-    while filled < total:
+    # at most at this rate at any moment: what is late stays late
+    due = time.monotonic()
+    for _ in range(int(total) // chunk):
         block = bytearray(b"x") * chunk
         with lock:
             held.append(block)
-        filled += chunk
-        ahead = filled / rate - (time.monotonic() - begun)
-        if ahead > 0.002:
-            time.sleep(ahead)
+        due = max(due, time.monotonic() - 0.002) + chunk / rate
+        time.sleep(max(0.0, due - time.monotonic()))
 
 def until(condition):
     end = time.monotonic() + 60

@@ -61,12 +61,12 @@ class Rounds:
             names = tuple(one.name for one in ordered)
             if not plan.need or not ordered or dry_run:
                 return self._decisions.add(self._without(plan, names, dry_run=dry_run))
-            resident = limits.resident_bytes()
+            enough = _Enough(plan, self._reader)
             report = self._host.cleaner.request(
                 aggressive=plan.level >= AGGRESSIVE,
                 reason=f"pressure: {plan.reason}",
                 participants=ordered,
-                enough=lambda: stopped() or self._met(plan, resident),
+                enough=lambda: stopped() or enough.met(),
                 seconds=self._options.participant_budget,
                 reader=self._reader,
             )
@@ -80,7 +80,7 @@ class Rounds:
                 claimed=sum(one.claimed_bytes for one in report.outcomes),
                 freed=report.freed_bytes,
                 group_freed=report.group_freed_bytes,
-                met=self._met(plan, resident),
+                met=enough.met(),
             )
             return self._decisions.add(decision)
 
@@ -102,18 +102,31 @@ class Rounds:
         action = "clean_aggressively" if plan.level >= AGGRESSIVE else "clean"
         return _decision(plan, action, participants=names, dry_run=True)
 
-    def _met(self, plan: Plan, resident: int) -> bool:
-        """Return whether what was needed is there."""
-        if self._reader.memory().used <= plan.goal:
-            return True
-        # the machine's figures lag behind by up to a second, and more than what is needed would be dropped
-        return plan.memory.source == limits.MACHINE and resident - limits.resident_bytes() >= plan.need
-
     def _learn(self, plan: Plan, standing: Standing) -> None:
         if standing.strikes == STRIKES:
             reason = f"{STRIKES} answers in a row were of no use; of the last one: {standing.fault}"
             demoted = plan._replace(reason=reason)
             self._decisions.add(_decision(demoted, "demote", participants=(standing.name,)))
+
+
+class _Enough:
+    """Says whether what was needed is there. Not asked again is what the plan says already: each look costs time."""
+
+    def __init__(self, plan: Plan, reader: limits.Reader) -> None:
+        self._plan = plan
+        self._reader = reader
+        self._resident = limits.resident_bytes()
+        self._looked = False
+
+    def met(self) -> bool:
+        if not self._looked:
+            self._looked = True
+            return False
+        if self._reader.memory().used <= self._plan.goal:
+            return True
+        # the machine's figures lag behind by up to a second, and more than what is needed would be dropped
+        machine = self._plan.memory.source == limits.MACHINE
+        return machine and self._resident - limits.resident_bytes() >= self._plan.need
 
 
 def failed(plan: Plan, error: BaseException) -> Decision:
