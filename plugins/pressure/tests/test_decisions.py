@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -50,7 +51,7 @@ class Scheduled(RuleBasedStateMachine):
     def nothing_helps(self, times: int) -> None:
         for _ in range(times):
             self.look(self.percent, 0.5)
-            self.clean(1.0, False)
+            self.clean(1.0, helped=False)
 
     @invariant()
     def without_pressure_there_are_no_rounds(self) -> None:
@@ -59,15 +60,15 @@ class Scheduled(RuleBasedStateMachine):
 
     @invariant()
     def what_does_not_help_is_not_repeated_at_once(self) -> None:
-        for (at, level, percent, met), (then, higher, later, _) in zip(self.rounds, self.rounds[1:], strict=False):
+        for (at, level, percent, met), (then, higher, later, _) in itertools.pairwise(self.rounds):
             if not met and higher == level and abs(later - percent) < 1e-9 and percent > 75:
                 assert then - at >= 0.5
 
     @invariant()
     def a_new_level_gets_its_round(self) -> None:
-        if self.rounds and self.ladder.level > max(level for _, level, _, _ in self.rounds):
-            if self.percent >= USUAL.enter[self.ladder.level - 1] and self.rounds[-1][0] < self.now:
-                assert self.schedule.due(self.now, self.ladder.level, self.percent, USUAL, COOLDOWN)
+        new = self.rounds and self.ladder.level > max(level for _, level, _, _ in self.rounds)
+        if new and self.percent >= USUAL.enter[self.ladder.level - 1] and self.rounds[-1][0] < self.now:
+            assert self.schedule.due(self.now, self.ladder.level, self.percent, USUAL, COOLDOWN)
 
 
 TestSchedule = Scheduled.TestCase
@@ -80,7 +81,7 @@ def test_a_level_that_cannot_be_left_gets_ever_rarer_rounds() -> None:
             rounds.append(now)
             schedule.ended(now, AGGRESSIVE, 88, met=False, helped=False)
         now += 0.5
-    gaps = [later - earlier for earlier, later in zip(rounds, rounds[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(rounds)]
     assert gaps[:4] == [20, 40, 80, 160]
     assert max(gaps) == LONGEST_FACTOR * COOLDOWN
     assert len(rounds) < 30

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,9 @@ def test_the_usual_thresholds_are_left_where_the_reference_says() -> None:
 
 @pytest.mark.parametrize("enter", [(85, 75, 92), (75, 92, 92), (75, 95, 92)])
 def test_thresholds_out_of_order_are_named(enter: tuple[float, float, float]) -> None:
-    with pytest.raises(SettingsError, match=rf"warning {enter[0]} %, aggressive {enter[1]} % and critical {enter[2]} %"):
+    with pytest.raises(
+        SettingsError, match=rf"warning {enter[0]} %, aggressive {enter[1]} % and critical {enter[2]} %"
+    ):
         thresholds(enter, (5, 7, 7))
 
 
@@ -48,7 +52,7 @@ class Watched(RuleBasedStateMachine):
     @rule(percent=PERCENTS, times=st.integers(2, 12), step=STEPS)
     def stay(self, percent: float, times: int, step: float) -> None:
         for _ in range(times):
-            self.look(percent, step, False)
+            self.look(percent, step, stalled=False)
 
     @invariant()
     def it_never_stays_below_what_is_certain(self) -> None:
@@ -84,7 +88,9 @@ class Watched(RuleBasedStateMachine):
     def it_falls_when_it_may(self) -> None:
         recent = self.readings[-12:]
         if len(recent) == 12 and recent[-1][0] - recent[0][0] >= 2 * SECONDS + 16:
-            assert any(USUAL.kept(self.ladder.level, percent) + stalled >= self.ladder.level for _, percent, stalled in recent)
+            assert any(
+                USUAL.kept(self.ladder.level, percent) + stalled >= self.ladder.level for _, percent, stalled in recent
+            )
 
 
 TestLadder = Watched.TestCase
@@ -110,7 +116,7 @@ def test_noise_at_a_threshold_changes_the_level_once_in_five_seconds_at_most(
         if former != ladder.level:
             changes.append(now)
 
-    assert all(later - earlier >= SECONDS for earlier, later in zip(changes, changes[1:], strict=False))
+    assert all(later - earlier >= SECONDS for earlier, later in itertools.pairwise(changes))
 
 
 def test_a_level_that_is_certain_is_entered_again_right_after_it_was_left() -> None:

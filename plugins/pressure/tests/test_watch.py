@@ -1,4 +1,4 @@
-"""The plugin in a host, on this machine: thresholds far below what is used make memory short, far above make it plenty."""
+"""The plugin in a host, on this machine: low thresholds make memory short, high ones make it plenty."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ except ResourceUnavailableError as error:
 async def watched(*plugins: Plugin, **options: Any) -> AsyncIterator[tuple[Framework, Pressure]]:
     """A host with the plugin, where memory is plenty at first."""
     section = {"critical_threshold": 99.9, "cooldown": 0.2} | options
-    settings = {"plugins": {"pressure": section}, "resource_management": {"warning_threshold_memory": 99.7}}
-    settings["resource_management"]["aggressive_threshold_memory"] = 99.8
+    plenty = {key.rpartition(".")[2]: value for key, value in PLENTY.items()}
+    settings = {"plugins": {"pressure": section}, "resource_management": plenty}
     async with Framework.from_config(settings, plugins=plugins) as host:
         service = await host.service("pressure")
         assert isinstance(service, Pressure)

@@ -1,7 +1,7 @@
 """`Alarm`: has the kernel end a wait early when memory gets short.
 
 Version 1 of control groups reports when use crosses a threshold, by an eventfd (Documentation/admin-guide/cgroup-v1/
-memory.rst). Version 2 and the machine report stalls, which may come too late to rely on (Documentation/accounting/psi.rst).
+memory.rst). Version 2 and the machine report stalls, which may come too late (Documentation/accounting/psi.rst).
 """
 
 from __future__ import annotations

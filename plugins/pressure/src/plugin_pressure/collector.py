@@ -20,7 +20,7 @@ class PressureCollector:
         self._monitor = monitor
 
     def collect(self) -> Mapping[str, float]:
-        """Return the level as a number, 0 for normal to 3 for critical; bytes; counts since the start; seconds of CPU."""
+        """Return the level as a number, 0 for normal to 3 for critical; bytes; counts since the start; seconds."""
         one, memory = self._monitor, self._monitor.memory
         return {
             "framework_pressure_level": one.controller.level,

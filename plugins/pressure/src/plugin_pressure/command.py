@@ -50,4 +50,3 @@ async def _service(host: Any) -> Pressure:
     found = await host.service("pressure")
     assert isinstance(found, Pressure)  # noqa: S101 - for type checkers; the name is this plugin's
     return found
-

@@ -68,5 +68,5 @@ class Controller:
 
 
 def goal(memory: Memory, level: int, limits: Thresholds, spare: float = 5.0) -> int:
-    """Return the most bytes that may be used when a round is over: the value to leave the level at, less some percent."""
+    """Return the most bytes that may be used after a round: the value to leave the level at, less some percent."""
     return int(memory.limit * max(0.0, limits.leave[max(level, 1) - 1] - spare) / 100)

@@ -6,8 +6,9 @@ counts as gone); a rise is never damped where memory is really about to run out.
 
 from __future__ import annotations
 
-from framework.errors import SettingsError
 from typing import NamedTuple
+
+from framework.errors import SettingsError
 
 NORMAL, WARNING, AGGRESSIVE, CRITICAL = range(4)
 NAMES = ("normal", "warning", "aggressive", "critical")

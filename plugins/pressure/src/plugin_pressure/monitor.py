@@ -220,7 +220,13 @@ class Monitor:
     def _decide(self, action: str, level: int, memory: Memory, reason: str) -> None:
         self.decisions.add(
             Decision(
-                time.time(), action, NAMES[level], memory.used, memory.limit, reason=reason, dry_run=self.options.dry_run
+                time.time(),
+                action,
+                NAMES[level],
+                memory.used,
+                memory.limit,
+                reason=reason,
+                dry_run=self.options.dry_run,
             )
         )
 

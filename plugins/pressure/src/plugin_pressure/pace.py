@@ -1,4 +1,4 @@
-"""`Pace`: how long to wait until the next look. The formula is earlyoom's: headroom over the fastest memory can fill."""
+"""`Pace`: how long to wait until the next look: as earlyoom does, headroom over the fastest that memory can fill."""
 
 from __future__ import annotations
 

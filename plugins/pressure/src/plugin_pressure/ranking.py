@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-
 from typing import NamedTuple
 
 TRUTH = 0.01

@@ -72,7 +72,9 @@ class Rounds:
             )
             for one in report.outcomes:
                 freed = max(one.freed_bytes, one.group_freed_bytes)
-                self._learn(plan, self.ranking.learn(one.participant, one.claimed_bytes, freed, one.duration_s, one.error))
+                self._learn(
+                    plan, self.ranking.learn(one.participant, one.claimed_bytes, freed, one.duration_s, one.error)
+                )
             decision = _decision(
                 plan,
                 "clean_aggressively" if report.aggressive else "clean",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+
 from plugin_pressure.levels import NAMES, NORMAL, Thresholds
 
 GROWTH = 5.0

@@ -45,7 +45,7 @@ class PressureSettings(BaseModel):
     cooldown: float = Field(
         default=_DEFAULT.cooldown,
         gt=0,
-        description="Seconds between two rounds while a level lasts; doubled, up to 16 times, by each that does not help.",
+        description="Seconds between two rounds while a level lasts; doubled, up to 16 times it, by each of no help.",
     )
     pause_deadline: float = Field(
         default=_DEFAULT.pause_deadline,

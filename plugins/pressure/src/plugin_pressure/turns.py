@@ -1,6 +1,6 @@
 """`Turns`: has threads take turns more often while memory is short.
 
-A thread that computes keeps the interpreter for 5 ms (`sys.getswitchinterval`), and a thread that reads files has to wait
+A thread that computes keeps the interpreter for 5 ms (`sys.getswitchinterval`), and one that reads files has to wait
 for it after each. The watch and a round read dozens: with 1 GB/s coming in, memory would be gone before they end.
 """
 
