@@ -16,7 +16,12 @@ CERTAINTY = 0.95
 REMEMBERED = 64
 """Batches."""
 REACH = 8
-"""How many times more items than were ever measured together a batch may have: beyond that an estimate is a guess."""
+"""How many times as many items as were ever measured together a batch may have; beyond that an estimate is a guess."""
+NEAR = 0.25
+"""Of the room: what is estimated to take more may have only twice as many items as were measured. What is measured is too
+little by what was free in the process already, which matters less the more is measured."""
+_APART = 2 / 3
+"""Of the larger one, how large the smaller of two sizes may be for their difference to tell something."""
 CLEAN = 5
 """Batches without trouble after which a ceiling rises."""
 RISE = 1.1
@@ -51,8 +56,22 @@ class Workload:
         for each, count in ordered:
             wanted -= count
             if wanted <= 0:
-                return each
+                return max(each, self._slope())
         return 0.0
+
+    def _slope(self) -> float:
+        """Return how many bytes each further item took, between the two largest sizes that differ enough to tell.
+
+        What was free in the process already, and is not seen to be used, was so for both.
+        """
+        largest = self.largest
+        each, smaller = max(
+            ((each, count) for each, count in self._samples if count <= largest * _APART),
+            default=(0.0, 0),
+            key=lambda one: one[1],
+        )
+        most = max(each for each, count in self._samples if count == largest)
+        return (most * largest - each * smaller) / (largest - smaller) if smaller else 0.0
 
     def learn(self, items: int, used: int) -> None:
         """Take a batch that went well: how many items it had, and how many bytes were used for it."""
@@ -68,9 +87,15 @@ class Workload:
         self._clean = 0
         self.ceiling = max(1, min(self.ceiling, items) // 2)
 
-    def reach(self, base: int) -> int:
-        """Return the most items that can be judged by what was measured, and at least the base."""
-        return max(base, REACH * self.largest)
+    def reach(self, base: int, room: float) -> float:
+        """Return the most items that can be judged by what was measured, and at least the base.
+
+        Args:
+            base: Items of a batch of which nothing is known.
+            room: Bytes that a batch may take.
+        """
+        near = fitting(self.bytes_per_item(), NEAR * room)
+        return max(base, 2 * self.largest, min(REACH * self.largest, near))
 
 
 def fitting(each: float, room: float) -> float:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from framework import limits
 from framework.errors import InvalidRequestError, ResourceLimitError
 from plugin_memory.batch import Batch, BatchSize
-from plugin_memory.learning import REACH, SHARE, Workload, fitting
+from plugin_memory.learning import SHARE, Workload, fitting
 from plugin_memory.usage import Gauge
 
 T = TypeVar("T")
@@ -224,7 +224,7 @@ def _chosen(request: Request, workload: Workload, headroom: int | None) -> Batch
     bounds = [(float(request.most or request.base), "max_batch_size" if request.most else "base_batch_size")]
     if workload.measured:
         bounds.append((fitting(each, room), f"{half} hold so many items of {each:.0f} bytes"))
-        bounds.append((workload.reach(request.base), f"{REACH} times as many as were ever measured together"))
+        bounds.append((workload.reach(request.base, room), "many times as many as were ever measured together"))
     else:
         bounds.append((request.base, "base_batch_size; nothing was measured yet"))
     bounds.append((workload.ceiling, "halved when memory was short, and rising while all goes well"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class PressurePlugin(Plugin):
     """Watches the memory of its host, from its start to its end; without a host there is nothing to watch for."""
 
-    default_settings = Options()
+    settings: Any = Options()
     _monitor: Monitor | None = None
 
     async def initialize(self) -> None:
