@@ -281,7 +281,7 @@ async def test_a_program_without_settings_does_not_import_the_model(tmp_path: An
 
 async def test_threads_take_turns_as_before_when_the_plugin_stops(eventually: Eventually) -> None:
     before = sys.getswitchinterval()
-    async with watched() as (host, service):
+    async with watched(fastest_fill=1e15) as (host, service):
         host.configure(SHORT)
         await eventually(lambda: service.level == "aggressive" and sys.getswitchinterval() < before)
     assert sys.getswitchinterval() == before
@@ -295,6 +295,7 @@ async def test_the_watch_survives_a_look_that_fails(eventually: Eventually, capl
         host.settings = good
         host.configure(SHORT)
         await eventually(lambda: service.level == "aggressive")
+        assert service.state().fault == ""
 
 
 async def test_a_wrong_order_by_configure_is_refused_by_the_kernel() -> None:

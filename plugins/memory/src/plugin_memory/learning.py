@@ -16,10 +16,12 @@ CERTAINTY = 0.95
 REMEMBERED = 64
 """Batches."""
 REACH = 8
-"""How many times as many items as were ever measured together a batch may have; beyond that an estimate is a guess."""
+"""How many times as many items as were ever measured together a batch may have at most."""
 NEAR = 0.25
-"""Of the room: what is estimated to take more may have only twice as many items as were measured. What is measured is too
-little by what was free in the process already, which matters less the more is measured."""
+"""Of the room: what is estimated to take more may have only twice as many items as were measured.
+
+What is measured is too little by what was free in the process already, which matters less the more is measured.
+"""
 _APART = 2 / 3
 """Of the larger one, how large the smaller of two sizes may be for their difference to tell something."""
 CLEAN = 5

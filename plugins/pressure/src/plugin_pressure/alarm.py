@@ -59,6 +59,7 @@ class Alarm:
         self._answer: tuple[int, str] = (-1, NONE)
         self._file = -1
         self._request = Request("", ())
+        self._closed = False
         self.kind = NONE
         """What reports: `usage`, `stalls` or `none`."""
 
@@ -99,6 +100,7 @@ class Alarm:
         """Close everything; nobody may wait or ring any more."""
         if self._asking is not None:
             self._asking.join(_SOON)
+            self._closed = True
             if not self._asking.is_alive():
                 self._adopt()
         self._disarm()
@@ -113,12 +115,13 @@ class Alarm:
 
     def _ask(self, request: Request) -> None:
         """Ask the kernel; what it reports by is left for `_adopt`."""
-        file = _usage_event(request)
-        if file >= 0:
-            self._answer = file, USAGE
-            return
-        file = _stall_event(request.source)
-        self._answer = file, STALLS if file >= 0 else NONE
+        file, kind = _usage_event(request), USAGE
+        if file < 0:
+            file, kind = _stall_event(request.source), STALLS
+        if file >= 0 and self._closed:
+            os.close(file)
+        else:
+            self._answer = file, kind if file >= 0 else NONE
 
     def _adopt(self) -> None:
         """Wait for what was asked for last, instead of what was asked for before."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from framework.limits import Memory
-from plugin_pressure.levels import Ladder, Latch, Thresholds
+from plugin_pressure.levels import NORMAL, Ladder, Latch, Thresholds
 from plugin_pressure.options import Options
 from plugin_pressure.pace import Pace
 from plugin_pressure.schedule import Schedule
@@ -11,6 +11,8 @@ from plugin_pressure.schedule import Schedule
 STALL_ON = 10.0
 """Percent of the last 10 seconds in which all work waited for memory, from which the level is raised by one."""
 STALL_OFF = 5.0
+MOMENT = 0.2
+"""Seconds in which a look and a round are done."""
 
 
 class Controller:
@@ -48,6 +50,11 @@ class Controller:
         """Return why a cleanup round is due now, or nothing."""
         return self.schedule.due(now, self.level, memory.percent, limits, self.options.cooldown)
 
+    def urgent(self, now: float, memory: Memory) -> bool:
+        """Return whether memory is short, moves, and could be full in a moment."""
+        soon = _headroom(memory) < MOMENT * self.options.fastest_fill
+        return self.level != NORMAL and soon and not self.pace.quiet(now)
+
     def wait(self, now: float, memory: Memory, interval: float, *, armed: bool) -> float:
         """Return the seconds until the next reading.
 
@@ -59,12 +66,16 @@ class Controller:
         """
         return self.pace.wait(
             now,
-            headroom=min(memory.available, max(0, memory.limit - memory.used)),
+            headroom=_headroom(memory),
             fastest=self.options.fastest_fill,
             interval=interval,
             level=self.level,
             armed=armed,
         )
+
+
+def _headroom(memory: Memory) -> int:
+    return min(memory.available, max(0, memory.limit - memory.used))
 
 
 def goal(memory: Memory, level: int, limits: Thresholds, spare: float = 5.0) -> int:

@@ -21,7 +21,9 @@ from plugin_pressure.rounds import Plan, Rounds, failed
 from plugin_pressure.turns import Turns
 
 IDLE = 1.0
-"""Seconds between two looks at the settings while monitoring is disabled."""
+"""Seconds between two looks at the settings while monitoring is disabled, and after a look that failed."""
+UNKNOWN = 30.0
+"""Seconds until it is tried again where the system does not say how much memory is used."""
 STALLS_EVERY = 1.0
 """Seconds between two readings of stalls, which the kernel averages every 2 seconds."""
 _SOON = 5.0
@@ -52,7 +54,7 @@ class Monitor:
         self.cost = 0.0
         """Seconds of processor time that watching has taken."""
         self.paused = False
-        self.fault = ""
+        self._refused = self._failure = ""
         self._numbers: tuple[float, ...] = ()
         self._limits: Thresholds | None = None
         self._busy = BusyWarning()
@@ -69,6 +71,11 @@ class Monitor:
     def events(self) -> str:
         """What reports between two looks."""
         return self._alarm.kind if self._alarm else NONE
+
+    @property
+    def fault(self) -> str:
+        """What keeps it from working as configured, or nothing."""
+        return self._failure or self._refused
 
     @property
     def watching(self) -> bool:
@@ -121,11 +128,11 @@ class Monitor:
         except SettingsError as error:
             if self._limits is None:
                 raise
-            self.fault = str(error)
-            get_logger().error("pressure_thresholds_refused", error=self.fault)
+            self._refused = str(error)
+            get_logger().error("pressure_thresholds_refused", error=self._refused)
             found = self._limits
         else:
-            self.fault = ""
+            self._refused = ""
         self._numbers, self._limits = numbers, found
         return found
 
@@ -134,24 +141,21 @@ class Monitor:
         return Plan(level, reason, memory, goal(memory, level, self.thresholds()))
 
     def _run(self, alarm: Alarm) -> None:
-        failed = ""
         while not self._stopping:
+            failure, self.wait = "", IDLE
             try:
                 self.wait = self._tick(alarm)
-                failed = ""
             except ResourceUnavailableError as error:
-                self.fault = str(error)
-                if not failed:
-                    get_logger().warning("pressure_unavailable", reason=str(error))
-                failed, self.wait = str(error), float(self._setting("monitoring_interval"))
+                failure, self.wait = str(error), UNKNOWN
             except Exception as error:  # noqa: BLE001 - logged; the watch must go on, whatever is wrong with one look
-                if str(error) != failed:
-                    get_logger().error("pressure_watch_failed", error=f"{type(error).__name__}: {error}")
-                failed, self.wait = str(error), IDLE
+                failure = f"A look at the memory failed: {type(error).__name__}: {error}"
+            if failure and failure != self._failure:  # once, until it works again
+                get_logger().error("pressure_watch_failed", error=failure)
+            self._failure = failure
             self.ticks += 1
             self.cost = time.thread_time()
             if alarm.wait(self.wait):
-                self._turns.shorten()
+                self._take_turns(urgent=True)  # the look that follows may say that it is not
 
     def _tick(self, alarm: Alarm) -> float:
         """Look once, do what is due, and return the seconds to the next look."""
@@ -165,13 +169,16 @@ class Monitor:
         former = self.controller.observe(now, found, bounds, self.stalled)
         if self.controller.level != former:
             self._change(former, found, f"{found.percent:.1f} % of {found.source} is used")
-        if self.controller.level == NORMAL:
-            self._turns.restore()
-        else:
-            self._turns.shorten()
+        self._take_turns(urgent=self.controller.urgent(now, found))
         self._clean(now, found, bounds, alarm)
         armed = alarm.arm(found, bounds.enter)
         return self.controller.wait(now, found, self._setting("monitoring_interval"), armed=armed)
+
+    def _take_turns(self, *, urgent: bool) -> None:
+        if urgent and not self.options.dry_run:
+            self._turns.shorten()
+        else:
+            self._turns.restore()
 
     def _setting(self, name: str) -> Any:
         return self.host.settings.get(f"resource_management.{name}")
