@@ -7,6 +7,7 @@ import threading
 from collections import deque
 
 from framework import get_logger
+from plugin_pressure.levels import CRITICAL, NAMES
 from plugin_pressure.records import Decision
 
 SERIOUS = frozenset({"pause", "demote"})
@@ -35,7 +36,8 @@ class Decisions:
                 self.rounds += 1
                 self.claimed += decision.claimed
                 self.freed += max(decision.freed, decision.group_freed)
-        serious = decision.action in SERIOUS or not decision.met
+        # below critical, others may well be who fills the machine, and this program can do nothing about it
+        serious = decision.action in SERIOUS or (decision.level == NAMES[CRITICAL] and not decision.met)
         log = get_logger().warning if serious else get_logger().info
         fields = dataclasses.asdict(decision)
         del fields["when"]  # which the event has itself, as it has a level of its own
