@@ -221,12 +221,13 @@ def _chosen(request: Request, workload: Workload, headroom: int | None) -> Batch
     half = f"half of the {headroom} bytes that are free"
     if request.budget is not None and request.budget <= room:
         room, half = float(request.budget), f"the budget of {request.budget} bytes"
-    bounds = [(float(request.most or request.base), "max_batch_size" if request.most else "base_batch_size")]
+    largest = "max_batch_size" if request.most else "base_batch_size, as no max_batch_size was given"
+    bounds = [(float(request.most or request.base), largest)]
     if workload.measured:
         bounds.append((fitting(each, room), f"{half} hold so many items of {each:.0f} bytes"))
         bounds.append((workload.reach(request.base, room), "many times as many as were ever measured together"))
     else:
-        bounds.append((request.base, "base_batch_size; nothing was measured yet"))
+        bounds.insert(0, (request.base, "base_batch_size; nothing was measured yet"))
     bounds.append((workload.ceiling, "halved when memory was short, and rising while all goes well"))
     most, reason = min(bounds, key=lambda one: one[0])
     if most < request.least:
