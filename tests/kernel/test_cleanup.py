@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from framework import cleanup
+from framework import limits
 from framework.cleanup import Cleaner
 from framework.errors import InvalidRequestError
 from framework.protocols import CleanupParticipant
 from framework.records import CleanupReport
+from framework.testing import MemoryGroup
 
 
 def cleaner(*participants: CleanupParticipant, seconds: float = 30) -> Cleaner:
@@ -43,6 +44,25 @@ def test_freed_bytes_are_measured_and_not_what_was_claimed() -> None:
     assert size * 0.9 < report.freed_bytes < size * 1.5
 
 
+def test_the_report_says_by_how_much_the_use_of_the_group_fell() -> None:
+    with MemoryGroup(256 << 20) as group:
+        found = group.run("""
+            from framework.cleanup import Cleaner
+
+            class Hoard:
+                name = "hoard"
+                def __init__(self):
+                    self.held = bytearray(b"x") * (64 << 20)
+                def cleanup(self, *, aggressive, reason):
+                    del self.held
+                    return 64 << 20
+
+            report = Cleaner(lambda: [Hoard()], lambda: 30).request()
+            print(json.dumps([report.freed_bytes, report.group_freed_bytes, report.outcomes[0].group_freed_bytes]))
+        """)
+    assert all(60 << 20 < one < 70 << 20 for one in found.result), found
+
+
 def test_a_boast_frees_nothing() -> None:
     class Boaster:
         name = "boaster"
@@ -62,9 +82,9 @@ def test_nobody_to_ask_is_an_empty_report() -> None:
 
 
 def test_the_resident_set_grows_with_what_is_really_used() -> None:
-    before = cleanup.resident_bytes()
+    before = limits.resident_bytes()
     held = bytearray(b"x") * (32 << 20)
-    assert cleanup.resident_bytes() - before > len(held) * 0.9
+    assert limits.resident_bytes() - before > len(held) * 0.9
 
 
 class Asked:

@@ -25,7 +25,10 @@ from framework.recovery import reclaim
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 DOCS = os.path.join(ROOT, "docs")
 TUTORIALS = sorted(f"tutorial/{one}" for one in os.listdir(os.path.join(DOCS, "tutorial")) if one != "index.md")
-GUIDES = ("see-who-holds-what", "see-what-you-use", "work-without-asyncio", "run-tasks")
+GUIDES = (
+    *("see-who-holds-what", "see-what-you-use", "work-without-asyncio", "run-tasks"),
+    "keep-memory-within-limits",
+)
 PAGES = [*TUTORIALS, *(f"how-to/{one}.md" for one in GUIDES)]
 
 # What a reader types to install; this test stands in for it.

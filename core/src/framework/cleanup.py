@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import gc
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 
-from framework.errors import InvalidRequestError
+from framework import limits
+from framework.errors import InvalidRequestError, ResourceUnavailableError
+from framework.limits import resident_bytes, trim
 from framework.protocols import CleanupParticipant
 from framework.records import CleanupOutcome, CleanupReport
 from framework.telemetry import get_logger
@@ -59,6 +60,7 @@ class Cleaner:
         participants: Iterable[CleanupParticipant] | None = None,
         enough: Callable[[], bool] = lambda: False,
         seconds: float | None = None,
+        reader: limits.Reader | None = None,
     ) -> CleanupReport:
         """Ask every participant once; one that raises or takes too long is reported and does not stop the rest.
 
@@ -71,22 +73,26 @@ class Cleaner:
             participants: Whom to ask, in this order; everybody when None.
             enough: Asked before each participant; no more are asked once it is true.
             seconds: How long each may take; the setting `resource_management.participant_timeout` when None.
+            reader: Measures the control group; one that is opened for this request when None.
         """
         chosen = self.participants() if participants is None else list(participants)
         limit = self._timeout() if seconds is None else seconds
-        with self._cleaning, TimedCalls("framework-cleanup", self._overdue) as calls:
-            before = resident_bytes()
+        with self._cleaning, TimedCalls("framework-cleanup", self._overdue) as calls, _opened(reader) as measure:
+            begin = before = _Use(measure)
             outcomes = []
             for one in chosen:
                 if enough():
                     break
-                outcomes.append(_ask(calls, one, aggressive, reason, limit))
-            report = CleanupReport(aggressive, reason, max(0, before - resident_bytes()), tuple(outcomes))
+                outcome, before = _ask(calls, one, aggressive, reason, limit, before)
+                outcomes.append(outcome)
+            freed, group_freed = before.fall_since(begin)
+            report = CleanupReport(aggressive, reason, freed, tuple(outcomes), group_freed)
         get_logger().info(
             "cleanup_finished",
             reason=reason,
             aggressive=aggressive,
             freed_bytes=report.freed_bytes,
+            group_freed_bytes=report.group_freed_bytes,
             asked=len(outcomes),
         )
         return report
@@ -108,35 +114,42 @@ class _Subscribed:
         return self._answer(aggressive, reason) or 0
 
 
-def resident_bytes() -> int:
-    """Return this process' resident set in bytes, or 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
+class _Use:
+    """What is used at one moment, by this process and by its control group.
+
+    Where no group limits it before the machine, only the process counts: the machine's own figures lag behind by up to
+    a second, which is too late to say what an answer freed.
+    """
+
+    def __init__(self, reader: limits.Reader) -> None:
+        self._reader = reader
+        self._resident, self._group = resident_bytes(), self._of_group()
+
+    def now(self) -> _Use:
+        """Return what is used now."""
+        return _Use(self._reader)
+
+    def fall_since(self, former: _Use) -> tuple[int, int]:
+        """Return by how many bytes the process' and the group's use is less than it was."""
+        return max(0, former._resident - self._resident), max(0, former._group - self._group)
+
+    def _of_group(self) -> int:
+        try:
+            found = self._reader.memory()
+        except ResourceUnavailableError:
+            return 0
+        return 0 if found.source == limits.MACHINE else found.used
 
 
-def trim() -> None:
-    """Have the allocator give free memory back to the system, where it is one that keeps it: the GNU C library's."""
-    release = _malloc_trim()
-    if release is not None:
-        release(0)
-
-
-@functools.cache
-def _malloc_trim() -> Callable[[int], int] | None:
-    import ctypes  # only where something was claimed and did not come back
-
-    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return found
+def _opened(reader: limits.Reader | None) -> AbstractContextManager[limits.Reader]:
+    return limits.Reader() if reader is None else nullcontext(reader)
 
 
 def _ask(
-    calls: TimedCalls, participant: CleanupParticipant, aggressive: bool, reason: str, seconds: float
-) -> CleanupOutcome:
-    start, before = time.perf_counter(), resident_bytes()
-    claimed, fault = 0, ""
+    calls: TimedCalls, participant: CleanupParticipant, aggressive: bool, reason: str, seconds: float, before: _Use
+) -> tuple[CleanupOutcome, _Use]:
+    """Ask one participant, and return how it answered, and what is used now."""
+    start, claimed, fault = time.perf_counter(), 0, ""
     try:
         claimed = int(
             calls.call(participant.name, lambda: participant.cleanup(aggressive=aggressive, reason=reason), seconds)
@@ -144,9 +157,13 @@ def _ask(
     except (Exception, SystemExit) as error:  # noqa: BLE001 - one participant's failure must not stop the others
         fault = f"{type(error).__name__}: {error}"
         get_logger().error("participant_failed", participant=participant.name, error=fault)
-    if before - resident_bytes() < claimed:
+    after = before.now()
+    freed, group_freed = after.fall_since(before)
+    if freed < claimed:
         if aggressive:
             gc.collect()
         trim()
-    freed = max(0, before - resident_bytes())
-    return CleanupOutcome(participant.name, claimed, time.perf_counter() - start, fault, freed)
+        after = before.now()
+        freed, group_freed = after.fall_since(before)
+    took = time.perf_counter() - start
+    return CleanupOutcome(participant.name, claimed, took, fault, freed, group_freed), after

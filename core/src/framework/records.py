@@ -233,7 +233,9 @@ class KindRecord(Frozen):
 class CleanupOutcome(Frozen):
     """What one participant answered to a cleanup request.
 
-    `claimed_bytes` is its own word; `freed_bytes` is how far this process' resident set fell meanwhile.
+    `claimed_bytes` is its own word; `freed_bytes` is how far this process' resident set fell meanwhile, and
+    `group_freed_bytes` how far the use of its control group fell, where one limits it; 0 elsewhere. The group sees
+    shared memory and children too, and whatever others in it do at the same time.
     """
 
     participant: str
@@ -241,15 +243,17 @@ class CleanupOutcome(Frozen):
     duration_s: float
     error: str = ""
     freed_bytes: int = 0
+    group_freed_bytes: int = 0
 
 
 class CleanupReport(Frozen):
-    """The outcome of one cleanup request; `freed_bytes` is the measured fall of this process' resident set."""
+    """The outcome of one cleanup request; bytes are measured, as for one participant, over the whole of it."""
 
     aggressive: bool
     reason: str
     freed_bytes: int
     outcomes: tuple[CleanupOutcome, ...]
+    group_freed_bytes: int = 0
 
 
 class ResourceClass(Frozen):

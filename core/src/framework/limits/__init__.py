@@ -6,13 +6,15 @@ passes a directory of its own.
 """
 
 from framework.limits.files import Files
-from framework.limits.groups import directories
+from framework.limits.groups import MACHINE, directories
 from framework.limits.processors import CpuTime, Throttling
 from framework.limits.reader import Reader, cpu_quota, cpus, memory, memory_limit, pressure, task_limit, throttled
+from framework.limits.resident import peak_bytes, reset_peak, resident_bytes, trim
 from framework.limits.stalls import Pressure
 from framework.limits.usage import Memory
 
 __all__ = [
+    "MACHINE",
     "CpuTime",
     "Files",
     "Memory",
@@ -24,7 +26,11 @@ __all__ = [
     "directories",
     "memory",
     "memory_limit",
+    "peak_bytes",
     "pressure",
+    "reset_peak",
+    "resident_bytes",
     "task_limit",
     "throttled",
+    "trim",
 ]

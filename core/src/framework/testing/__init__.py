@@ -6,6 +6,7 @@
     framework.testing.pytest_plugin           fixtures: framework_host, dummy_plugin, leak_check
     broken_plugin and its like                plugins that break on purpose
     forked, killed_at_step, killed_at_call    processes that die on purpose
+    MemoryGroup                               a control group in which memory runs out
 
 Needs pytest and anyio's pytest plugin: install `framework-core[testing]`. Only tests import this package. The names are
 resolved on first use, so that the process which observes an import can do so without pytest.
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         meddling_plugin,
     )
     from framework.testing.forks import Ending, forked
+    from framework.testing.groups import MemoryGroup
     from framework.testing.participant import ParticipantContract
     from framework.testing.permissions import PERMISSIONS
     from framework.testing.provider import ProviderContract
@@ -44,6 +46,7 @@ _HOMES = {
     "DummyProvider": "dummy",
     "DummyResource": "dummy",
     "Ending": "forks",
+    "MemoryGroup": "groups",
     "PERMISSIONS": "permissions",
     "PHASES": "faults",
     "ParticipantContract": "participant",
@@ -75,6 +78,7 @@ __all__ = [
     "DummyProvider",
     "DummyResource",
     "Ending",
+    "MemoryGroup",
     "ParticipantContract",
     "PluginContract",
     "ProviderContract",
