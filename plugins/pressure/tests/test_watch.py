@@ -294,8 +294,7 @@ async def test_the_watch_survives_a_look_that_fails(eventually: Eventually, capl
         await eventually(lambda: "pressure_watch_failed" in caplog.text)
         host.settings = good
         host.configure(SHORT)
-        await eventually(lambda: service.level == "aggressive")
-        assert service.state().fault == ""
+        await eventually(lambda: service.level == "aggressive" and service.state().fault == "")
 
 
 async def test_a_wrong_order_by_configure_is_refused_by_the_kernel() -> None:
