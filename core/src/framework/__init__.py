@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         PluginType,
         Quota,
         Recovery,
+        ResourceClass,
         ResourceStatus,
         Usage,
     )
@@ -54,6 +55,7 @@ _HOMES = {
     "Quota": "records",
     "Recovery": "records",
     "Resource": "resources",
+    "ResourceClass": "records",
     "ResourceManager": "manager",
     "ResourceProvider": "resources",
     "ResourceStatus": "records",
@@ -86,6 +88,7 @@ __all__ = [
     "Quota",
     "Recovery",
     "Resource",
+    "ResourceClass",
     "ResourceManager",
     "ResourceProvider",
     "ResourceStatus",

@@ -84,6 +84,9 @@ class Host(Protocol):
     async def service(self, name: str) -> object:
         """Return the service of that name."""
 
+    def strategies(self) -> Mapping[str, AllocationStrategy]:
+        """Return the allocation strategies that active plugins have registered, by name."""
+
 
 class CommandContext(Protocol):
     """What a plugin's command finds in `click.Context.obj`."""

@@ -1,0 +1,45 @@
+"""A pool of entities with levelled capabilities: exact, fair, and able to say why a task waits."""
+
+from plugin_pool.errors import DeadlockError, ShortageError
+from plugin_pool.lease import Lease
+from plugin_pool.pool import ResourcePool
+from plugin_pool.records import (
+    AllocationResult,
+    AllocationStatus,
+    BlockedReason,
+    Capability,
+    CapabilityRequirement,
+    CatalogEntry,
+    CheckResult,
+    ReleaseReason,
+    ResourceInstance,
+    ResourceRequirement,
+    StatusReport,
+    TaskResourceAllocation,
+    Tier,
+)
+from plugin_pool.request import Request
+from plugin_pool.strategies import BestFit, FirstFit
+
+__all__ = [
+    "AllocationResult",
+    "AllocationStatus",
+    "BestFit",
+    "BlockedReason",
+    "Capability",
+    "CapabilityRequirement",
+    "CatalogEntry",
+    "CheckResult",
+    "DeadlockError",
+    "FirstFit",
+    "Lease",
+    "ReleaseReason",
+    "Request",
+    "ResourceInstance",
+    "ResourcePool",
+    "ResourceRequirement",
+    "ShortageError",
+    "StatusReport",
+    "TaskResourceAllocation",
+    "Tier",
+]

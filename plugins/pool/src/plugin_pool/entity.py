@@ -1,0 +1,52 @@
+"""`Entity`: one pooled thing, and who uses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from framework import ResourceStatus
+
+if TYPE_CHECKING:
+    from plugin_pool.group import Group
+    from plugin_pool.lease import Lease
+
+IN_SERVICE, DRAINING, FAULTY, REMOVED = range(4)
+"""What may become of an entity: it is given out; it is not any more; it awaits a person; the pool has forgotten it."""
+
+
+class Entity:
+    """One pooled thing.
+
+    Attributes:
+        holders: The leases that it is part of, at most as many as its group's capacity.
+        listed: Bit n is set while the group's bag for entities with n holders has it, perhaps out of date.
+        service: One of the constants of this module.
+    """
+
+    __slots__ = ("group", "holders", "id", "listed", "name", "service")
+
+    def __init__(self, name: str, shown: str, group: Group) -> None:
+        self.id = name
+        self.name = shown
+        self.group = group
+        self.holders: tuple[Lease, ...] = ()
+        self.listed = 0
+        self.service = IN_SERVICE
+
+    @property
+    def has_room(self) -> bool:
+        """True while one more task may have it."""
+        return self.service == IN_SERVICE and len(self.holders) < self.group.capacity
+
+    @property
+    def status(self) -> ResourceStatus:
+        """The one word that users see."""
+        if self.service == FAULTY:
+            return ResourceStatus.ERROR
+        if not self.holders:
+            return ResourceStatus.RELEASED if self.service else ResourceStatus.AVAILABLE
+        usages = [lease.usage for lease in self.holders]
+        for usage in (ResourceStatus.BUSY, ResourceStatus.DEPLOYED):
+            if usage in usages:
+                return usage
+        return ResourceStatus.BLOCKED

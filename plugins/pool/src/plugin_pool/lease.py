@@ -1,0 +1,68 @@
+"""`Lease`: what one task holds."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from framework import ResourceStatus
+from plugin_pool.records import ReleaseReason
+
+if TYPE_CHECKING:
+    from plugin_pool.entity import Entity
+    from plugin_pool.pool import ResourcePool
+
+
+class Lease:
+    """What one task holds, until it is released; a context manager that does so.
+
+    Leaving it by an error releases as `failed`, by cancellation as `cancelled`.
+
+    Attributes:
+        task_id: The task.
+        epoch: Number of this lease, never used again.
+        entities: What it holds.
+        since: When it was given, in seconds since the epoch.
+        usage: `deployed`, `busy` or `blocked`.
+        expires: When it ends unless renewed, by the pool's clock; None for never.
+    """
+
+    __slots__ = ("entities", "epoch", "expires", "pool", "since", "task_id", "ttl", "usage", "waits_for")
+
+    def __init__(self, pool: ResourcePool, task_id: str, epoch: int, since: float) -> None:
+        self.pool = pool
+        self.task_id = task_id
+        self.epoch = epoch
+        self.entities: tuple[Entity, ...] = ()
+        self.since = since
+        self.usage = ResourceStatus.DEPLOYED
+        self.ttl: float | None = None
+        self.expires: float | None = None
+        self.waits_for = ""
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """Ids of the entities that it holds, or held last."""
+        return tuple([one.id for one in self.entities])
+
+    def mark_executing(self) -> bool:
+        """Say that the task runs; see `ResourcePool.mark_executing`."""
+        return self.pool.mark_executing(self.task_id, epoch=self.epoch)
+
+    def release(self, reason: ReleaseReason | str = ReleaseReason.COMPLETED, *, faulty: object = None) -> bool:
+        """Give back what it holds; False when that was done before. See `ResourcePool.release_resources`."""
+        return self.pool.release_resources(self.task_id, reason, faulty=faulty, epoch=self.epoch)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.release()
+        else:
+            self.release(ReleaseReason.FAILED if issubclass(kind, Exception) else ReleaseReason.CANCELLED)
+
+    def __repr__(self) -> str:
+        return f"<Lease {self.epoch} of {self.task_id}: {', '.join(self.resources)}>"

@@ -1,0 +1,197 @@
+"""`Planner`: which entities a request would take, of those that are free, or in service, or there at all.
+
+One planner serves checking, allocating, waiting and explaining, so that they cannot disagree. It changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from plugin_pool.entity import IN_SERVICE, Entity
+from plugin_pool.group import Group
+from plugin_pool.index import Index
+from plugin_pool.matching import Matching
+from plugin_pool.records import ResourceRequirement, Tier
+from plugin_pool.request import Line, Request
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a request would take.
+
+    Attributes:
+        named: The entities that it names and would get.
+        takes: How many entities of which group.
+        missing: The required lines that fall short, with the units that are lacking.
+        unmet: The fewest lines that together cannot be met: without any one of them the others could.
+        places: Entities that all groups of `unmet` together have for them.
+        excluded: Entities that `takes` must not be met with.
+    """
+
+    named: list[Entity] = field(default_factory=list)
+    takes: dict[Group, int] = field(default_factory=dict)
+    missing: list[ResourceRequirement] = field(default_factory=list)
+    unmet: tuple[Line, ...] = ()
+    places: int = 0
+    excluded: set[Entity] = field(default_factory=set)
+
+    @property
+    def satisfied(self) -> bool:
+        """True when nothing that is required is lacking."""
+        return not self.missing
+
+    def entities(self) -> Iterator[Entity]:
+        """Yield the entities that would be taken if that were done now."""
+        yield from self.named
+        for group, units in self.takes.items():
+            yield from islice((one for one in group.first() if one not in self.excluded), units)
+
+
+class _Bound:
+    """Entities that are spoken for, and what that leaves of the room of groups."""
+
+    def __init__(self, tier: Tier, aside: Iterable[Entity]) -> None:
+        self.tier = tier
+        self.less: dict[Group, int] = {}
+        self.entities: set[Entity] = set()
+        for entity in aside:
+            self.bind(entity)
+
+    def bind(self, entity: Entity) -> bool:
+        """Speak for an entity; False where it cannot be had, or is spoken for already."""
+        if entity in self.entities or not _there(entity, self.tier):
+            return False
+        self.entities.add(entity)
+        self.less[entity.group] = self.less.get(entity.group, 0) + 1
+        return True
+
+    def room(self, group: Group) -> int:
+        """Return how many entities of a group can be had and are not spoken for."""
+        return room(group, self.tier) - self.less.get(group, 0)
+
+
+class Planner:
+    """Plans for the entities of one pool."""
+
+    def __init__(self, index: Index, entities: Mapping[str, Entity]) -> None:
+        self._index = index
+        self._entities = entities
+
+    def plan(
+        self, request: Request, tier: Tier = Tier.FREE, *, before: Sequence[Request] = (), aside: Sequence[Entity] = ()
+    ) -> Plan:
+        """Return what a request would take of what a tier has.
+
+        Args:
+            request: What is needed.
+            tier: FREE plans with entities that have room, BUSY with all in service, ERROR with all there are.
+            before: Requests that come first: nothing is taken that would leave one of them with less than it has now.
+            aside: Entities that must not be taken.
+        """
+        request.refresh()
+        kept = [*aside, *self._named(before)]
+        bound = _Bound(tier, kept)
+        plan = Plan(excluded=bound.entities)
+        reach = [self._reach(one, _Bound(tier, kept)) for one in before] if request.named else []
+        for line in request.named:
+            self._bind(line, bound, plan)
+        lines = sorted(request.lines, key=lambda one: len(one.signature.groups))
+        ahead = [line for one in before for line in one.lines]
+        matching = Matching([one.signature.groups for one in (*ahead, *lines, *request.optional)], bound.room)
+        placed = [matching.place(number, line.units) for number, line in enumerate(ahead)]
+        if reach and sum(placed) < sum(reach):
+            plan.missing.extend(line.requirement for line in request.named)
+        for number, line in enumerate(lines, len(ahead)):
+            self._place(matching, number, line, plan, [*ahead, *lines])
+        if plan.satisfied:
+            matching = self._optional(request, matching, len(ahead) + len(lines), bound, plan)
+        for flow in matching.flows[len(ahead) :]:
+            for group, units in flow.items():
+                plan.takes[group] = plan.takes.get(group, 0) + units
+        return plan
+
+    def tier(self, request: Request) -> Tier:
+        """Return what it would take to meet a request."""
+        tiers = (one for one in (Tier.FREE, Tier.BUSY, Tier.ERROR) if self.plan(request, one).satisfied)
+        return next(tiers, Tier.IMPOSSIBLE)
+
+    def fits(self, entity: Entity, line: Line) -> bool:
+        """Return whether an entity is of the kind that a line needs."""
+        return bool(line.signature.mask >> entity.group.number & 1)
+
+    def _named(self, requests: Iterable[Request]) -> list[Entity]:
+        names = [name for one in requests for line in one.named for name in line.requirement.ids]
+        return [self._entities[name] for name in names if name in self._entities]
+
+    def _reach(self, request: Request, bound: _Bound) -> int:
+        """Return how many units of a request that is waiting could be had now."""
+        request.refresh()
+        matching = Matching([one.signature.groups for one in request.lines], bound.room)
+        return sum([matching.place(number, line.units) for number, line in enumerate(request.lines)])
+
+    def _bind(self, line: Line, bound: _Bound, plan: Plan) -> None:
+        lacking = []
+        for name in line.requirement.ids:
+            entity = self._entities.get(name)
+            if entity is not None and self.fits(entity, line) and bound.bind(entity):
+                plan.named.append(entity)
+            else:
+                lacking.append(name)
+        if lacking:
+            plan.missing.append(only(line, lacking))
+            plan.unmet = plan.unmet or (line,)
+            plan.places = line.units - len(lacking)
+
+    def _place(self, matching: Matching, number: int, line: Line, plan: Plan, lines: list[Line]) -> None:
+        placed = matching.place(number, line.units)
+        if placed == line.units:
+            return
+        plan.missing.append(line.short(line.units - placed))
+        if not plan.unmet:
+            plan.unmet = tuple([lines[one] for one in matching.reached])
+            groups = {group for one in plan.unmet for group in one.signature.groups}
+            plan.places = sum([matching.flows[one].get(group, 0) for one in matching.reached for group in groups])
+
+    def _optional(self, request: Request, matching: Matching, start: int, bound: _Bound, plan: Plan) -> Matching:
+        """Add the optional lines for which there is room as a whole."""
+        for number, line in enumerate(request.optional, start):
+            if line.requirement.ids:
+                found = [self._entities[one] for one in line.requirement.ids if one in self._entities]
+                # what is already placed must not lose its place, so only what no group needs any more is taken
+                if len(found) == line.units and all(self.fits(one, line) for one in found):
+                    self._add(found, matching, bound, plan)
+                continue
+            tried = matching.copy()
+            if tried.place(number, line.units) == line.units:
+                matching = tried
+        return matching
+
+    def _add(self, found: list[Entity], matching: Matching, bound: _Bound, plan: Plan) -> None:
+        need: dict[Group, int] = {}
+        for one in found:
+            need[one.group] = need.get(one.group, 0) + 1
+        spare = all(matching.spare(group) >= units for group, units in need.items())
+        if spare and not bound.entities & set(found) and all(_there(one, bound.tier) for one in found):
+            for one in found:
+                bound.bind(one)
+                matching.left[one.group] -= 1
+                plan.named.append(one)
+
+
+def room(group: Group, tier: Tier) -> int:
+    """Return how many entities of a group a tier has."""
+    return group.room if tier is Tier.FREE else group.in_service if tier is Tier.BUSY else group.total
+
+
+def only(line: Line, ids: Iterable[str]) -> ResourceRequirement:
+    """Return the requirement of a line that names entities, for some of them."""
+    names = tuple(ids)
+    return replace(line.requirement, ids=names, count=len(names))
+
+
+def _there(entity: Entity, tier: Tier) -> bool:
+    if tier is Tier.FREE:
+        return entity.has_room
+    return entity.service == IN_SERVICE if tier is Tier.BUSY else True

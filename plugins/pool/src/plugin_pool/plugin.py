@@ -1,0 +1,30 @@
+"""Hooks of the plugin `pool`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from framework import MetricsCollector, Plugin, hookimpl
+from plugin_pool.collector import PoolCollector
+from plugin_pool.configured import configured
+from plugin_pool.pool import ResourcePool
+
+
+class PoolPlugin(Plugin):
+    """Registers the pool as the service `pool`, and its measurements."""
+
+    @cached_property
+    def pool(self) -> ResourcePool:
+        """The pool, with the entities that the configuration lists."""
+        return configured(self.settings, self.host)
+
+    @hookimpl
+    def register_services(self) -> Mapping[str, object]:
+        """Return the pool."""
+        return {"pool": self.pool}
+
+    @hookimpl
+    def register_metrics_collectors(self) -> list[MetricsCollector]:
+        """Return the collector."""
+        return [PoolCollector(self.pool)]

@@ -1,0 +1,178 @@
+"""Reads entities and requirements from records, from any objects with the same attributes, or from plain mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from framework.errors import InvalidRequestError, did_you_mean
+from plugin_pool.records import Capability, CapabilityRequirement, ResourceInstance, ResourceRequirement
+from plugin_pool.vocabulary import LEVELS, LONGEST_NAME, MOST_CAPACITY, MOST_UNITS
+
+T = TypeVar("T")
+
+_ENTITY = ("id", "type", "name", "capabilities", "labels", "capacity", "status")
+_REQUIREMENT = ("type", "capabilities", "count", "optional", "labels", "ids")
+
+
+def entity(given: object) -> ResourceInstance:
+    """Return what an entity is to be; its status is not taken over.
+
+    Raises:
+        InvalidRequestError: A field is unknown, missing or wrong.
+    """
+    found = _fields(given, _ENTITY, "resource")
+    name = text(found.get("id"), "The id of a resource")
+    about = f"resource {name!r}"
+    return ResourceInstance(
+        id=name,
+        type=text(found.get("type"), f"The type of {about}"),
+        name=text(found["name"], f"The name of {about}") if found.get("name") else "",
+        capabilities=_capabilities(found.get("capabilities"), "level", about, Capability),
+        labels=_labels(found.get("labels"), about),
+        capacity=number(found.get("capacity", 1), f"The capacity of {about}", MOST_CAPACITY),
+    )
+
+
+def requirement(given: object) -> ResourceRequirement:
+    """Return what is required.
+
+    Raises:
+        InvalidRequestError: A field is unknown, missing or wrong.
+    """
+    found = _fields(given, _REQUIREMENT, "requirement")
+    ids = _ids(found.get("ids"))
+    kind = found.get("type") or ""
+    if kind or not ids:
+        kind = text(kind, "The type of a requirement")
+    about = f"a requirement for {kind or ids[0]!r}"
+    count = number(found.get("count", len(ids) or 1), f"The count of {about}", MOST_UNITS)
+    if ids and count not in (1, len(ids)):
+        raise InvalidRequestError(f"The count of {about} is {count}, but it names {len(ids)}.", "Leave count out.")
+    return ResourceRequirement(
+        type=kind,
+        capabilities=_capabilities(found.get("capabilities"), "min_level", about, CapabilityRequirement),
+        count=len(ids) or count,
+        optional=_flag(found.get("optional", False), f"`optional` of {about}"),
+        labels=_labels(found.get("labels"), about),
+        ids=ids,
+    )
+
+
+def requirements(given: object) -> list[ResourceRequirement]:
+    """Return what is required, from one requirement or any number of them.
+
+    Raises:
+        InvalidRequestError: There are none, or one is wrong.
+    """
+    if isinstance(given, Mapping) or not isinstance(given, Iterable) or isinstance(given, str):
+        given = [given]
+    found = [requirement(one) for one in given]
+    if not found:
+        raise InvalidRequestError("A request has no requirements.", "Give at least one, as {'type': 'executor'}.")
+    return found
+
+
+def text(given: object, subject: str) -> str:
+    """Return a text that can be printed and is not empty.
+
+    Raises:
+        InvalidRequestError: It is something else.
+    """
+    if not isinstance(given, str) or not given or len(given) > LONGEST_NAME or not given.isprintable():
+        shown = repr(given)[:60]
+        allowed = f"a text of 1 to {LONGEST_NAME} printable characters is allowed"
+        raise InvalidRequestError(f"{subject} is {shown}; {allowed}.", "Give it such a text.")
+    return given
+
+
+def number(given: object, subject: str, most: int) -> int:
+    """Return a whole number from 1 to `most`.
+
+    Raises:
+        InvalidRequestError: It is something else.
+    """
+    if type(given) is not int or not 1 <= given <= most:
+        allowed = f"a whole number from 1 to {most:,} is allowed"
+        raise InvalidRequestError(f"{subject} is {given!r:.60}; {allowed}.", "Give it such a number.")
+    return given
+
+
+def _fields(given: object, known: tuple[str, ...], what: str) -> Mapping[str, Any]:
+    """Return the fields that are there by name."""
+    if isinstance(given, Mapping):
+        if strange := [one for one in given if one not in known]:
+            raise InvalidRequestError(
+                f"A {what} has the unknown field {strange[0]!r:.60}; known are {', '.join(known)}.",
+                did_you_mean(str(strange[0]), known) or "Leave it out.",
+            )
+        return given
+    found = {name: value for name in known if not callable(value := getattr(given, name, callable))}
+    if not found:
+        raise InvalidRequestError(
+            f"A {what} is {given!r:.60}; a mapping or an object with {', '.join(known)} is allowed.",
+            "Give it as {'type': 'executor', …}.",
+        )
+    return found
+
+
+def _capabilities(given: Any, level: str, about: str, make: Callable[[str, int], T]) -> tuple[T, ...]:
+    """Read `[{"type": …, level: …}]`, `{type: level}`, or `[type]`; sorted by type, without what has a level of all."""
+    pairs: dict[str, int] = {}
+    for one in given.items() if isinstance(given, Mapping) else _listed(given, f"The capabilities of {about}"):
+        name, value = _capability(one, level, about)
+        name = text(name, f"A capability of {about}")
+        if type(value) is not int or value not in LEVELS:
+            raise InvalidRequestError(
+                f"The level of {name!r} of {about} is {value!r:.60}; 1 to {LEVELS[-1]} are allowed.",
+                "10 is the best, 1 is anything.",
+            )
+        if pairs.setdefault(name, value) != value:
+            raise InvalidRequestError(
+                f"The capability {name!r} of {about} has the levels {pairs[name]} and {value}.", "Give it once."
+            )
+    return tuple([make(name, pairs[name]) for name in sorted(pairs)])
+
+
+def _capability(given: Any, level: str, about: str) -> tuple[Any, Any]:
+    default = 1 if level == "min_level" else LEVELS[-1]
+    if isinstance(given, str):
+        return given, default
+    if isinstance(given, tuple) and len(given) == 2:
+        return given[0], given[1]
+    found = _fields(given, ("type", level), f"capability of {about}")
+    return found.get("type"), found.get(level, default)
+
+
+def _labels(given: Any, about: str) -> Mapping[str, str]:
+    if not given:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InvalidRequestError(
+            f"The labels of {about} are {given!r:.60}; a mapping of texts is allowed.", "Give them as {'zone': 'a'}."
+        )
+    subject = f"A label of {about}"
+    return {text(key, subject): text(given[key], subject) for key in sorted(given, key=str)}
+
+
+def _ids(given: Any) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    found = tuple([text(one, "An id in a requirement") for one in _listed(given, "The ids of a requirement")])
+    if len(set(found)) < len(found):
+        raise InvalidRequestError(f"A requirement names an entity twice: {', '.join(found)}.", "Name each once.")
+    return found
+
+
+def _listed(given: Any, subject: str) -> Iterable[Any]:
+    if given is None:
+        return ()
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidRequestError(f"{subject} are {given!r:.60}; a list is allowed.", "Give a list.")
+    return given
+
+
+def _flag(given: object, subject: str) -> bool:
+    if not isinstance(given, bool):
+        raise InvalidRequestError(f"{subject} is {given!r:.60}; true or false is allowed.", "Give one of them.")
+    return given

@@ -1,0 +1,30 @@
+"""What the configuration may say about the pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from plugin_pool.records import ReleaseReason
+
+
+class PoolSettings(BaseModel):
+    """Settings of the plugin `pool`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resources: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="The entities that the pool begins with: id, type, and if need be name, capabilities (a level for"
+        " each), labels and capacity.",
+    )
+    strategy: str = Field(
+        default="best_fit",
+        description="Which of several classes that fit is taken from: first_fit, best_fit, or any that a plugin"
+        " registers.",
+    )
+    error_after: tuple[ReleaseReason, ...] = Field(
+        default=(ReleaseReason.FAILED, ReleaseReason.EXPIRED),
+        description="Reasons of release after which entities are in error until somebody repairs them.",
+    )

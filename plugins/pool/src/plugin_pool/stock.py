@@ -1,0 +1,207 @@
+"""`Stock`: the entities of a pool and who holds them, without locks and without waiting."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from framework import ResourceStatus
+from framework.errors import InvalidRequestError, ResourceUnavailableError, did_you_mean
+from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE, REMOVED, Entity
+from plugin_pool.group import Group
+from plugin_pool.index import Index, bits
+from plugin_pool.lease import Lease
+from plugin_pool.planner import Plan, Planner
+from plugin_pool.records import Capability, CatalogEntry, ResourceInstance, StatusReport
+from plugin_pool.vocabulary import TYPICAL
+
+if TYPE_CHECKING:
+    from plugin_pool.pool import ResourcePool
+
+_SEARCHED = 1000
+"""So many ids are searched for one that is much like a misspelt one."""
+
+
+class Stock:
+    """Entities, leases and counts."""
+
+    def __init__(self, pool: ResourcePool, index: Index) -> None:
+        self._pool = pool
+        self.index = index
+        self.entities: dict[str, Entity] = {}
+        self.leases: dict[str, Lease] = {}
+        self.planner = Planner(index, self.entities)
+        self._epochs = itertools.count(1)
+        self._counts = dict.fromkeys(ResourceStatus, 0)
+        """Entities that are busy, blocked, in error or released; the others follow from the counts of the groups."""
+
+    def add(self, given: ResourceInstance) -> Entity:
+        """Take in an entity.
+
+        Raises:
+            InvalidRequestError: Its id is taken.
+        """
+        if given.id in self.entities:
+            raise InvalidRequestError(
+                f"The pool has a resource {given.id!r} already.", "Give it another id, or remove the other one first."
+            )
+        group = self.index.group(given)
+        entity = self.entities[given.id] = Entity(given.id, given.name, group)
+        group.add(entity)
+        return entity
+
+    def remove(self, entity: Entity) -> None:
+        """Forget an entity.
+
+        Raises:
+            ResourceUnavailableError: A task holds it.
+        """
+        if entity.holders:
+            tasks = ", ".join([repr(one.task_id) for one in entity.holders])
+            raise ResourceUnavailableError(
+                f"The resource {entity.id!r} cannot be removed: it is held by {tasks}.",
+                "Drain it, and remove it when the task has released it.",
+            )
+        self.set_service(entity, REMOVED)
+        del self.entities[entity.id]
+
+    def find(self, name: str) -> Entity:
+        """Return the entity of that id.
+
+        Raises:
+            InvalidRequestError: There is none.
+        """
+        found = self.entities.get(name)
+        if found is None:
+            known = list(islice(self.entities, _SEARCHED))
+            raise InvalidRequestError(
+                f"The pool has no resource {name!r:.80}.", did_you_mean(str(name), known) or "Add it first."
+            )
+        return found
+
+    def set_service(self, entity: Entity, service: int) -> None:
+        """Change what may become of an entity, and count it accordingly."""
+        before = entity.status
+        entity.group.set_service(entity, service)
+        self._count(before, -1)
+        if service != REMOVED:
+            self._count(entity.status, 1)
+
+    def lend(self, task_id: str, plan: Plan) -> Lease:
+        """Give a task what a plan says."""
+        lease = Lease(self._pool, task_id, next(self._epochs), time.time())
+        lease.entities = tuple(self._take(plan, lease))
+        self.leases[task_id] = lease
+        return lease
+
+    def lend_one(self, task_id: str, group: Group) -> Lease:
+        """Give a task one entity of a group that has room."""
+        lease = Lease(self._pool, task_id, next(self._epochs), time.time())
+        if group.capacity == 1:
+            lease.entities = (group.take(lease),)
+        else:
+            lease.entities = tuple(self._take(Plan(takes={group: 1}), lease))
+        self.leases[task_id] = lease
+        return lease
+
+    def extend(self, lease: Lease, plan: Plan) -> None:
+        """Give a lease more, as a plan says."""
+        lease.entities += tuple(self._take(plan, lease))
+
+    def _take(self, plan: Plan, lease: Lease) -> list[Entity]:
+        chosen = list(plan.named)
+        simple: list[tuple[Group, int]] = []
+        for group, units in plan.takes.items():
+            if group.capacity == 1 and not plan.excluded:
+                simple.append((group, units))
+            else:  # which ones they are must be settled before the first is taken
+                chosen += islice((one for one in group.first() if one not in plan.excluded), units)
+        for entity in chosen:
+            before = entity.status
+            entity.group.take_exactly(entity, lease)
+            self._recount(before, entity)
+        for group, units in simple:
+            chosen += [group.take(lease) for _ in range(units)]
+        if simple and lease.usage is not ResourceStatus.DEPLOYED:
+            for entity in chosen[-sum([units for _, units in simple]) :]:
+                self._recount(ResourceStatus.AVAILABLE, entity)
+        return chosen
+
+    def take_back(self, lease: Lease, faulty: Iterable[str] = ()) -> None:
+        """End a lease; the entities named go out of service until somebody repairs them."""
+        del self.leases[lease.task_id]
+        plain = lease.usage is ResourceStatus.DEPLOYED
+        for entity in lease.entities:
+            group = entity.group
+            if plain and group.capacity == 1 and not entity.service:
+                group.give_back(entity, lease)
+                continue
+            before = entity.status
+            group.give_back(entity, lease)
+            self._recount(before, entity)
+        for name in faulty:
+            entity = self.entities[name]
+            if entity.service != FAULTY:
+                self.set_service(entity, FAULTY)
+
+    def mark(self, lease: Lease, usage: ResourceStatus) -> None:
+        """Say what a task does with what it holds."""
+        before = [one.status for one in lease.entities]
+        lease.usage = usage
+        for status, entity in zip(before, lease.entities, strict=True):
+            self._recount(status, entity)
+
+    def _recount(self, before: ResourceStatus, entity: Entity) -> None:
+        after = entity.status
+        if after is not before:
+            self._counts[before] -= 1
+            self._counts[after] += 1
+
+    def _count(self, status: ResourceStatus, change: int) -> None:
+        self._counts[status] += change
+
+    def report(self, waiting: int) -> StatusReport:
+        """Return how many entities have which status."""
+        counts = self._counts
+        total = len(self.entities)
+        available = sum([one.free_in[0] for one in self.index.groups])
+        busy, blocked = counts[ResourceStatus.BUSY], counts[ResourceStatus.BLOCKED]
+        error, released = counts[ResourceStatus.ERROR], counts[ResourceStatus.RELEASED]
+        deployed = total - available - busy - blocked - error - released
+        return StatusReport(total, available, deployed, busy, blocked, error, released, waiting)
+
+    def instance(self, entity: Entity) -> ResourceInstance:
+        """Return the record of an entity."""
+        shape = entity.group.shape
+        return ResourceInstance(
+            id=entity.id,
+            type=shape.type,
+            name=entity.name or entity.id,
+            capabilities=tuple([Capability(name, level) for name, level in shape.capabilities.items()]),
+            labels=dict(shape.labels),
+            capacity=entity.group.capacity,
+            status=entity.status,
+            tasks=tuple([one.task_id for one in entity.holders]),
+            draining=entity.service == DRAINING,
+        )
+
+    def catalog(self) -> Iterator[CatalogEntry]:
+        """Yield each capability of each type, also those of predefined types that no entity has."""
+        words = {(kind, name) for kind, names in TYPICAL.items() for name in names}
+        for name, masks in self.index.levels.items():
+            words |= {(self.index.groups[one].shape.type, name) for one in bits(masks[1])}
+        for kind, name in sorted(words):
+            masks = self.index.levels.get(name, [0, 0])
+            groups = [self.index.groups[one] for one in bits(masks[1] & self.index.types.get(kind, 0))]
+            groups = [one for one in groups if one.total]
+            typical = name in TYPICAL.get(kind, ())
+            if groups or typical:
+                levels = [one.shape.capabilities[name] for one in groups] or [0]
+                total, free = sum([one.total for one in groups]), sum([one.room for one in groups])
+                yield CatalogEntry(kind, name, total, free, min(levels), max(levels), typical)
+
+
+__all__ = ["DRAINING", "FAULTY", "IN_SERVICE", "Stock"]
