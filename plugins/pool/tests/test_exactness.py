@@ -121,7 +121,7 @@ def agree(seed: int) -> None:
 
 
 def exactly_met(lines: list[dict[str, Any]], held: list[ResourceInstance], free: list[ResourceInstance]) -> None:
-    """Some choice of optional lines, with the required ones, uses just what is held; the first is left out only if it must be."""
+    """Some optional lines and the required ones use just what is held; the first is left out only if it must be."""
     required = [line for line in lines if not line.get("optional")]
     optional = [line for line in lines if line.get("optional")]
     choices = [[]]  # type: list[list[dict[str, Any]]]

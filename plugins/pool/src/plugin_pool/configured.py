@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from framework import AllocationStrategy, Host
 from framework.errors import SettingsError, did_you_mean
-from plugin_pool.pool import Chooser, ResourcePool
+from plugin_pool.pool import ResourcePool
 from plugin_pool.settings import PoolSettings
-from plugin_pool.strategies import BUILT_IN
+from plugin_pool.strategies import BUILT_IN, Chooser
 
 
 def configured(settings: PoolSettings | None, host: Host | None) -> ResourcePool:
@@ -16,7 +16,12 @@ def configured(settings: PoolSettings | None, host: Host | None) -> ResourcePool
         InvalidRequestError: The description of an entity is wrong.
     """
     settings = settings or PoolSettings()
-    pool = ResourcePool(strategy=_strategy(settings.strategy, host), error_after=settings.error_after)
+    pool = ResourcePool(
+        strategy=_strategy(settings.strategy, host),
+        error_after=settings.error_after,
+        patience=settings.patience,
+        aging=settings.aging,
+    )
     for one in settings.resources:
         pool.add_resource(one)
     return pool

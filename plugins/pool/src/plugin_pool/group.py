@@ -11,6 +11,7 @@ from plugin_pool.entity import IN_SERVICE, REMOVED, Entity
 
 if TYPE_CHECKING:
     from plugin_pool.lease import Lease
+    from plugin_pool.line import Queue
 
 _SPARE = 64
 """Entries of a bag that may be out of date, beyond one for each that is not, before it is made anew."""
@@ -29,10 +30,11 @@ class Group:
         room: Entities that one more task may have.
         in_service: Entities that are neither faulty nor draining.
         total: All its entities.
+        waiting: The queues of tasks that any of its entities may serve.
         free_in: For each number of holders, how many entities in service have so many.
     """
 
-    __slots__ = ("bags", "capacity", "free_in", "in_service", "number", "rank", "room", "shape", "total")
+    __slots__ = ("bags", "capacity", "free_in", "in_service", "number", "rank", "room", "shape", "total", "waiting")
 
     def __init__(self, shape: ResourceClass, capacity: int, number: int) -> None:
         self.shape = shape
@@ -40,6 +42,7 @@ class Group:
         self.number = number
         self.rank = 0.0
         self.room = self.in_service = self.total = 0
+        self.waiting: set[Queue] = set()
         self.bags: dict[int, deque[Entity]] = {}
         self.free_in = [0] * capacity
 

@@ -49,6 +49,10 @@ class Lease:
         """Say that the task runs; see `ResourcePool.mark_executing`."""
         return self.pool.mark_executing(self.task_id, epoch=self.epoch)
 
+    def renew(self, ttl: float | None = None) -> bool:
+        """Start the time to live anew; see `ResourcePool.renew`."""
+        return self.pool.renew(self.task_id, ttl, epoch=self.epoch)
+
     def release(self, reason: ReleaseReason | str = ReleaseReason.COMPLETED, *, faulty: object = None) -> bool:
         """Give back what it holds; False when that was done before. See `ResourcePool.release_resources`."""
         return self.pool.release_resources(self.task_id, reason, faulty=faulty, epoch=self.epoch)

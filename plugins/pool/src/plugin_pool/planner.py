@@ -112,9 +112,9 @@ class Planner:
                 plan.takes[group] = plan.takes.get(group, 0) + units
         return plan
 
-    def tier(self, request: Request) -> Tier:
-        """Return what it would take to meet a request."""
-        tiers = (one for one in (Tier.FREE, Tier.BUSY, Tier.ERROR) if self.plan(request, one).satisfied)
+    def tier(self, request: Request, aside: Sequence[Entity] = ()) -> Tier:
+        """Return what it would take to meet a request, without the entities that are set aside."""
+        tiers = (one for one in (Tier.FREE, Tier.BUSY, Tier.ERROR) if self.plan(request, one, aside=aside).satisfied)
         return next(tiers, Tier.IMPOSSIBLE)
 
     def fits(self, entity: Entity, line: Line) -> bool:

@@ -28,3 +28,7 @@ class PoolPlugin(Plugin):
     def register_metrics_collectors(self) -> list[MetricsCollector]:
         """Return the collector."""
         return [PoolCollector(self.pool)]
+
+    async def cleanup(self) -> None:
+        """End the thread that ends allocations."""
+        self.pool.close()

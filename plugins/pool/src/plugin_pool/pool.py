@@ -5,34 +5,34 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from typing import NoReturn
 
-from framework import AllocationStrategy, ResourceStatus, get_logger
+from framework import ResourceStatus
 from framework.errors import InvalidRequestError, did_you_mean
 from plugin_pool import reading, words
-from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE, Entity
+from plugin_pool.entity import Entity
+from plugin_pool.expiry import Expiry
 from plugin_pool.index import Index
 from plugin_pool.instances import Instances
 from plugin_pool.lease import Lease
+from plugin_pool.line import Line
 from plugin_pool.planner import Plan
 from plugin_pool.records import (
     AllocationResult,
     AllocationStatus,
     BlockedReason,
-    CatalogEntry,
     CheckResult,
     ReleaseReason,
     ResourceInstance,
-    StatusReport,
     TaskResourceAllocation,
     Tier,
 )
 from plugin_pool.request import Request
+from plugin_pool.roster import Roster
 from plugin_pool.stock import Stock
-from plugin_pool.strategies import BUILT_IN
+from plugin_pool.strategies import Chooser, chosen
 from plugin_pool.vocabulary import LONGEST_NAME
-
-Chooser = str | AllocationStrategy | Callable[[], AllocationStrategy]
-"""A strategy, the name of a built-in one, or what returns one when it is first needed."""
+from plugin_pool.waiting import Waiting, seconds
 
 _GIVEN = True
 
@@ -45,7 +45,7 @@ _STATUS = {
 }
 
 
-class ResourcePool:
+class ResourcePool(Roster, Waiting):
     """Entities with capabilities, given to tasks and taken back. Thread-safe; needs no host.
 
     Requirements are records, objects with the same attributes, plain mappings, or a `Request` from `prepare`.
@@ -54,7 +54,13 @@ class ResourcePool:
         strategy: `first_fit`, `best_fit`, or a strategy: which of several classes that fit is taken from.
         error_after: Reasons of release after which entities are in error until somebody repairs them, unless the
             release says which of them are faulty.
+        patience: A task that needs several entities and has waited for so many seconds is not overtaken any more by
+            those that came later.
+        aging: So many seconds of waiting are worth as much as one step of priority.
         clock: Returns seconds that never go back.
+
+    Raises:
+        InvalidRequestError: A parameter is wrong.
     """
 
     def __init__(
@@ -62,52 +68,24 @@ class ResourcePool:
         *,
         strategy: Chooser = "best_fit",
         error_after: Collection[ReleaseReason | str] = ERROR_AFTER,
+        patience: float = 2.0,
+        aging: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lock = threading.Lock()
-        self._index = Index(_chosen(strategy))
-        self._stock = Stock(self, self._index)
-        self._error_after = frozenset([_reason(one) for one in error_after])
         self._clock = clock
-
-    def add_resource(self, resource: object) -> ResourceInstance:
-        """Add an entity, and return its record.
-
-        A type or capability that is new, but much like a known one, is taken as it is, with a warning in the log.
-
-        Raises:
-            InvalidRequestError: A field is unknown, missing or wrong, or the id is taken.
-        """
-        given = reading.entity(resource)
-        with self._lock:
-            hints = self._index.unknown(given.type, [one.type for one in given.capabilities])
-            entity = self._stock.add(given)
-            record = self._stock.instance(entity)
-        for word, known in hints:
-            get_logger().warning("pool_word_unknown", resource=given.id, word=word, nearest=known)
-        return record
-
-    def remove_resource(self, resource_id: str) -> ResourceInstance:
-        """Remove an entity that no task holds, and return its last record.
-
-        Raises:
-            InvalidRequestError: There is none of that id.
-            ResourceUnavailableError: A task holds it.
-        """
-        with self._lock:
-            entity = self._stock.find(resource_id)
-            record = self._stock.instance(entity)
-            self._stock.remove(entity)
-        return record
-
-    def get_resource(self, resource_id: str) -> ResourceInstance:
-        """Return the record of an entity.
-
-        Raises:
-            InvalidRequestError: There is none of that id.
-        """
-        with self._lock:
-            return self._stock.instance(self._stock.find(resource_id))
+        self._index = Index(chosen(strategy))
+        self._stock = Stock(self, self._index)
+        self._line = Line(
+            self._stock,
+            clock,
+            patience=seconds(patience, "The patience") or 0.0,
+            aging=seconds(aging, "The aging") or 0.0,
+            lend=self._lend,
+            take_back=self._take_back,
+        )
+        self._expiry = Expiry(clock, self.sweep)
+        self._error_after = frozenset([_reason(one) for one in error_after])
 
     def prepare(self, requirements: object) -> Request:
         """Return requirements in a form that is read once and can be asked for many times.
@@ -131,23 +109,32 @@ class ResourcePool:
         """
         request = self.prepare(requirements)
         with self._lock:
-            plan = self._plan(request)
-            tier = Tier.FREE if plan.satisfied else self._tier(request)
+            plan = self._line.plan(request)
+            tier = Tier.FREE if plan.satisfied else self._stock.planner.tier(request)
             found = Instances(tuple(plan.entities()), self._record)
         return CheckResult(plan.satisfied, tuple(plan.missing), found, tier)
 
-    def allocate_resources(self, task_id: str, requirements: object) -> AllocationResult:
+    def allocate_resources(self, task_id: str, requirements: object, *, ttl: float | None = None) -> AllocationResult:
         """Give a task everything that it requires, or nothing; never waits.
 
+        Args:
+            task_id: The task.
+            requirements: What it requires.
+            ttl: Seconds after which the allocation ends unless it is renewed; None for never.
+
         Raises:
-            InvalidRequestError: The requirements are wrong, or the task holds something already.
+            InvalidRequestError: A parameter is wrong, or the task holds something already.
         """
         request = self.prepare(requirements)
+        if ttl is not None:
+            ttl = seconds(ttl, "The time to live")
         with self._lock:
             lease = self._allocate(task_id, request)
             if isinstance(lease, Lease):
+                if ttl is not None:
+                    self._limit(lease, ttl)
                 return AllocationResult(_GIVEN, lease.resources, "", (), Tier.FREE, lease.epoch)
-            tier = self._tier(request)
+            tier = self._stock.planner.tier(request)
         return self._refused(request, lease, tier)
 
     def _refused(self, request: Request, plan: Plan, tier: Tier) -> AllocationResult:
@@ -160,27 +147,17 @@ class ResourcePool:
         if type(task_id) is not str or not task_id or len(task_id) > LONGEST_NAME or not task_id.isprintable():
             reading.text(task_id, "The id of a task")
         if task_id in stock.leases:
-            self._refuse_twice(stock.leases[task_id])
-        if only is not None:
+            _refuse_twice(stock.leases[task_id])
+        if task_id in self._line.waiters:
+            raise InvalidRequestError(f"The task {task_id!r} waits already.", "Use another task id.")
+        if only is not None and not self._line.has_gangs:
             if only.seen != len(self._index.groups):
                 self._index.refresh(only)
             for group in only.groups:
                 if group.room:
                     return stock.lend_one(task_id, group)
-        plan = self._plan(request)
+        plan = self._line.plan(request)
         return stock.lend(task_id, plan) if plan.satisfied else plan
-
-    def _refuse_twice(self, lease: Lease) -> None:
-        held = ", ".join(lease.resources[:10])
-        raise InvalidRequestError(
-            f"The task {lease.task_id!r} holds resources already: {held}.", "Release them, or use another task id."
-        )
-
-    def _plan(self, request: Request) -> Plan:
-        return self._stock.planner.plan(request)
-
-    def _tier(self, request: Request) -> Tier:
-        return self._stock.planner.tier(request)
 
     def _record(self, entity: Entity) -> ResourceInstance:
         with self._lock:
@@ -240,83 +217,58 @@ class ResourcePool:
         elif reason in self._error_after:
             broken = lease.resources
         self._stock.take_back(lease, broken)
+        waiter = self._line.waiters.get(lease.task_id)
+        if waiter is not None and waiter.extends is lease:
+            waiter.refused = Tier.BUSY
+            self._line.leave(waiter)
+            waiter.wake()
+        if self._line.waiters:
+            self._line.serve(lease.entities)
+            if broken:
+                self._line.recheck(lease.entities)
 
-    def repair_resource(self, resource_id: str) -> bool:
-        """Put an entity back into service, after an error or after it was drained; False when it is in service.
+    def renew(self, task_id: str, ttl: float | None = None, *, epoch: int | None = None) -> bool:
+        """Start the time to live of an allocation anew; False when the task holds nothing.
 
-        Raises:
-            InvalidRequestError: There is none of that id.
-        """
-        return self._serve(resource_id, IN_SERVICE)
-
-    def quarantine_resource(self, resource_id: str) -> bool:
-        """Put an entity in error, as after a failed health check; a task that holds it keeps it.
-
-        Raises:
-            InvalidRequestError: There is none of that id.
-        """
-        return self._serve(resource_id, FAULTY)
-
-    def drain(self, resource_id: str | None = None) -> int:
-        """Give an entity, or all of them, to nobody any more; a task that holds it keeps it.
-
-        Once nobody holds it, it is `released`: remove it, or repair it to put it back into service.
-
-        Returns:
-            How many are drained by this.
+        Args:
+            task_id: The task.
+            ttl: Seconds from now; as long as last time when None.
+            epoch: Renew only the allocation of that number.
 
         Raises:
-            InvalidRequestError: There is none of that id.
+            InvalidRequestError: The number of seconds is wrong.
         """
-        if resource_id is not None:
-            return int(self._serve(resource_id, DRAINING))
+        given = seconds(ttl, "The time to live")
         with self._lock:
-            found = [one for one in self._stock.entities.values() if one.service == IN_SERVICE]
-            for one in found:
-                self._stock.set_service(one, DRAINING)
-        return len(found)
+            lease = self._lease(task_id, epoch)
+            if lease is not None:
+                self._limit(lease, lease.ttl if given is None else given)
+        return lease is not None
 
-    def _serve(self, resource_id: str, service: int) -> bool:
+    def sweep(self) -> int:
+        """End the allocations whose time is over, as `expired`, and return how many. A thread does that by itself."""
         with self._lock:
-            entity = self._stock.find(resource_id)
-            changed = entity.service != service and not (service == DRAINING and entity.service == FAULTY)
-            if changed:
-                self._stock.set_service(entity, service)
-        return changed
+            due = self._expiry.due(lambda one: self._stock.leases.get(one.task_id) is one)
+            for lease in due:
+                self._release(lease, ReleaseReason.EXPIRED)
+        return len(due)
+
+    def close(self) -> None:
+        """End the thread that ends allocations; those that there are do not end by themselves any more."""
+        self._expiry.close()
 
     def get_allocation(self, task_id: str) -> TaskResourceAllocation | None:
-        """Return what a task holds; None where that is nothing."""
+        """Return what a task holds or waits for; None where that is nothing."""
         with self._lock:
             lease = self._stock.leases.get(task_id)
             if lease is None:
-                return None
+                if task_id not in self._line.waiters:
+                    return None
+                shortage = BlockedReason.RESOURCE_SHORTAGE
+                return TaskResourceAllocation(task_id, (), AllocationStatus.BLOCKED, shortage)
             status, reason = _STATUS[lease.usage]
             left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
             return TaskResourceAllocation(task_id, lease.resources, status, reason, lease.since, left, lease.epoch)
-
-    def get_status_report(self) -> StatusReport:
-        """Return how many entities there are in all, and with each status."""
-        with self._lock:
-            return self._stock.report(0)
-
-    def get_capability_catalog(self) -> tuple[CatalogEntry, ...]:
-        """Return what the pool can do: each capability of each type, those typical of predefined types included."""
-        with self._lock:
-            return tuple(self._stock.catalog())
-
-
-def _chosen(strategy: Chooser) -> Callable[[], AllocationStrategy]:
-    if isinstance(strategy, str):
-        if strategy not in BUILT_IN:
-            raise InvalidRequestError(
-                f"There is no strategy {strategy!r:.60}; built in are {', '.join(BUILT_IN)}.",
-                did_you_mean(strategy, BUILT_IN) or "Give a strategy object to use any other.",
-            )
-        found = BUILT_IN[strategy]
-        return lambda: found
-    if isinstance(strategy, AllocationStrategy):
-        return lambda: strategy
-    return strategy
 
 
 def _reason(given: object) -> ReleaseReason:
@@ -344,3 +296,11 @@ def _named(lease: Lease, faulty: object) -> tuple[str, ...]:
                 f"It holds {', '.join(held[:10])}.",
             )
     return names
+
+
+def _refuse_twice(lease: Lease) -> NoReturn:
+    held = ", ".join(lease.resources[:10])
+    raise InvalidRequestError(
+        f"The task {lease.task_id!r} holds resources already: {held}.",
+        "Use extend() for more, release them, or use another task id.",
+    )

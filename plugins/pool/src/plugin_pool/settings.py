@@ -28,3 +28,12 @@ class PoolSettings(BaseModel):
         default=(ReleaseReason.FAILED, ReleaseReason.EXPIRED),
         description="Reasons of release after which entities are in error until somebody repairs them.",
     )
+    patience: float = Field(
+        default=2.0,
+        ge=0,
+        description="Seconds after which a task that waits for several entities is not overtaken any more by those that"
+        " came later.",
+    )
+    aging: float = Field(
+        default=10.0, ge=0, description="Seconds of waiting that are worth as much as one step of priority."
+    )

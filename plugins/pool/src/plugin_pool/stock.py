@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -107,9 +107,19 @@ class Stock:
         self.leases[task_id] = lease
         return lease
 
-    def extend(self, lease: Lease, plan: Plan) -> None:
-        """Give a lease more, as a plan says."""
-        lease.entities += tuple(self._take(plan, lease))
+    def extend(self, lease: Lease, plan: Plan) -> tuple[Entity, ...]:
+        """Give a lease more, as a plan says, and return what."""
+        more = tuple(self._take(plan, lease))
+        lease.entities += more
+        return more
+
+    def shrink(self, lease: Lease, entities: Collection[Entity]) -> None:
+        """Take back some of what a lease holds."""
+        lease.entities = tuple([one for one in lease.entities if one not in entities])
+        for entity in entities:
+            before = entity.status
+            entity.group.give_back(entity, lease)
+            self._recount(before, entity)
 
     def _take(self, plan: Plan, lease: Lease) -> list[Entity]:
         chosen = list(plan.named)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from framework import ResourceClass
+from collections.abc import Callable
+
+from framework import AllocationStrategy, ResourceClass
+from framework.errors import InvalidRequestError, did_you_mean
+
+Chooser = str | AllocationStrategy | Callable[[], AllocationStrategy]
+"""A strategy, the name of a built-in one, or what returns one when it is first needed."""
 
 
 class FirstFit:
@@ -29,4 +35,23 @@ class BestFit:
         return float(sum(resource_class.capabilities.values()))
 
 
-BUILT_IN = {one.name: one for one in (FirstFit(), BestFit())}
+BUILT_IN: dict[str, AllocationStrategy] = {one.name: one for one in (FirstFit(), BestFit())}
+
+
+def chosen(strategy: Chooser) -> Callable[[], AllocationStrategy]:
+    """Return what returns the strategy.
+
+    Raises:
+        InvalidRequestError: No built-in strategy has that name.
+    """
+    if isinstance(strategy, str):
+        if strategy not in BUILT_IN:
+            raise InvalidRequestError(
+                f"There is no strategy {strategy!r:.60}; built in are {', '.join(BUILT_IN)}.",
+                did_you_mean(strategy, BUILT_IN) or "Give a strategy object to use any other.",
+            )
+        found = BUILT_IN[strategy]
+        return lambda: found
+    if isinstance(strategy, AllocationStrategy):
+        return lambda: strategy
+    return strategy

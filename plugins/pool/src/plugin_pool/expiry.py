@@ -1,0 +1,75 @@
+"""`Expiry`: ends leases whose time is over, by a thread that exists only while there are such leases."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Callable
+
+from plugin_pool.lease import Lease
+
+
+class Expiry:
+    """Leases by the time at which they end.
+
+    Renewing a lease costs nothing here: what was noted is looked at when its time has come, and noted again.
+
+    Args:
+        clock: Returns seconds.
+        sweep: Ends the leases that are due; called by the thread.
+    """
+
+    def __init__(self, clock: Callable[[], float], sweep: Callable[[], object]) -> None:
+        self._clock = clock
+        self._sweep = sweep
+        self._heap: list[tuple[float, int, Lease]] = []
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def note(self, lease: Lease) -> None:
+        """Take note of a lease that ends some time."""
+        if lease.expires is None:
+            return
+        with self._changed:
+            heapq.heappush(self._heap, (lease.expires, lease.epoch, lease))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="pool-expiry", daemon=True)
+                self._thread.start()
+            elif self._heap[0][2] is lease:
+                self._changed.notify()
+
+    def due(self, current: Callable[[Lease], bool]) -> list[Lease]:
+        """Return the leases whose time is over, of those that are current, and forget them."""
+        found: list[Lease] = []
+        with self._changed:
+            now = self._clock()
+            while self._heap and self._heap[0][0] <= now:
+                lease = heapq.heappop(self._heap)[2]
+                if lease.expires is None or not current(lease):
+                    continue
+                if lease.expires > now:
+                    heapq.heappush(self._heap, (lease.expires, lease.epoch, lease))
+                elif lease not in found:
+                    found.append(lease)
+        return found
+
+    def close(self) -> None:
+        """Forget all leases, and end the thread."""
+        with self._changed:
+            self._heap.clear()
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._heap:
+                    self._thread = None
+                    return
+                left = self._heap[0][0] - self._clock()
+                if left > 0:
+                    self._changed.wait(min(left, threading.TIMEOUT_MAX))
+                    continue
+            self._sweep()

@@ -1,0 +1,254 @@
+"""`Line`: the tasks that wait, and who is served next.
+
+Tasks with equal requests form a queue; only its first can be next. What becomes free wakes only queues that it fits,
+in the order of the keys of their firsts, and is handed over directly: nobody can snatch it in between. A key is the
+time at which a task began to wait, less so many seconds for each step of its priority. So everybody's turn comes nearer
+at the same rate, nothing is ever sorted anew, and a task is overtaken only by those that came at most that much later.
+
+Whoever fits may overtake a gang (a task that needs several entities) that cannot be served yet, so that nothing idles.
+But once a gang has waited for `patience`, it comes first in all plans of those whose key is greater: they get nothing
+that the gang could use. These earmarks exist only while planning; nothing is held, so nothing can deadlock, and who has
+a smaller key passes by. Gangs that have no class in common can have earmarks at the same time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from plugin_pool.entity import Entity
+from plugin_pool.group import Group
+from plugin_pool.planner import Plan
+from plugin_pool.request import Request
+from plugin_pool.stock import Stock
+from plugin_pool.waiter import Waiter
+
+Key = tuple[float, int]
+
+
+class Queue:
+    """Tasks that wait for the same."""
+
+    def __init__(self, name: object, request: Request) -> None:
+        self.name = name
+        self.request = request
+        self.waiters: dict[str, Waiter] = {}
+        self._heap: list[tuple[Key, Waiter]] = []
+
+    def add(self, waiter: Waiter) -> None:
+        """Put a task in, by its key."""
+        self.waiters[waiter.task_id] = waiter
+        heapq.heappush(self._heap, (waiter.key, waiter))
+
+    def remove(self, waiter: Waiter) -> None:
+        """Take a task out, wherever it is."""
+        del self.waiters[waiter.task_id]
+        if len(self._heap) > 2 * len(self.waiters) + 8:
+            self._heap = [(one.key, one) for one in self.waiters.values()]
+            heapq.heapify(self._heap)
+
+    def first(self) -> Waiter | None:
+        """Return who is next."""
+        while self._heap:
+            waiter = self._heap[0][1]
+            if self.waiters.get(waiter.task_id) is waiter:
+                return waiter
+            heapq.heappop(self._heap)
+        return None
+
+
+class Line:
+    """All queues of a pool. Its lock must be held.
+
+    Args:
+        stock: What there is.
+        clock: Returns seconds.
+        patience: After so many seconds a gang gets earmarks.
+        aging: So many seconds of waiting are worth as much as one step of priority.
+        lend: Gives a waiter what a plan says.
+        take_back: Ends a lease that could not be handed over.
+    """
+
+    def __init__(
+        self,
+        stock: Stock,
+        clock: Callable[[], float],
+        *,
+        patience: float,
+        aging: float,
+        lend: Callable[[Waiter, Plan], None],
+        take_back: Callable[[Waiter], None],
+    ) -> None:
+        self._stock = stock
+        self._clock = clock
+        self._patience = patience
+        self._aging = aging
+        self._lend = lend
+        self._take_back = take_back
+        self._numbers = itertools.count()
+        self.waiters: dict[str, Waiter] = {}
+        self._queues: dict[object, Queue] = {}
+        self._gangs: set[Queue] = set()
+        self._by_name: dict[str, set[Queue]] = {}
+
+    @property
+    def has_gangs(self) -> bool:
+        """True while a task waits that needs several entities."""
+        return bool(self._gangs)
+
+    def key_of(self, waiter: Waiter) -> Key:
+        """Give a task that asks now its key."""
+        waiter.since = self._clock()
+        waiter.key = (waiter.since - self._aging * waiter.priority, next(self._numbers))
+        return waiter.key
+
+    def join(self, waiter: Waiter) -> None:
+        """Let a task that has a key wait."""
+        name = _name(waiter)
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._open(name, waiter.request)
+        queue.add(waiter)
+        self.waiters[waiter.task_id] = waiter
+
+    def leave(self, waiter: Waiter) -> None:
+        """Let a task wait no more; what was earmarked for it goes to others."""
+        request = waiter.request
+        self._remove(waiter)
+        if request.units > 1:
+            self._serve(self._touching(request))
+
+    def came(self, group: Group) -> None:
+        """Take note that a group has its first entity."""
+        for queue in self._queues.values():
+            queue.request.refresh()
+            if any(line.signature.mask >> group.number & 1 for line in queue.request.lines):
+                group.waiting.add(queue)
+
+    def serve(self, entities: Iterable[Entity]) -> None:
+        """Hand entities that have room again to those who wait for them."""
+        if self._queues:
+            self._serve(self._fitting(entities))
+
+    def recheck(self, entities: Iterable[Entity]) -> None:
+        """Send away those who will never get what they wait for, now that entities are out of service."""
+        if not self._queues:
+            return
+        for queue in list(self._fitting(entities)):
+            tier = self._stock.planner.tier(queue.request)
+            for waiter in list(queue.waiters.values()):
+                if not waiter.settled and tier.severity > waiter.until.severity:
+                    waiter.refused = tier
+                    self.leave(waiter)
+                    waiter.wake()
+
+    def plan(self, request: Request, key: Key | None = None, aside: Sequence[Entity] = ()) -> Plan:
+        """Return what a request would take now, by itself or as the waiter with a key."""
+        before = [one.request for one in self.privileged() if key is None or one.key < key] if self._gangs else ()
+        return self._stock.planner.plan(request, before=before, aside=aside)
+
+    def privileged(self) -> list[Waiter]:
+        """Return the gangs that have earmarks."""
+        latest = self._clock() - self._patience
+        firsts = [one for queue in self._gangs if (one := queue.first()) is not None and one.since <= latest]
+        found, taken = [], 0
+        for waiter in sorted(firsts, key=lambda one: one.key):
+            waiter.request.refresh()
+            if not waiter.request.mask & taken:
+                found.append(waiter)
+                taken |= waiter.request.mask
+        return found
+
+    def ahead_of(self, waiter: Waiter) -> int:
+        """Return how many tasks are served before this one where they compete for the same."""
+        queues = self._touching(waiter.request)
+        return sum([one.key < waiter.key for queue in queues for one in queue.waiters.values()])
+
+    def _serve(self, queues: Iterable[Queue]) -> None:
+        heap = [(one.key, queue) for queue in queues if (one := queue.first()) is not None]
+        heapq.heapify(heap)
+        while heap:
+            queue = heapq.heappop(heap)[1]
+            waiter = queue.first()
+            if waiter is None:
+                continue
+            plan = self.plan(queue.request, waiter.key, waiter.extends.entities if waiter.extends else ())
+            if not plan.satisfied:
+                continue
+            again = {queue}
+            if queue.request.units > 1:
+                again |= self._touching(queue.request)
+            if not self._grant(waiter, plan):
+                again |= self._fitting(waiter.got)
+            known = {one for _, one in heap}
+            for other in again - known:
+                if (first := other.first()) is not None:
+                    heapq.heappush(heap, (first.key, other))
+
+    def _grant(self, waiter: Waiter, plan: Plan) -> bool:
+        """Hand over what a plan says; False when nobody is there any more to take it."""
+        self._remove(waiter)
+        self._lend(waiter, plan)
+        if waiter.wake():
+            return True
+        self._take_back(waiter)
+        return False
+
+    def _open(self, name: object, request: Request) -> Queue:
+        queue = self._queues[name] = Queue(name, request)
+        request.refresh()
+        for group in _groups(request):
+            group.waiting.add(queue)
+        for one in _names(request):
+            self._by_name.setdefault(one, set()).add(queue)
+        if request.units > 1:
+            self._gangs.add(queue)
+        return queue
+
+    def _remove(self, waiter: Waiter) -> None:
+        del self.waiters[waiter.task_id]
+        queue = self._queues[_name(waiter)]
+        queue.remove(waiter)
+        if queue.waiters:
+            return
+        del self._queues[queue.name]
+        self._gangs.discard(queue)
+        queue.request.refresh()
+        for group in _groups(queue.request):
+            group.waiting.discard(queue)
+        for one in _names(queue.request):
+            self._by_name[one].discard(queue)
+            if not self._by_name[one]:
+                del self._by_name[one]
+
+    def _fitting(self, entities: Iterable[Entity]) -> set[Queue]:
+        found: set[Queue] = set()
+        for entity in entities:
+            found |= entity.group.waiting
+            found |= self._by_name.get(entity.id, set())
+        return found
+
+    def _touching(self, request: Request) -> set[Queue]:
+        """Return the queues that compete with a request for anything."""
+        found: set[Queue] = set()
+        for group in _groups(request):
+            found |= group.waiting
+        for name in _names(request):
+            found |= self._by_name.get(name, set())
+            if name in self._stock.entities:
+                found |= self._stock.entities[name].group.waiting
+        return found
+
+
+def _name(waiter: Waiter) -> object:
+    """Return what tasks of one queue have in common; a task that wants more has a queue for itself."""
+    return waiter.request.key, waiter.extends.epoch if waiter.extends else 0
+
+
+def _groups(request: Request) -> Iterator[Group]:
+    return (group for line in request.lines for group in line.signature.groups)
+
+
+def _names(request: Request) -> set[str]:
+    return {name for line in request.named for name in line.requirement.ids}

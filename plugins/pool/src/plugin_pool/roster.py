@@ -1,0 +1,118 @@
+"""`Roster`: the entities of a pool as people see and change them."""
+
+from __future__ import annotations
+
+import threading
+
+from framework import get_logger
+from plugin_pool import reading
+from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE
+from plugin_pool.line import Line
+from plugin_pool.records import CatalogEntry, ResourceInstance, StatusReport
+from plugin_pool.stock import Stock
+
+
+class Roster:
+    """The entities of a pool, looked at and changed. Thread-safe."""
+
+    _lock: threading.Lock
+    _stock: Stock
+    _line: Line
+
+    def add_resource(self, resource: object) -> ResourceInstance:
+        """Add an entity, and return its record.
+
+        A type or capability that is new, but much like a known one, is taken as it is, with a warning in the log.
+
+        Raises:
+            InvalidRequestError: A field is unknown, missing or wrong, or the id is taken.
+        """
+        given = reading.entity(resource)
+        with self._lock:
+            hints = self._stock.index.unknown(given.type, [one.type for one in given.capabilities])
+            entity = self._stock.add(given)
+            if entity.group.total == 1:
+                self._line.came(entity.group)
+            self._line.serve([entity])
+            record = self._stock.instance(entity)
+        for word, known in hints:
+            get_logger().warning("pool_word_unknown", resource=given.id, word=word, nearest=known)
+        return record
+
+    def remove_resource(self, resource_id: str) -> ResourceInstance:
+        """Remove an entity that no task holds, and return its last record.
+
+        Raises:
+            InvalidRequestError: There is none of that id.
+            ResourceUnavailableError: A task holds it.
+        """
+        with self._lock:
+            entity = self._stock.find(resource_id)
+            record = self._stock.instance(entity)
+            self._stock.remove(entity)
+            self._line.recheck([entity])
+        return record
+
+    def get_resource(self, resource_id: str) -> ResourceInstance:
+        """Return the record of an entity.
+
+        Raises:
+            InvalidRequestError: There is none of that id.
+        """
+        with self._lock:
+            return self._stock.instance(self._stock.find(resource_id))
+
+    def repair_resource(self, resource_id: str) -> bool:
+        """Put an entity back into service, after an error or after it was drained; False when it is in service.
+
+        Raises:
+            InvalidRequestError: There is none of that id.
+        """
+        return self._serve(resource_id, IN_SERVICE)
+
+    def quarantine_resource(self, resource_id: str) -> bool:
+        """Put an entity in error, as after a failed health check; a task that holds it keeps it.
+
+        Raises:
+            InvalidRequestError: There is none of that id.
+        """
+        return self._serve(resource_id, FAULTY)
+
+    def drain(self, resource_id: str | None = None) -> int:
+        """Give an entity, or all of them, to nobody any more; a task that holds it keeps it.
+
+        Once nobody holds it, it is `released`: remove it, or repair it to put it back into service.
+
+        Returns:
+            How many are drained by this.
+
+        Raises:
+            InvalidRequestError: There is none of that id.
+        """
+        if resource_id is not None:
+            return int(self._serve(resource_id, DRAINING))
+        with self._lock:
+            found = [one for one in self._stock.entities.values() if one.service == IN_SERVICE]
+            for one in found:
+                self._stock.set_service(one, DRAINING)
+            self._line.recheck(found)
+        return len(found)
+
+    def _serve(self, resource_id: str, service: int) -> bool:
+        with self._lock:
+            entity = self._stock.find(resource_id)
+            changed = entity.service != service and not (service == DRAINING and entity.service == FAULTY)
+            if changed:
+                self._stock.set_service(entity, service)
+                (self._line.serve if service == IN_SERVICE else self._line.recheck)([entity])
+        return changed
+
+    def get_status_report(self) -> StatusReport:
+        """Return how many entities there are in all, and with each status."""
+        with self._lock:
+            return self._stock.report(len(self._line.waiters))
+
+    def get_capability_catalog(self) -> tuple[CatalogEntry, ...]:
+        """Return what the pool can do: each capability of each type, those typical of predefined types included."""
+        with self._lock:
+            return tuple(self._stock.catalog())
