@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from plugin_pool import ResourceInstance, ResourcePool, Tier
+from plugin_pool import ResourceInstance, ResourcePool, ResourceRequirement, Tier
 
 TYPES = ("a", "b")
 NAMES = ("x", "y", "z")
@@ -161,3 +162,51 @@ def test_one_fewer_than_needed_is_proven_and_not_searched_for(size: int) -> None
     found = pool.check_resource_requirements(lines)
 
     assert (found.tier, len(found.missing_resources)) == (Tier.IMPOSSIBLE, 1)
+
+
+def test_explanations_are_true_minimal_and_lead_out() -> None:
+    for seed in range(2000):
+        explain(seed)
+
+
+def explain(seed: int) -> None:
+    pool, names, lines = situation(seed)
+    required = [line for line in lines if not line.get("optional")]
+    by_tier = dict(tiers(pool, names))
+
+    found = pool.explain(lines)
+
+    assert json.loads(json.dumps(found.as_json()))["sentence"] == found.sentence
+    assert found.tier is pool.check_resource_requirements(lines).tier
+    if found.tier is Tier.FREE:
+        assert found.unmet == ()
+        return
+    before = by_tier[list(Tier)[list(Tier).index(found.tier) - 1]]
+    unmet = [as_line(one) for one in found.unmet]
+    assert not feasible(unmet, before)
+    for number in range(len(unmet)):
+        assert feasible(unmet[:number] + unmet[number + 1 :], before)
+    if found.tier is Tier.IMPOSSIBLE and not any("ids" in line for line in required):
+        for number, one in enumerate(lacking(pool, lines)):
+            levels = {each.type: each.min_level for each in one.capabilities}
+            for unit in range(one.count):
+                name = f"new-{number}-{unit}"
+                pool.add_resource({"id": name, "type": one.type, "capabilities": levels, "labels": one.labels})
+        assert pool.explain(lines).tier is not Tier.IMPOSSIBLE
+    elif found.tier is Tier.BUSY:
+        for task in {one.task for one in found.blockers}:
+            pool.release_resources(task)
+        assert pool.check_resource_requirements(lines).tier is Tier.FREE
+
+
+def lacking(pool: ResourcePool, lines: list[dict[str, Any]]) -> list[ResourceRequirement]:
+    """Return what is missing although all that there is is counted."""
+    return pool._stock.planner.plan(pool.prepare(lines), Tier.ERROR).missing
+
+
+def as_line(one: Any) -> dict[str, Any]:
+    levels = {each.type: each.min_level for each in one.capabilities}
+    found = {"capabilities": levels, "labels": dict(one.labels), "count": one.count}
+    if one.type:
+        found["type"] = one.type
+    return {**found, "ids": list(one.ids), "count": 1} if one.ids else found

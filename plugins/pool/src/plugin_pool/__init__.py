@@ -1,6 +1,7 @@
 """A pool of entities with levelled capabilities: exact, fair, and able to say why a task waits."""
 
 from plugin_pool.errors import DeadlockError, ShortageError
+from plugin_pool.explanation import Explanation
 from plugin_pool.lease import Lease
 from plugin_pool.pool import ResourcePool
 from plugin_pool.records import (
@@ -31,6 +32,7 @@ __all__ = [
     "CatalogEntry",
     "CheckResult",
     "DeadlockError",
+    "Explanation",
     "FirstFit",
     "Lease",
     "ReleaseReason",

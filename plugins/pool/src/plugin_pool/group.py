@@ -27,6 +27,7 @@ class Group:
     Attributes:
         number: Its place in the order in which groups were made; its bit in the masks of the index.
         rank: What the strategy says; lower is taken first.
+        example: Any of its entities; None where it has none, or not one that is known without a search.
         room: Entities that one more task may have.
         in_service: Entities that are neither faulty nor draining.
         total: All its entities.
@@ -34,7 +35,19 @@ class Group:
         free_in: For each number of holders, how many entities in service have so many.
     """
 
-    __slots__ = ("bags", "capacity", "free_in", "in_service", "number", "rank", "room", "shape", "total", "waiting")
+    __slots__ = (
+        "bags",
+        "capacity",
+        "example",
+        "free_in",
+        "in_service",
+        "number",
+        "rank",
+        "room",
+        "shape",
+        "total",
+        "waiting",
+    )
 
     def __init__(self, shape: ResourceClass, capacity: int, number: int) -> None:
         self.shape = shape
@@ -42,6 +55,7 @@ class Group:
         self.number = number
         self.rank = 0.0
         self.room = self.in_service = self.total = 0
+        self.example: Entity | None = None
         self.waiting: set[Queue] = set()
         self.bags: dict[int, deque[Entity]] = {}
         self.free_in = [0] * capacity
@@ -49,6 +63,7 @@ class Group:
     def add(self, entity: Entity) -> None:
         """Take in a new entity."""
         self.total += 1
+        self.example = entity
         self.in_service += 1
         self._list(entity, front=False)
 
@@ -95,6 +110,8 @@ class Group:
                 self.room -= 1
         if service == REMOVED:
             self.total -= 1
+            if self.example is entity:
+                self.example = next(self.first(), None)
 
     def first(self) -> Iterator[Entity]:
         """Yield the entities with room, in the order in which they would be taken."""

@@ -25,8 +25,9 @@ class Plan:
         named: The entities that it names and would get.
         takes: How many entities of which group.
         missing: The required lines that fall short, with the units that are lacking.
-        unmet: The fewest lines that together cannot be met: without any one of them the others could.
-        places: Entities that all groups of `unmet` together have for them.
+        unmet: The first line that names what cannot be had; else the fewest lines that together cannot be met beside
+            the named ones.
+        short: All lines that compete for what there is too little of; more of that for each of them would do.
         excluded: Entities that `takes` must not be met with.
     """
 
@@ -34,7 +35,7 @@ class Plan:
     takes: dict[Group, int] = field(default_factory=dict)
     missing: list[ResourceRequirement] = field(default_factory=list)
     unmet: tuple[Line, ...] = ()
-    places: int = 0
+    short: dict[Line, None] = field(default_factory=dict)
     excluded: set[Entity] = field(default_factory=set)
 
     @property
@@ -102,7 +103,7 @@ class Planner:
         matching = Matching([one.signature.groups for one in (*ahead, *lines, *request.optional)], bound.room)
         placed = [matching.place(number, line.units) for number, line in enumerate(ahead)]
         if reach and sum(placed) < sum(reach):
-            plan.missing.extend(line.requirement for line in request.named)
+            plan.missing.extend([line.requirement for line in request.named])
         for number, line in enumerate(lines, len(ahead)):
             self._place(matching, number, line, plan, [*ahead, *lines])
         if plan.satisfied:
@@ -141,18 +142,17 @@ class Planner:
                 lacking.append(name)
         if lacking:
             plan.missing.append(only(line, lacking))
+            plan.short[line] = None
             plan.unmet = plan.unmet or (line,)
-            plan.places = line.units - len(lacking)
 
     def _place(self, matching: Matching, number: int, line: Line, plan: Plan, lines: list[Line]) -> None:
         placed = matching.place(number, line.units)
         if placed == line.units:
             return
         plan.missing.append(line.short(line.units - placed))
-        if not plan.unmet:
-            plan.unmet = tuple([lines[one] for one in matching.reached])
-            groups = {group for one in plan.unmet for group in one.signature.groups}
-            plan.places = sum([matching.flows[one].get(group, 0) for one in matching.reached for group in groups])
+        reached = [lines[one] for one in matching.reached]
+        plan.short.update(dict.fromkeys(reached))
+        plan.unmet = plan.unmet or tuple(reached)
 
     def _optional(self, request: Request, matching: Matching, start: int, bound: _Bound, plan: Plan) -> Matching:
         """Add the optional lines for which there is room as a whole."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
+import click
+
 from framework import MetricsCollector, Plugin, hookimpl
 from plugin_pool.collector import PoolCollector
 from plugin_pool.configured import configured
@@ -23,6 +25,13 @@ class PoolPlugin(Plugin):
     def register_services(self) -> Mapping[str, object]:
         """Return the pool."""
         return {"pool": self.pool}
+
+    @hookimpl
+    def register_commands(self) -> list[click.Command]:
+        """Return the command; what it needs is imported now, because it is about to run."""
+        from plugin_pool.command import why
+
+        return [why]
 
     @hookimpl
     def register_metrics_collectors(self) -> list[MetricsCollector]:

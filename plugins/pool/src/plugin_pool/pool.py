@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from typing import NoReturn
 
 from framework import ResourceStatus
@@ -12,6 +13,8 @@ from framework.errors import InvalidRequestError, did_you_mean
 from plugin_pool import reading, words
 from plugin_pool.entity import Entity
 from plugin_pool.expiry import Expiry
+from plugin_pool.explainer import Explainer
+from plugin_pool.explanation import Explanation
 from plugin_pool.index import Index
 from plugin_pool.instances import Instances
 from plugin_pool.lease import Lease
@@ -84,6 +87,7 @@ class ResourcePool(Roster, Waiting):
             lend=self._lend,
             take_back=self._take_back,
         )
+        self._explainer = Explainer(self._stock, self._line, clock)
         self._expiry = Expiry(clock, self.sweep)
         self._error_after = frozenset([_reason(one) for one in error_after])
 
@@ -256,6 +260,31 @@ class ResourcePool(Roster, Waiting):
     def close(self) -> None:
         """End the thread that ends allocations; those that there are do not end by themselves any more."""
         self._expiry.close()
+
+    def explain(self, subject: object) -> Explanation:
+        """Say why a task waits, or what a request would take: what is lacking, who has it, and what would help.
+
+        Args:
+            subject: The id of a task that holds or waits for something, or requirements.
+
+        Raises:
+            InvalidRequestError: There is no such task, or the requirements are wrong.
+        """
+        request = None if isinstance(subject, str) else self.prepare(subject)
+        with self._lock:
+            if request is not None:
+                return self._explainer.explain(request)
+            waiter = self._line.waiters.get(str(subject))
+            if waiter is not None:
+                return self._explainer.explain(waiter.request, waiter)
+            lease = self._stock.leases.get(str(subject))
+            if lease is not None:
+                return self._explainer.held(lease.task_id, lease.resources)
+            known = [*islice(self._line.waiters, 1000), *islice(self._stock.leases, 1000)]
+        raise InvalidRequestError(
+            f"The task {subject!r:.80} holds nothing and waits for nothing.",
+            did_you_mean(str(subject), known) or "Ask for its requirements instead.",
+        )
 
     def get_allocation(self, task_id: str) -> TaskResourceAllocation | None:
         """Return what a task holds or waits for; None where that is nothing."""

@@ -23,7 +23,7 @@ class Line:
 
     def short(self, units: int) -> ResourceRequirement:
         """Return the requirement for so many units of it."""
-        return self.requirement if units == self.units else replace(self.requirement, count=units)
+        return self.requirement if units == self.requirement.count else replace(self.requirement, count=units)
 
 
 class Request:
@@ -55,6 +55,17 @@ class Request:
             raise InvalidRequestError(
                 f"A request asks for more than {MOST_UNITS:,} entities.", "Divide it into several requests."
             )
+
+    def part(self, lines: Iterable[Line]) -> Request:
+        """Return a request for some of the required lines."""
+        made = object.__new__(Request)
+        made.index, made.optional, made.only = self.index, (), None
+        chosen = set(lines)
+        made.lines = tuple([one for one in self.lines if one in chosen])
+        made.named = tuple([one for one in self.named if one in chosen])
+        made.units = sum([one.units for one in (*made.lines, *made.named)])
+        made.key = tuple([_key(one) for one in (*made.lines, *made.named)])
+        return made
 
     def refresh(self) -> None:
         """Take groups into account that are new."""

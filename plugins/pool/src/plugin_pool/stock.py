@@ -33,6 +33,8 @@ class Stock:
         self.index = index
         self.entities: dict[str, Entity] = {}
         self.leases: dict[str, Lease] = {}
+        self.out_of_service: dict[Entity, None] = {}
+        """Entities that are faulty or draining, in the order in which that was found."""
         self.planner = Planner(index, self.entities)
         self._epochs = itertools.count(1)
         self._counts = dict.fromkeys(ResourceStatus, 0)
@@ -86,6 +88,10 @@ class Stock:
         """Change what may become of an entity, and count it accordingly."""
         before = entity.status
         entity.group.set_service(entity, service)
+        if service in (DRAINING, FAULTY):
+            self.out_of_service[entity] = None
+        else:
+            self.out_of_service.pop(entity, None)
         self._count(before, -1)
         if service != REMOVED:
             self._count(entity.status, 1)

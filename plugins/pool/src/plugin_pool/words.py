@@ -30,3 +30,18 @@ def shortage(missing: Iterable[ResourceRequirement], tier: Tier, similar: Iterab
 def remedy(tier: Tier) -> str:
     """Return a way out."""
     return _REMEDY[tier]
+
+
+VERDICT = {
+    Tier.FREE: "waits",
+    Tier.BUSY: "waits",
+    Tier.ERROR: "needs somebody to repair something",
+    Tier.IMPOSSIBLE: "cannot be met",
+}
+WHERE = {Tier.FREE: "free", Tier.BUSY: "free", Tier.ERROR: "in service", Tier.IMPOSSIBLE: "in the pool"}
+_STATES = {"error": "in error", "released": "drained", "available": "taken by others of the request"}
+
+
+def state(status: str) -> str:
+    """Return the status of an entity as one says it."""
+    return _STATES.get(status, status)
