@@ -69,6 +69,8 @@ class Group:
 
     def take(self, lease: Lease) -> Entity:
         """Give the entity with fewest holders to a lease; there must be room."""
+        if self.capacity == 1:
+            return self._take_alone(lease)
         load = 0
         while not self.free_in[load]:
             load += 1
@@ -81,12 +83,33 @@ class Group:
         self._hold(entity, load, lease)
         return entity
 
+    def _take_alone(self, lease: Lease) -> Entity:
+        """Do what `take` does, quicker, where entities are not shared."""
+        pop = self.bags[0].popleft
+        while True:
+            entity = pop()
+            entity.listed = 0
+            if not entity.holders and not entity.service:
+                break
+        self.room -= 1
+        self.free_in[0] -= 1
+        entity.holders = (lease,)
+        return entity
+
     def take_exactly(self, entity: Entity, lease: Lease) -> None:
         """Give this entity, which must have room, to a lease."""
         self._hold(entity, len(entity.holders), lease)
 
     def give_back(self, entity: Entity, lease: Lease) -> None:
         """End one lease of an entity."""
+        if self.capacity == 1 and not entity.service:
+            entity.holders = ()
+            self.room += 1
+            self.free_in[0] += 1
+            if not entity.listed:
+                entity.listed = 1
+                self.bags[0].appendleft(entity)
+            return
         load = len(entity.holders)
         served = entity.service == IN_SERVICE
         if served and load < self.capacity:

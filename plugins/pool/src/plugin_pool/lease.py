@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Self
 from framework import ResourceStatus
 from plugin_pool.records import ReleaseReason
 
+_DEPLOYED = ResourceStatus.DEPLOYED
+
 if TYPE_CHECKING:
     from plugin_pool.entity import Entity
     from plugin_pool.pool import ResourcePool
@@ -27,7 +29,7 @@ class Lease:
         expires: When it ends unless renewed, by the pool's clock; None for never.
     """
 
-    __slots__ = ("entities", "epoch", "expires", "pool", "since", "task_id", "ttl", "usage", "waits_for")
+    __slots__ = ("entities", "epoch", "expires", "pool", "since", "task_id", "ttl", "usage")
 
     def __init__(self, pool: ResourcePool, task_id: str, epoch: int, since: float) -> None:
         self.pool = pool
@@ -35,15 +37,15 @@ class Lease:
         self.epoch = epoch
         self.entities: tuple[Entity, ...] = ()
         self.since = since
-        self.usage = ResourceStatus.DEPLOYED
+        self.usage = _DEPLOYED
         self.ttl: float | None = None
         self.expires: float | None = None
-        self.waits_for = ""
 
     @property
     def resources(self) -> tuple[str, ...]:
         """Ids of the entities that it holds, or held last."""
-        return tuple([one.id for one in self.entities])
+        entities = self.entities
+        return (entities[0].id,) if len(entities) == 1 else tuple([one.id for one in entities])
 
     def mark_executing(self) -> bool:
         """Say that the task runs; see `ResourcePool.mark_executing`."""

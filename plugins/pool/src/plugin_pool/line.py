@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from plugin_pool.entity import Entity
 from plugin_pool.group import Group
@@ -117,7 +117,7 @@ class Line:
         request = waiter.request
         self._remove(waiter)
         if request.units > 1:
-            self._serve(self._touching(request))
+            self._serve(self._touching(request), self._groups_of(request))
 
     def came(self, group: Group) -> None:
         """Take note that a group has its first entity."""
@@ -126,10 +126,10 @@ class Line:
             if any(line.signature.mask >> group.number & 1 for line in queue.request.lines):
                 group.waiting.add(queue)
 
-    def serve(self, entities: Iterable[Entity]) -> None:
+    def serve(self, entities: Collection[Entity]) -> None:
         """Hand entities that have room again to those who wait for them."""
         if self._queues:
-            self._serve(self._fitting(entities))
+            self._serve(self._fitting(entities), {entity.group for entity in entities})
 
     def recheck(self, entities: Iterable[Entity]) -> None:
         """Send away those who will never get what they wait for, now that entities are out of service."""
@@ -165,10 +165,16 @@ class Line:
         queues = self._touching(waiter.request)
         return sum([one.key < waiter.key for queue in queues for one in queue.waiters.values()])
 
-    def _serve(self, queues: Iterable[Queue]) -> None:
+    def _groups_of(self, request: Request) -> set[Group]:
+        """Return the groups that a request may have kept others from."""
+        names = [self._stock.entities[one] for one in _names(request) if one in self._stock.entities]
+        return {*_groups(request), *(one.group for one in names)}
+
+    def _serve(self, queues: Iterable[Queue], groups: set[Group]) -> None:
+        """Serve the firsts of some queues as long as there is room in the groups of which they may not have known."""
         heap = [(one.key, queue) for queue in queues if (one := queue.first()) is not None]
         heapq.heapify(heap)
-        while heap:
+        while heap and any(group.room for group in groups):
             queue = heapq.heappop(heap)[1]
             waiter = queue.first()
             if waiter is None:
@@ -179,6 +185,7 @@ class Line:
             again = {queue}
             if queue.request.units > 1:
                 again |= self._touching(queue.request)
+                groups = groups | self._groups_of(queue.request)
             if not self._grant(waiter, plan):
                 again |= self._fitting(waiter.got)
             known = {one for _, one in heap}

@@ -38,11 +38,15 @@ class Matching:
     def place(self, demand: int, units: int) -> int:
         """Place units of a demand, moving others if need be, and return how many found a place."""
         wanted = units
+        known, room = self.left, self._room
         for group in self.choices[demand]:
-            taken = min(self.spare(group), wanted)
-            if taken:
+            spare = known.get(group)
+            if spare is None:
+                spare = room(group)
+            if spare:
+                taken = min(spare, wanted)
+                known[group] = spare - taken
                 self._move(demand, group, taken)
-                self.left[group] -= taken
                 wanted -= taken
                 if not wanted:
                     return units

@@ -5,7 +5,8 @@ One planner serves checking, allocating, waiting and explaining, so that they ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -15,6 +16,13 @@ from plugin_pool.index import Index
 from plugin_pool.matching import Matching
 from plugin_pool.records import ResourceRequirement, Tier
 from plugin_pool.request import Line, Request
+
+_COUNTS: Mapping[Tier, Callable[[Group], int]] = {
+    Tier.FREE: operator.attrgetter("room"),
+    Tier.BUSY: operator.attrgetter("in_service"),
+    Tier.ERROR: operator.attrgetter("total"),
+}
+"""How many entities of a group a tier has."""
 
 
 @dataclass(slots=True)
@@ -68,9 +76,10 @@ class _Bound:
         self.less[entity.group] = self.less.get(entity.group, 0) + 1
         return True
 
-    def room(self, group: Group) -> int:
-        """Return how many entities of a group can be had and are not spoken for."""
-        return room(group, self.tier) - self.less.get(group, 0)
+    def counter(self) -> Callable[[Group], int]:
+        """Return what tells how many entities of a group can be had and are not spoken for."""
+        count, less = _COUNTS[self.tier], self.less
+        return (lambda group: count(group) - less.get(group, 0)) if less else count
 
 
 class Planner:
@@ -100,7 +109,7 @@ class Planner:
             self._bind(line, bound, plan)
         lines = sorted(request.lines, key=lambda one: len(one.signature.groups))
         ahead = [line for one in before for line in one.lines]
-        matching = Matching([one.signature.groups for one in (*ahead, *lines, *request.optional)], bound.room)
+        matching = Matching([one.signature.groups for one in (*ahead, *lines, *request.optional)], bound.counter())
         placed = [matching.place(number, line.units) for number, line in enumerate(ahead)]
         if reach and sum(placed) < sum(reach):
             plan.missing.extend([line.requirement for line in request.named])
@@ -129,7 +138,7 @@ class Planner:
     def _reach(self, request: Request, bound: _Bound) -> int:
         """Return how many units of a request that is waiting could be had now."""
         request.refresh()
-        matching = Matching([one.signature.groups for one in request.lines], bound.room)
+        matching = Matching([one.signature.groups for one in request.lines], bound.counter())
         return sum([matching.place(number, line.units) for number, line in enumerate(request.lines)])
 
     def _bind(self, line: Line, bound: _Bound, plan: Plan) -> None:
@@ -178,11 +187,6 @@ class Planner:
                 bound.bind(one)
                 matching.left[one.group] -= 1
                 plan.named.append(one)
-
-
-def room(group: Group, tier: Tier) -> int:
-    """Return how many entities of a group a tier has."""
-    return group.room if tier is Tier.FREE else group.in_service if tier is Tier.BUSY else group.total
 
 
 def only(line: Line, ids: Iterable[str]) -> ResourceRequirement:

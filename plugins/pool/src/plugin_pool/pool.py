@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -38,6 +39,10 @@ from plugin_pool.vocabulary import LONGEST_NAME
 from plugin_pool.waiting import Waiting, seconds
 
 _GIVEN = True
+_FREE = Tier.FREE
+_COMPLETED = ReleaseReason.COMPLETED
+_result = functools.partial(tuple.__new__, AllocationResult)
+"""Makes a result in half the time of its class, which matters where all the rest takes a microsecond."""
 
 ERROR_AFTER = (ReleaseReason.FAILED, ReleaseReason.EXPIRED)
 
@@ -90,6 +95,7 @@ class ResourcePool(Roster, Waiting):
         self._explainer = Explainer(self._stock, self._line, clock)
         self._expiry = Expiry(clock, self.sweep)
         self._error_after = frozenset([_reason(one) for one in error_after])
+        self._plain_end = _COMPLETED not in self._error_after
 
     def prepare(self, requirements: object) -> Request:
         """Return requirements in a form that is read once and can be asked for many times.
@@ -133,13 +139,27 @@ class ResourcePool(Roster, Waiting):
         if ttl is not None:
             ttl = seconds(ttl, "The time to live")
         with self._lock:
-            lease = self._allocate(task_id, request)
+            lease = self._quick(task_id, request) or self._allocate(task_id, request)
             if isinstance(lease, Lease):
                 if ttl is not None:
                     self._limit(lease, ttl)
-                return AllocationResult(_GIVEN, lease.resources, "", (), Tier.FREE, lease.epoch)
+                return _result((_GIVEN, lease.resources, "", (), _FREE, lease.epoch))
             tier = self._stock.planner.tier(request)
         return self._refused(request, lease, tier)
+
+    def _quick(self, task_id: str, request: Request) -> Lease | None:
+        """Return a lease where one entity is needed, one is free, nobody waits, and the task has a good name."""
+        only, stock = request.only, self._stock
+        if only is None or self._line.waiters or task_id in stock.leases:
+            return None
+        if type(task_id) is not str or len(task_id) > LONGEST_NAME or not task_id.isprintable() or not task_id:
+            return None
+        if only.seen != len(self._index.groups):
+            return None
+        for group in only.groups:
+            if group.room:
+                return stock.lend_one(task_id, group)
+        return None
 
     def _refused(self, request: Request, plan: Plan, tier: Tier) -> AllocationResult:
         similar = [hint for line in request.lines for hint in self._index.similar(line.signature)]
@@ -147,21 +167,13 @@ class ResourcePool(Roster, Waiting):
 
     def _allocate(self, task_id: str, request: Request) -> Lease | Plan:
         """Return a lease, or the plan that falls short."""
-        stock, only = self._stock, request.only
-        if type(task_id) is not str or not task_id or len(task_id) > LONGEST_NAME or not task_id.isprintable():
-            reading.text(task_id, "The id of a task")
-        if task_id in stock.leases:
-            _refuse_twice(stock.leases[task_id])
+        reading.text(task_id, "The id of a task")
+        if task_id in self._stock.leases:
+            _refuse_twice(self._stock.leases[task_id])
         if task_id in self._line.waiters:
             raise InvalidRequestError(f"The task {task_id!r} waits already.", "Use another task id.")
-        if only is not None and not self._line.has_gangs:
-            if only.seen != len(self._index.groups):
-                self._index.refresh(only)
-            for group in only.groups:
-                if group.room:
-                    return stock.lend_one(task_id, group)
         plan = self._line.plan(request)
-        return stock.lend(task_id, plan) if plan.satisfied else plan
+        return self._stock.lend(task_id, plan) if plan.satisfied else plan
 
     def _record(self, entity: Entity) -> ResourceInstance:
         with self._lock:
@@ -208,10 +220,13 @@ class ResourcePool(Roster, Waiting):
         """
         why = reason if type(reason) is ReleaseReason else _reason(reason)
         with self._lock:
-            lease = self._lease(task_id, epoch)
-            if lease is None:
+            lease = self._stock.leases.get(task_id)
+            if lease is None or (epoch is not None and lease.epoch != epoch):
                 return False
-            self._release(lease, why, faulty)
+            if why is _COMPLETED and self._plain_end and faulty is None and not self._line.waiters:
+                self._stock.take_back(lease)
+            else:
+                self._release(lease, why, faulty)
         return True
 
     def _release(self, lease: Lease, reason: ReleaseReason, faulty: object = None) -> None:

@@ -27,7 +27,7 @@ def entity(given: object) -> ResourceInstance:
     return ResourceInstance(
         id=name,
         type=text(found.get("type"), f"The type of {about}"),
-        name=text(found["name"], f"The name of {about}") if found.get("name") else "",
+        name=text(found["name"], f"The name of {about}") if found.get("name") else name,
         capabilities=_capabilities(found.get("capabilities"), "level", about, Capability),
         labels=_labels(found.get("labels"), about),
         capacity=number(found.get("capacity", 1), f"The capacity of {about}", MOST_CAPACITY),
@@ -100,7 +100,7 @@ def number(given: object, subject: str, most: int) -> int:
 
 def _fields(given: object, known: tuple[str, ...], what: str) -> Mapping[str, Any]:
     """Return the fields that are there by name."""
-    if isinstance(given, Mapping):
+    if type(given) is dict or isinstance(given, Mapping):
         if strange := [one for one in given if one not in known]:
             raise InvalidRequestError(
                 f"A {what} has the unknown field {strange[0]!r:.60}; known are {', '.join(known)}.",

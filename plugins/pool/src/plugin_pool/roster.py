@@ -33,8 +33,10 @@ class Roster:
             entity = self._stock.add(given)
             if entity.group.total == 1:
                 self._line.came(entity.group)
-            self._line.serve([entity])
-            record = self._stock.instance(entity)
+            record = given
+            if self._line.waiters:
+                self._line.serve([entity])
+                record = self._stock.instance(entity)
         for word, known in hints:
             get_logger().warning("pool_word_unknown", resource=given.id, word=word, nearest=known)
         return record

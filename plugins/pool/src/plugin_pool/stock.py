@@ -21,6 +21,7 @@ from plugin_pool.vocabulary import TYPICAL
 if TYPE_CHECKING:
     from plugin_pool.pool import ResourcePool
 
+_DEPLOYED = ResourceStatus.DEPLOYED
 _SEARCHED = 1000
 """So many ids are searched for one that is much like a misspelt one."""
 
@@ -51,7 +52,7 @@ class Stock:
                 f"The pool has a resource {given.id!r} already.", "Give it another id, or remove the other one first."
             )
         group = self.index.group(given)
-        entity = self.entities[given.id] = Entity(given.id, given.name, group)
+        entity = self.entities[given.id] = Entity(given.id, "" if given.name == given.id else given.name, group)
         group.add(entity)
         return entity
 
@@ -105,12 +106,11 @@ class Stock:
 
     def lend_one(self, task_id: str, group: Group) -> Lease:
         """Give a task one entity of a group that has room."""
-        lease = Lease(self._pool, task_id, next(self._epochs), time.time())
+        lease = self.leases[task_id] = Lease(self._pool, task_id, next(self._epochs), time.time())
         if group.capacity == 1:
             lease.entities = (group.take(lease),)
         else:
             lease.entities = tuple(self._take(Plan(takes={group: 1}), lease))
-        self.leases[task_id] = lease
         return lease
 
     def extend(self, lease: Lease, plan: Plan) -> tuple[Entity, ...]:
@@ -149,10 +149,10 @@ class Stock:
     def take_back(self, lease: Lease, faulty: Iterable[str] = ()) -> None:
         """End a lease; the entities named go out of service until somebody repairs them."""
         del self.leases[lease.task_id]
-        plain = lease.usage is ResourceStatus.DEPLOYED
+        plain = lease.usage is _DEPLOYED
         for entity in lease.entities:
             group = entity.group
-            if plain and group.capacity == 1 and not entity.service:
+            if plain and group.capacity == 1 and not entity.service:  # then no count below is concerned
                 group.give_back(entity, lease)
                 continue
             before = entity.status
