@@ -3,6 +3,7 @@
 from plugin_pool.errors import DeadlockError, ShortageError
 from plugin_pool.explanation import Explanation
 from plugin_pool.lease import Lease
+from plugin_pool.orchestrator import Action, Orchestrator, OrchestratorState
 from plugin_pool.pool import ResourcePool
 from plugin_pool.records import (
     AllocationResult,
@@ -23,6 +24,7 @@ from plugin_pool.request import Request
 from plugin_pool.strategies import BestFit, FirstFit
 
 __all__ = [
+    "Action",
     "AllocationResult",
     "AllocationStatus",
     "BestFit",
@@ -35,6 +37,8 @@ __all__ = [
     "Explanation",
     "FirstFit",
     "Lease",
+    "Orchestrator",
+    "OrchestratorState",
     "ReleaseReason",
     "Request",
     "ResourceInstance",

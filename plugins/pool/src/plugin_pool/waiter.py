@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Waiter:
-    """A task that waits, in a thread.
+    """A task that waits.
 
     Args:
         task_id: The task.
@@ -59,6 +59,10 @@ class Waiter:
     def settled(self) -> bool:
         """True once it got what it waited for, or was sent away."""
         return self.lease is not None or self.refused is not None
+
+    def prepare(self) -> None:
+        """Make ready to wait."""
+        raise NotImplementedError
 
     def wake(self) -> bool:
         """Have it go on; False when there is nobody any more who could."""

@@ -111,6 +111,22 @@ class Waiting:
         waiter = self._extender(LoopWaiter, task_id, requirements, priority, timeout)
         return await self._by_loop(waiter, timeout)
 
+    def join(self, waiter: Waiter) -> bool:
+        """Let a waiter of the caller's own kind wait, which is woken under the pool's lock; False when it was served.
+
+        Raises:
+            InvalidRequestError: Its task holds or waits already.
+        """
+        return self._ask(waiter, None)
+
+    def leave(self, waiter: Waiter) -> bool:
+        """Let a waiter go that was not served yet; False when it was."""
+        with self._lock:
+            waits = self._line.waiters.get(waiter.task_id) is waiter
+            if waits:
+                self._line.leave(waiter)
+        return waits
+
     def _by_thread(self, waiter: ThreadWaiter, timeout: float | None) -> Lease:
         if self._ask(waiter, timeout):
             try:
@@ -158,7 +174,7 @@ class Waiting:
             )
         return kind(task_id, request, priority=priority, extends=lease)
 
-    def _ask(self, waiter: ThreadWaiter | LoopWaiter, timeout: float | None) -> bool:
+    def _ask(self, waiter: Waiter, timeout: float | None) -> bool:
         """Serve a task, or let it wait and return True."""
         own = waiter.extends.entities if waiter.extends else ()
         with self._lock:
