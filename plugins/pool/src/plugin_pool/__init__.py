@@ -2,6 +2,7 @@
 
 from plugin_pool.errors import DeadlockError, ShortageError
 from plugin_pool.explanation import Explanation
+from plugin_pool.inference import RULES, Rule, infer_resource_requirements
 from plugin_pool.lease import Lease
 from plugin_pool.orchestrator import Action, Orchestrator, OrchestratorState
 from plugin_pool.pool import ResourcePool
@@ -24,6 +25,7 @@ from plugin_pool.request import Request
 from plugin_pool.strategies import BestFit, FirstFit
 
 __all__ = [
+    "RULES",
     "Action",
     "AllocationResult",
     "AllocationStatus",
@@ -44,8 +46,10 @@ __all__ = [
     "ResourceInstance",
     "ResourcePool",
     "ResourceRequirement",
+    "Rule",
     "ShortageError",
     "StatusReport",
     "TaskResourceAllocation",
     "Tier",
+    "infer_resource_requirements",
 ]
