@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 import tracemalloc
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -133,8 +134,8 @@ def hand_over(waiters: int) -> Call:
         pool.add_resource({"id": f"e{number}", "type": "t", "capabilities": {"x": 10, "y": 10}})
     needs = [pool.prepare({"type": "t", "capabilities": {"x": 1 + one % 10, "y": 1 + one // 10}}) for one in range(50)]
     count = 0
-    held: list[Silent] = []
-    line: list[Silent] = []
+    held: deque[Silent] = deque()
+    line: deque[Silent] = deque()
 
     def ask() -> None:
         nonlocal count
@@ -144,13 +145,11 @@ def hand_over(waiters: int) -> Call:
 
     for _ in range(100 + waiters):
         ask()
-    line.reverse()  # who is next is last
 
     def call() -> None:
-        pool.release_resources(held.pop(0).task_id)
-        held.append(line.pop())
+        pool.release_resources(held.popleft().task_id)
+        held.append(line.popleft())
         ask()
-        line.insert(0, line.pop())
 
     return call
 
