@@ -70,7 +70,7 @@ class Group:
     def take(self, lease: Lease) -> Entity:
         """Give the entity with fewest holders to a lease; there must be room."""
         if self.capacity == 1:
-            return self._take_alone(lease)
+            return self.take_alone(lease)
         load = 0
         while not self.free_in[load]:
             load += 1
@@ -83,7 +83,7 @@ class Group:
         self._hold(entity, load, lease)
         return entity
 
-    def _take_alone(self, lease: Lease) -> Entity:
+    def take_alone(self, lease: Lease) -> Entity:
         """Do what `take` does, quicker, where entities are not shared."""
         pop = self.bags[0].popleft
         while True:

@@ -135,7 +135,9 @@ class ResourcePool(Roster, Waiting):
         Raises:
             InvalidRequestError: A parameter is wrong, or the task holds something already.
         """
-        request = self.prepare(requirements)
+        request = requirements if type(requirements) is Request else self.prepare(requirements)
+        if request.index is not self._index:
+            self.prepare(request)  # which refuses it
         if ttl is not None:
             ttl = seconds(ttl, "The time to live")
         with self._lock:
@@ -143,7 +145,8 @@ class ResourcePool(Roster, Waiting):
             if isinstance(lease, Lease):
                 if ttl is not None:
                     self._limit(lease, ttl)
-                return _result((_GIVEN, lease.resources, "", (), _FREE, lease.epoch))
+                names = (lease.entities[0].id,) if request.only is not None else lease.resources
+                return _result((_GIVEN, names, "", (), _FREE, lease.epoch))
             tier = self._stock.planner.tier(request)
         return self._refused(request, lease, tier)
 

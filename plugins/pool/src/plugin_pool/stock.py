@@ -108,7 +108,7 @@ class Stock:
         """Give a task one entity of a group that has room."""
         lease = self.leases[task_id] = Lease(self._pool, task_id, next(self._epochs), time.time())
         if group.capacity == 1:
-            lease.entities = (group.take(lease),)
+            lease.entities = (group.take_alone(lease),)
         else:
             lease.entities = tuple(self._take(Plan(takes={group: 1}), lease))
         return lease
