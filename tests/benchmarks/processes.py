@@ -2,9 +2,10 @@
 
     python tests/benchmarks/processes.py [--rounds 30]
 
-A lease of `process.local` from a provider and through a host, with output captured and discarded, and with limits,
-against `subprocess.Popen(["true"]).wait()` and `asyncio.create_subprocess_exec("true")`. The variants take turns within
-each round; figures are the minimum over rounds of the mean over a batch.
+A lease of `process.local` through a host, with output captured and discarded, and with limits, and through a
+`ResourceManager`, which waits for a loop in another thread, against `subprocess.Popen(["true"]).wait()` and
+`asyncio.create_subprocess_exec("true")`. The variants take turns within each round; figures are the minimum over rounds
+of the mean over a batch.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from framework import Framework
+from framework import Framework, ResourceManager
 
 BATCH = 20
 
@@ -54,7 +55,9 @@ async def _timed(call: Callable[[], Awaitable[None]]) -> float:
 
 async def measure(rounds: int) -> dict[str, float]:
     """Return seconds for one child by variant."""
-    async with Framework.from_config({"plugins": {"process": {}}}) as host:
+    config = {"plugins": {"process": {}}, "resource_management": {"monitoring_enabled": False}}
+    async with Framework.from_config(config) as host:
+        manager = ResourceManager(config)
 
         def lease(**parameters: Any) -> Callable[[], Awaitable[None]]:
             async def run() -> None:
@@ -63,11 +66,16 @@ async def measure(rounds: int) -> dict[str, float]:
 
             return run
 
+        async def synchronous() -> None:
+            with manager.acquire("process.local", command="true") as child:
+                child.wait()
+
         variants: dict[str, Callable[[], Awaitable[None]]] = {
             "subprocess.Popen": popen,
             "Popen, session, variables, pipes": popen_alike,
             "asyncio.create_subprocess_exec": asyncio_exec,
             "lease": lease(),
+            "lease, ResourceManager": synchronous,
             "lease, output discarded": lease(stdout="discard", stderr="discard"),
             "lease, files=32": lease(files=32),
             "lease, max_memory": lease(max_memory=64 << 20),
@@ -76,6 +84,7 @@ async def measure(rounds: int) -> dict[str, float]:
         for _ in range(rounds):
             for name, call in variants.items():
                 best[name] = min(best[name], await _timed(call))
+        manager.close()
     return best
 
 
