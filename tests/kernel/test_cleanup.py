@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 
@@ -121,7 +122,7 @@ def test_one_that_hangs_is_left_behind_and_not_asked_again() -> None:
     assert last.asked == [(False, "first"), (False, "second")]
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), MemoryError()])
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), MemoryError(), asyncio.CancelledError()])
 def test_one_that_raises_stops_nobody(error: BaseException) -> None:
     def fail() -> int:
         raise error

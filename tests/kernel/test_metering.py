@@ -154,3 +154,53 @@ async def test_a_monitor_that_is_switched_off_updates_nothing_until_it_is_switch
     monitor.adjust()
     await until(lambda: UPDATED in one.metrics)
     await monitor.stop()
+
+
+class Lazy(Mapping[str, float]):
+    """Computes what it holds when it is asked, and cannot."""
+
+    def __getitem__(self, key: str) -> float:
+        raise ValueError("not to be had")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("lazy",))
+
+    def __len__(self) -> int:
+        return 1
+
+
+def cancel() -> Mapping[str, float]:
+    raise asyncio.CancelledError("its own loop")
+
+
+async def test_the_monitor_survives_answers_that_cannot_be_read_and_sources_that_are_cancelled() -> None:
+    one = meter(Collector("good", lambda: {"good": 1.0}))
+    one.add_source("lazy", Lazy)
+    one.add_source("cancelled", cancel)
+    monitor = Monitor(one, lambda: True, lambda: 0.01)
+    monitor.start()
+    await until(lambda: "good" in one.metrics)
+    first = one.metrics[UPDATED]
+    await until(lambda: one.metrics[UPDATED] > first)
+    assert dict(one.faults) == {"lazy": "ValueError: not to be had", "cancelled": "CancelledError: its own loop"}
+    await monitor.stop()
+
+
+async def test_the_monitor_goes_on_when_an_update_fails(caplog: pytest.LogCaptureFixture) -> None:
+    broken = [RuntimeError("can't start new thread")]
+
+    def timeout() -> float:
+        if broken:
+            raise broken.pop()
+        return 30
+
+    def collectors() -> list[MetricsCollector]:
+        timeout()
+        return [Collector("good", lambda: {"good": 1.0})]
+
+    one = Meter(collectors, timeout)
+    monitor = Monitor(one, lambda: True, lambda: 0.01)
+    monitor.start()
+    await until(lambda: "good" in one.metrics)
+    await monitor.stop()
+    assert [text.split()[0] for text in caplog.messages] == ["monitor_failed"]

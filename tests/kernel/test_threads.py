@@ -45,6 +45,18 @@ def test_what_a_function_raises_is_raised(error: BaseException) -> None:
         assert calls.call("failing", lambda: 1, 30) == 1
 
 
+def test_a_subject_whose_thread_could_not_be_started_is_called_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:  # as the system does where pids.max is reached
+        raise RuntimeError("can't start new thread")
+
+    with TimedCalls("calls", {}) as calls:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError, match="new thread"):
+                calls.call("one", lambda: 1, 30)
+        assert calls.call("one", lambda: 1, 30) == 1
+
+
 async def test_a_coroutine_gets_what_a_thread_returns_or_raises() -> None:
     assert await in_thread(threading.get_ident) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):

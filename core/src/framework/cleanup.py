@@ -14,7 +14,7 @@ from framework.limits import resident_bytes, trim
 from framework.protocols import CleanupParticipant
 from framework.records import CleanupOutcome, CleanupReport
 from framework.telemetry import get_logger
-from framework.threads import TimedCalls
+from framework.threads import FAILURES, TimedCalls
 
 Answer = Callable[[bool, str], int | None]
 """What an application subscribes: takes `aggressive` and `reason`, returns the bytes it believes to have freed."""
@@ -154,7 +154,7 @@ def _ask(
         claimed = int(
             calls.call(participant.name, lambda: participant.cleanup(aggressive=aggressive, reason=reason), seconds)
         )
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - one participant's failure must not stop the others
+    except FAILURES as error:  # one participant's failure must not stop the others
         fault = f"{type(error).__name__}: {error}"
         get_logger().error("participant_failed", participant=participant.name, error=fault)
     after = before.now()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import Any
 from framework.errors import InvalidRequestError
 from framework.protocols import MetricsCollector
 from framework.telemetry import get_logger
-from framework.threads import TimedCalls, in_thread
+from framework.threads import FAILURES, TimedCalls, in_thread
 
 UPDATED = "last_metrics_update_ts"
 """When the measurements were refreshed, in seconds since 1970."""
@@ -89,8 +90,8 @@ class Meter:
         with TimedCalls("framework-metrics", self._overdue) as calls:
             for name, source in sources.items():
                 try:
-                    answer = calls.call(name, source, self._timeout())
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - one failure must not hide the others
+                    answer = calls.call(name, functools.partial(_copied, source), self._timeout())
+                except FAILURES as error:  # one failure must not hide the others
                     faults[name] = f"{type(error).__name__}: {error}"
                     continue
                 if _is_answer(answer):
@@ -102,6 +103,12 @@ class Meter:
         for name, fault in faults.items():
             if name not in self.faults:  # once, until it works again
                 get_logger().error("collector_failed", collector=name, error=fault)
+
+
+def _copied(source: Source) -> Any:
+    """Return what a source answers: a mapping copied here, since it may go on changing, or compute what it holds."""
+    answer: Any = source()
+    return dict(answer) if isinstance(answer, Mapping) else answer
 
 
 def _is_answer(answer: object) -> bool:
@@ -151,12 +158,18 @@ class Monitor:
         while self._loop is not None:
             self._changed.clear()
             if self._enabled():
-                await in_thread(self._meter.update, "framework-monitor")
+                await self._update()
             if self._loop is None:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(self._interval(), _LONGEST) if self._enabled() else None):
                     await self._changed.wait()
+
+    async def _update(self) -> None:
+        try:
+            await in_thread(self._meter.update, "framework-monitor")
+        except Exception as error:  # noqa: BLE001 - logged; there may be no thread to be had at the moment
+            get_logger().error("monitor_failed", error=f"{type(error).__name__}: {error}")
 
 
 _SOON = 1.0

@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 _Task = tuple[Callable[[], Any], Future[Any]]
 
+FAILURES = (Exception, SystemExit, asyncio.CancelledError)
+"""What a function of others may raise without meaning this program: all but Ctrl-C, which is about who waits."""
+
 
 async def in_thread(work: Callable[[], T], name: str = "framework-work") -> T:
     """Return what a function returns that runs in a thread of its own, which ends with it."""
@@ -80,11 +83,11 @@ class TimedCalls:
         begun = self._overdue.get(subject)
         if begun is not None:
             raise TimeoutError(f"still busy with a call of {time.monotonic() - begun:.0f} s ago")
+        if self._tasks is None:
+            self._tasks = _start(self._name)  # may be refused, and then the subject is not busy
         future: Future[T] = Future()
         self._overdue[subject] = time.monotonic()
         future.add_done_callback(lambda _: self._overdue.pop(subject, None))
-        if self._tasks is None:
-            self._tasks = _start(self._name)
         self._tasks.put((function, future))
         try:
             return future.result(seconds)
