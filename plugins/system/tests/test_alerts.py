@@ -74,7 +74,8 @@ def test_a_condition_is_asked_in_place_of_a_metric_and_may_fail(caplog: pytest.L
     states = []
     with caplog.at_level(logging.ERROR, "framework"):
         for now in range(5):
-            alert.look(watched(None), now)
+            for event in alert.look(watched(None), now):
+                event()
             states.append(alert.state)
     assert states == ["raised", "clear", "no data", "no data", "raised"]
     assert [str(one.msg).split()[0] for one in caplog.records] == ["alert_failed"]

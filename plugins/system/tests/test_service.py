@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -122,6 +123,37 @@ def test_an_alert_watches_what_the_application_measures(service: Metrics) -> Non
     service.clear_alert("cached")
     service.clear_alert("never there")
     assert set(states(0)) == {"deep", "unknown"}
+
+
+def test_a_condition_may_use_the_service_or_hang_and_holds_up_nobody(service: Metrics) -> None:
+    asked, release = threading.Event(), threading.Event()
+
+    def condition() -> bool:
+        service.alert("other", {"message": "raised by a condition"})
+        asked.set()
+        return release.wait(60)
+
+    service.alert("odd", condition=condition)
+    collector = AlertsCollector(service)
+    looking = threading.Thread(target=collector.collect, daemon=True)
+    looking.start()
+    assert asked.wait(30)
+    assert {row["alert"]: row["state"] for row in service.alerts()} == {"odd": "clear", "other": "raised"}
+    collector.close()  # as at the end of the host, which must not wait for it
+    assert looking.is_alive()
+    service.clear_alert("odd")
+    release.set()
+    looking.join(30)
+    assert [row["alert"] for row in service.alerts()] == ["other"]
+
+
+def test_an_alert_on_what_is_no_number_has_no_data_and_stops_no_other(service: Metrics) -> None:
+    reported: dict[str, Any] = {"words": "many", "nan": float("nan"), "much": float("inf")}
+    service.attach([], lambda: reported)
+    for name in reported:
+        service.alert(name, metric=name, above=5)
+    assert AlertsCollector(service).collect()["alerts_raised"] == 1
+    assert [row["state"] for row in service.alerts()] == ["no data", "no data", "raised"]
 
 
 def test_raising_again_only_changes_the_message_and_clearing_forgets(service: Metrics) -> None:

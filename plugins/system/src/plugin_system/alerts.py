@@ -79,13 +79,33 @@ class Alert:
         """The one of `above` and `below` that is set."""
         return self.above if self.above is not None else self.below
 
-    def look(self, lookup: Lookup, now: float) -> list[Event]:
+    def ask(self) -> tuple[bool | None, str]:
+        """Return what the condition says, None without an answer, and why it could not be asked.
+
+        It is the application's: it may hang, or use the service, so nobody asks it who holds a lock.
+        """
+        if self.condition is None:
+            return None, ""
+        try:
+            return bool(self.condition()), ""
+        except Exception as error:  # noqa: BLE001 - it must not stop the others
+            return None, repr(error)
+
+    def look(self, lookup: Lookup, now: float, asked: tuple[bool | None, str] | None = None) -> list[Event]:
         """Look at the metric or condition at a time, in seconds, and raise or clear the alert if that is due.
+
+        Args:
+            lookup: Returns what a metric was last.
+            now: The time.
+            asked: What `ask` returned; it is asked now when None.
 
         Returns:
             What is to be called to log what happened, if anything did.
         """
-        beyond, back = self._judge(lookup)
+        beyond, back, events = self._judge(lookup, asked or self.ask())
+        return events + self._move(now, beyond=beyond, back=back)
+
+    def _move(self, now: float, *, beyond: bool, back: bool) -> list[Event]:
         if self.state == RAISED:
             return self.end() if back else []
         if beyond:
@@ -131,28 +151,27 @@ class Alert:
             "message": self.failure or self.message,
         }
 
-    def _judge(self, lookup: Lookup) -> tuple[bool, bool]:
-        """Return whether it is beyond the threshold, and whether it came back; neither without data."""
+    def _judge(self, lookup: Lookup, asked: tuple[bool | None, str]) -> tuple[bool, bool, list[Event]]:
+        """Return whether it is beyond the threshold, whether it came back (neither without data), and what to log."""
         if self.condition is not None:
-            return self._ask(self.condition)
+            return self._take(*asked)
         found = lookup(self.metric) if self.metric else None
+        if not isinstance(found, int | float) or math.isnan(found):
+            found = None  # a source of the application may report anything
         self.value = found
         if found is None or self.clear is None:
-            return False, False
+            return False, False, []
         if self.above is not None:
-            return found > self.above, found <= self.clear
-        return self.below is not None and found < self.below, found >= self.clear
+            return found > self.above, found <= self.clear, []
+        return self.below is not None and found < self.below, found >= self.clear, []
 
-    def _ask(self, condition: Condition) -> tuple[bool, bool]:
-        try:
-            beyond = bool(condition())
-        except Exception as error:  # noqa: BLE001 - it is the application's, and must not stop the others
-            if not self.failure:
-                get_logger().error("alert_failed", alert=self.name, error=repr(error))
-            self.failure, self.value = f"its condition fails: {error!r}", None
-            return False, False
-        self.failure, self.value = "", float(beyond)
-        return beyond, not beyond
+    def _take(self, beyond: bool | None, failure: str) -> tuple[bool, bool, list[Event]]:
+        events: list[Event] = []
+        if failure and not self.failure:
+            events.append(lambda: get_logger().error("alert_failed", alert=self.name, error=failure))
+        self.failure = f"its condition fails: {failure}" if failure else ""
+        self.value = None if beyond is None else float(beyond)
+        return beyond is True, beyond is False, events
 
     def _event(self, event: str, level: int, **more: object) -> Event:
         fields: dict[str, object] = {

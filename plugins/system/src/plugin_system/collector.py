@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Measured = dict[str, float]
 
+_SOON = 0.2
+"""Seconds that are waited for a collection to end."""
+
 
 class Collector:
     """Measures under a lock, and tells what its measuring costs. Thread-safe; works on in a forked child.
@@ -47,10 +50,16 @@ class Collector:
             return dict(measured)
 
     def close(self) -> None:
-        """Close the files that are kept open; collecting again opens them again."""
-        with self._lock:
-            if "_files" in vars(self):
-                self._files.close()
+        """Close the files that are kept open; collecting again opens them again.
+
+        Those of a collector that hangs, as on a file system that does not answer, stay open until it is dropped.
+        """
+        if self._lock.acquire(timeout=_SOON):
+            try:
+                if "_files" in vars(self):
+                    self._files.close()
+            finally:
+                self._lock.release()
 
     @functools.cached_property
     def _files(self) -> Files:

@@ -191,7 +191,11 @@ class Metrics:
     def look(self, now: float) -> None:
         """Look at every alert at a time, in seconds."""
         with self._lock:
-            events = [event for one in list(self._alerts.values()) for event in one.look(self._lookup, now)]
+            alerts = list(self._alerts.values())
+        asked = [(one, one.ask()) for one in alerts]
+        with self._lock:
+            present = [(one, said) for one, said in asked if self._alerts.get(one.name) is one]
+            events = [event for one, said in present for event in one.look(self._lookup, now, said)]
         for event in events:  # not under the lock: who listens may take its time
             event()
 
