@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from framework import ResourceManager, errors
+from framework import Plugin, ResourceManager, errors
 from framework.cleanup import Answer
 from framework.testing import DummyPlugin
 
@@ -106,6 +107,116 @@ def test_sources_and_participants_are_subscribed_and_taken_back(manager: Resourc
     assert "active_sessions_rag" not in manager.update_metrics()
 
 
+def test_what_a_wait_that_ended_early_had_asked_for_is_not_acquired() -> None:
+    program = """
+import os, signal, threading, time
+from framework import ResourceManager
+from framework.testing import DummyPlugin
+
+with ResourceManager({"plugins": {}}, plugins=[DummyPlugin()]) as manager:
+    manager.host.admission.pause("a test", 600)
+
+    def interrupt():
+        while not manager.host.admission.waiting:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    try:
+        manager.acquire("dummy.thing")
+    except KeyboardInterrupt:
+        print("interrupted")
+    for _ in range(3000):
+        if not manager.host.admission.waiting:
+            break
+        time.sleep(0.01)
+    print(manager.host.admission.waiting, manager.leases())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.stdout == "interrupted\n0 ()\n", ended.stderr
+
+
+def test_one_who_waits_while_it_is_closed_learns_that(manager: ResourceManager) -> None:
+    caught: list[BaseException] = []
+    begun = threading.Event()
+
+    async def hold() -> None:
+        begun.set()
+        await asyncio.sleep(600)
+
+    def wait() -> None:
+        try:
+            manager._call(hold)
+        except errors.FrameworkError as error:
+            caught.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert begun.wait(60)
+    manager.close()
+    waiting.join(60)
+    assert "is closed" in str(caught[0])
+
+
+def test_on_its_own_loop_it_is_refused_before_it_waits_for_itself(manager: ResourceManager) -> None:
+    async def use(function: Callable[[], object]) -> None:
+        with pytest.raises(errors.FrameworkError, match="of its own loop"):
+            function()
+
+    manager._portal.call(use, lambda: manager.acquire("dummy.thing"))
+    manager._portal.call(use, manager.close)
+    assert manager.acquire("dummy.thing").is_allocated()
+    assert manager._portal.call(lambda: ResourceManager()) is manager
+
+
+def test_a_plugin_that_asks_for_it_while_it_opens_is_refused_at_once() -> None:
+    program = """
+from framework import ResourceManager
+from framework.testing import DummyPlugin
+
+class Asking(DummyPlugin):
+    async def initialize(self):
+        try:
+            ResourceManager()
+        except Exception as error:
+            print(error)
+
+ResourceManager({"plugins": {}}, plugins=[Asking()]).close()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "on the thread of its own loop" in ended.stdout, ended.stderr
+
+
+def test_a_plugin_that_cannot_be_registered_leaves_no_thread() -> None:
+    with pytest.raises(errors.PluginError, match="metadata"):
+        ResourceManager(NOTHING, plugins=[Plugin()])
+    assert "framework-manager" not in threads()
+
+
+def test_settings_that_threads_change_together_are_all_changed(manager: ResourceManager) -> None:
+    lost: list[str] = []
+
+    def change(key: str) -> None:
+        for number in range(1, 300):
+            manager.configure({key: number})
+            if manager.settings.get(key) != number:
+                lost.append(f"{key}={number}")
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        names = ("monitoring_interval", "source_timeout", "participant_timeout")
+        workers = [threading.Thread(target=change, args=(f"resource_management.{one}",)) for one in names]
+        for one in workers:
+            one.start()
+        for one in workers:
+            one.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert lost == []
+    assert ResourceManager(NOTHING) is manager  # which it was made with
+
+
 def test_managers_of_plugins_that_are_off_are_none_and_said_once(
     manager: ResourceManager, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -181,6 +292,26 @@ def test_a_forked_child_gets_one_of_its_own_and_leaves_its_parents_alone(manager
     assert in_child(manager.close) == 0
     assert held.is_allocated()
     manager.release(held)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def test_threads_of_a_forked_child_wait_for_the_one_that_opens(manager: ResourceManager) -> None:
+    remove = manager.add_metrics_source("one", lambda: {"one": 1})
+
+    def child() -> None:
+        found: list[object] = []
+        workers = [threading.Thread(target=lambda: found.append(manager.statistics())) for _ in range(8)]
+        for one in workers:
+            one.start()
+        for one in workers:
+            one.join()
+        assert len(found) == 8
+        assert "one" in manager.update_metrics()
+        remove()
+        assert "one" not in manager.update_metrics()
+        manager.close()
+
+    assert in_child(child) == 0
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -54,6 +55,7 @@ class Framework:
         self._monitor = Monitor(self.meter, self._setting("monitoring_enabled"), self._setting("monitoring_interval"))
         self._owner = owner
         self._entered = self._open = False
+        self._configuring = threading.Lock()
         interval = self.settings.get("leases.reclaim_interval") if self.settings.get("leases.reclaim") else None
         self._housekeeper = Housekeeper(self.ledger, self._undo, interval)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -307,7 +309,8 @@ class Framework:
         Raises:
             SettingsError: A key cannot be changed, or a value is not allowed; then nothing was changed.
         """
-        self.settings = self.settings.changed(changes)
+        with self._configuring:
+            self.settings = self.settings.changed(changes)
         self._monitor.adjust()
 
     def state_directory(self, name: str) -> str:

@@ -8,9 +8,9 @@ import inspect
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from framework.cleanup import Answer
 from framework.errors import FrameworkError, PluginError
@@ -25,7 +25,8 @@ from framework.telemetry import get_logger
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-T = TypeVar("T")
+_thread = threading.local()
+"""`serves` is set in the threads that run a loop of a manager."""
 
 Config = str | os.PathLike[str] | Mapping[str, Any]
 
@@ -53,14 +54,17 @@ class ResourceManager:
         cls, config: Config | None = None, *, flags: Iterable[str] = (), plugins: Iterable[Plugin] = ()
     ) -> Self:
         """Return the one of this process, opened."""
+        if cls._instance is None:
+            _refuse_on_loop()
         with cls._making:
             present = cls._instance
             if present is not None and isinstance(present, cls):
                 return present
             made = super().__new__(cls)
-            made._settings = Settings.load(config, flags=flags)
+            made._settings = made._origin = Settings.load(config, flags=flags)
             made._plugins = tuple(plugins)
-            made._sources, made._answers = {}, {}
+            made._sources, made._answers, made._told = {}, {}, set()
+            made._opening = threading.RLock()
             made._open()
             atexit.register(made.close)
             ResourceManager._instance = made
@@ -70,7 +74,7 @@ class ResourceManager:
         self, config: Config | None = None, *, flags: Iterable[str] = (), plugins: Iterable[Plugin] = ()
     ) -> None:
         """Refuse another configuration than that of the one there is."""
-        if (config is not None or list(flags)) and Settings.load(config, flags=flags).tree != self._settings.tree:
+        if (config is not None or list(flags)) and Settings.load(config, flags=flags).tree != self._origin.tree:
             raise FrameworkError(
                 "This process has a ResourceManager already, with another configuration.",
                 "Call ResourceManager() for that one, change it with configure(), or close() it first.",
@@ -78,26 +82,41 @@ class ResourceManager:
 
     _portal: BlockingPortal
     _thread: threading.Thread
+    _pid = 0
+    _host: Framework | None = None
+    _opening: threading.RLock
+    _told: set[str]
+    _origin: Settings
     _settings: Settings
     _plugins: tuple[Plugin, ...]
     _sources: dict[str, tuple[Source, Callable[[], None]]]
     _answers: dict[str, tuple[Answer, Callable[[], None]]]
 
     def _open(self) -> None:
-        self._pid = os.getpid()
-        self._told: set[str] = set()
-        self._opening = threading.RLock()
-        self._host: Framework | None = None
         portal, thread = _start_loop()
-        host = Framework(self._settings, plugins=self._plugins)
+        host = None
         try:
+            host = Framework(self._settings, plugins=self._plugins)
             portal.call(host.__aenter__)
+            self._subscribe(host)
             if host.settings.get("resource_management.monitoring_enabled"):
                 host.meter.update()  # a first look; who monitors begins when it comes to that
         except BaseException:
-            _stop_loop(portal, thread)
+            try:
+                if host is not None:
+                    portal.call(host.close)
+            finally:
+                _stop_loop(portal, thread)
             raise
         self._portal, self._thread, self._host = portal, thread, host
+        self._pid = os.getpid()  # at last: until then, other threads of a forked child wait for this one
+
+    def _subscribe(self, host: Framework) -> None:
+        """Have a forked child's host ask whom its parent's asked."""
+        for name, (source, _) in self._sources.items():
+            self._sources[name] = source, host.add_metrics_source(name, source)
+        for name, (answer, _) in self._answers.items():
+            self._answers[name] = answer, host.add_cleanup_participant(name, answer)
 
     def __enter__(self) -> Self:
         return self
@@ -112,14 +131,19 @@ class ResourceManager:
 
         Raises:
             ExceptionGroup: Something could not be given back; everything was tried.
+            FrameworkError: This is the thread of its own loop, which does the work.
         """
+        _refuse_on_loop()
         with self._making:
             if ResourceManager._instance is self:
                 ResourceManager._instance = None
         atexit.unregister(self.close)
-        if self._host is None or self._pid != os.getpid():  # what a parent opened is the parent's to close
+        if self._pid != os.getpid():  # what a parent opened is the parent's to close
             return
-        host, self._host = self._host, None
+        with self._opening:
+            host, self._host = self._host, None
+        if host is None:
+            return
         try:
             self._portal.call(host.close)
         finally:
@@ -132,11 +156,12 @@ class ResourceManager:
         Raises:
             FrameworkError: The manager is closed.
         """
-        if self._host is None:
+        host = self._host
+        if host is not None and self._pid != os.getpid():
+            host = self._opened_in_child()
+        if host is None:
             raise FrameworkError("This ResourceManager is closed.", "Call ResourceManager(…) again for another one.")
-        if self._pid != os.getpid():
-            self._open_in_child()
-        return self._host
+        return host
 
     @property
     def settings(self) -> Settings:
@@ -236,9 +261,23 @@ class ResourceManager:
         return self.host.statistics()
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what a coroutine function returns on the loop of the background thread."""
+        """Return what a coroutine function returns on the loop of the background thread.
+
+        It is cancelled when the wait for it ends early, by Ctrl-C; what it had acquired by then is given back.
+        """
+        _refuse_on_loop()
         self.host  # noqa: B018 - raises when closed, and opens another one in a forked child
-        return self._portal.call(function, *arguments)
+        future = None
+        try:
+            future = self._portal.start_task_soon(function, *arguments)
+            return future.result()
+        except (CancelledError, RuntimeError):
+            if future is None or future.cancelled():
+                self.host  # noqa: B018 - another thread may have closed it meanwhile
+            raise
+        finally:
+            if future is not None:
+                future.cancel()
 
     def _manager(self, name: str) -> Any:
         try:
@@ -249,17 +288,11 @@ class ResourceManager:
                 get_logger().warning("service_unavailable", service=name, reason=str(error))
             return None
 
-    def _open_in_child(self) -> None:
+    def _opened_in_child(self) -> Framework | None:
         with self._opening:
-            if self._pid == os.getpid():
-                return
-            sources, answers = self._sources, self._answers
-            self._sources, self._answers = {}, {}
-            self._open()
-        for name, (source, _) in sources.items():
-            self.add_metrics_source(name, source)
-        for name, (answer, _) in answers.items():
-            self.add_cleanup_participant(name, answer)
+            if self._pid != os.getpid():
+                self._open()
+            return self._host
 
 
 class Lent:
@@ -315,7 +348,16 @@ def _start_loop() -> tuple[BlockingPortal, threading.Thread]:
             started.set_result(portal)
             await portal.sleep_until_stopped()
 
-    thread = threading.Thread(target=lambda: anyio.run(serve), name="framework-manager", daemon=True)
+    def run() -> None:
+        _thread.serves = True
+        try:
+            anyio.run(serve)
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)  # no file descriptors were left for a loop
+
+    thread = threading.Thread(target=run, name="framework-manager", daemon=True)
     thread.start()
     return started.result(), thread
 
@@ -323,6 +365,15 @@ def _start_loop() -> tuple[BlockingPortal, threading.Thread]:
 def _stop_loop(portal: BlockingPortal, thread: threading.Thread) -> None:
     portal.call(functools.partial(portal.stop, cancel_remaining=True))
     thread.join()
+
+
+def _refuse_on_loop() -> None:
+    """Raise on the thread that would have to do what it waits for."""
+    if getattr(_thread, "serves", False):
+        raise FrameworkError(
+            "A ResourceManager was asked on the thread of its own loop, where it would wait for itself.",
+            "Use the host there (`self.host` in a plugin): what the manager waits for is awaited.",
+        )
 
 
 def _renew_locks() -> None:
@@ -338,12 +389,13 @@ os.register_at_fork(after_in_child=_renew_locks)
 def _kept(
     kept: dict[str, tuple[Any, Callable[[], None]]], name: str, function: Any, remove: Callable[[], None]
 ) -> Callable[[], None]:
-    """Remember what a forked child must subscribe again, and return what forgets it."""
-    entry = kept[name] = function, remove
+    """Remember what a forked child must subscribe again, and return what forgets it, there too."""
+    kept[name] = function, remove
 
     def forget() -> None:
-        if kept.get(name) is entry:
+        present = kept.get(name)
+        if present is not None and present[0] is function:
             del kept[name]
-        remove()
+            present[1]()
 
     return forget
