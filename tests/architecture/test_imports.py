@@ -26,7 +26,7 @@ LAYERS = [
     {"cleanup", "metering"},
     {"hooks"},
     {"hookspecs"},
-    {"acquisition"},
+    {"acquisition", "lent"},
     {"resources"},
     {"ledger", "recovery"},
     {"journal", "lease"},

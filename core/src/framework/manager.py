@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import atexit
 import functools
-import inspect
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from framework.cleanup import Answer
 from framework.errors import FrameworkError, PluginError
 from framework.host import Framework
+from framework.lent import Lent
 from framework.metering import Source
 from framework.plugins import Plugin
 from framework.records import CleanupReport, LeaseRecord, LedgerStatistics
@@ -242,7 +242,7 @@ class ResourceManager:
             resource: Resource = await self.host.acquire(kind, owner=owner, ttl=ttl, **parameters)
             return resource
 
-        return Lent(self._call(acquire), self)
+        return Lent(self._call(acquire), self._call)
 
     def release(self, resource: Lent | Resource) -> None:
         """Give a resource back; giving it back twice does nothing.
@@ -293,43 +293,6 @@ class ResourceManager:
             if self._pid != os.getpid():
                 self._open()
             return self._host
-
-
-class Lent:
-    """A resource for synchronous code: what the resource awaits, this waits for.
-
-    Everything but that is the resource's own. Entered with `with`, it is released on leaving.
-    """
-
-    def __init__(self, resource: Resource, manager: ResourceManager) -> None:
-        self.resource = resource
-        """The resource itself."""
-        self._manager = manager
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self.resource, name)
-        if not inspect.iscoroutinefunction(found):
-            return found
-        return lambda *positional, **named: self._manager._call(lambda: found(*positional, **named))  # noqa: SLF001 - of this module
-
-    def __iter__(self) -> Iterator[Any]:
-        items: AsyncIterator[Any] = type(self.resource).__aiter__(self.resource)  # type: ignore[attr-defined]  # if it has
-        while True:
-            try:
-                yield self._manager._call(items.__anext__)  # noqa: SLF001 - of this module
-            except StopAsyncIteration:
-                return
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._manager._call(self.resource.__aexit__, kind, error, traceback)  # noqa: SLF001 - of this module
-
-    def __repr__(self) -> str:
-        return f"<lent {self.resource!r}>"
 
 
 def _start_loop() -> tuple[BlockingPortal, threading.Thread]:
