@@ -45,6 +45,12 @@ def test_what_a_function_raises_is_raised(error: BaseException) -> None:
         assert calls.call("failing", lambda: 1, 30) == 1
 
 
+@pytest.mark.parametrize("seconds", [1e10, float("inf")])
+def test_more_seconds_than_a_lock_can_wait_are_as_good_as_never(seconds: float) -> None:
+    with TimedCalls("calls", {}) as calls:
+        assert calls.call("one", lambda: 1, seconds) == 1
+
+
 def test_a_subject_whose_thread_could_not_be_started_is_called_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_thread: threading.Thread) -> None:  # as the system does where pids.max is reached
         raise RuntimeError("can't start new thread")

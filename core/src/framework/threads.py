@@ -90,7 +90,7 @@ class TimedCalls:
         future.add_done_callback(lambda _: self._overdue.pop(subject, None))
         self._tasks.put((function, future))
         try:
-            return future.result(seconds)
+            return future.result(min(seconds, threading.TIMEOUT_MAX))
         except TimeoutError:
             if future.done():  # its own TimeoutError
                 raise

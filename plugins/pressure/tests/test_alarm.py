@@ -31,6 +31,16 @@ def test_whoever_waits_is_woken_by_a_ring_also_by_one_before() -> None:
     alarm.close()
 
 
+@pytest.mark.parametrize("seconds", [1e10, float("inf")])
+def test_more_seconds_than_the_kernel_takes_are_as_good_as_never(seconds: float) -> None:
+    alarm = Alarm()
+    ringing = threading.Timer(0.05, alarm.ring)
+    ringing.start()
+    assert not alarm.wait(seconds)
+    ringing.join()
+    alarm.close()
+
+
 def test_a_full_pipe_does_not_hold_up_who_rings() -> None:
     alarm = Alarm()
     for _ in range(100_000):

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from framework.errors import AdmissionRefusedError, ResourceUnavailableError, Se
 from framework.records import PluginType
 from framework.testing import DummyPlugin
 from plugin_pressure import Decision, Pressure
+from plugin_pressure.processors import BusyWarning
 
 pytestmark = pytest.mark.anyio
 
@@ -295,6 +297,17 @@ async def test_the_watch_survives_a_look_that_fails(eventually: Eventually, capl
         host.settings = good
         host.configure(SHORT)
         await eventually(lambda: service.level == "aggressive" and service.state().fault == "")
+
+
+async def test_memory_is_watched_where_nobody_says_how_busy_processors_are(
+    eventually: Eventually, tmp_path: Path
+) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 1000000 kB\nMemFree: 1 kB\nMemAvailable: 1 kB\n")
+    async with watched(dry_run=True) as (_, service):
+        service._monitor._busy = BusyWarning()  # to be asked at the next look
+        service._monitor.reader = limits.Reader(str(tmp_path))
+        await eventually(lambda: service.level == "critical")
 
 
 async def test_a_wrong_order_by_configure_is_refused_by_the_kernel() -> None:

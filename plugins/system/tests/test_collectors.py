@@ -95,6 +95,14 @@ def test_what_a_system_does_not_say_is_left_out(tmp_path: Path) -> None:
     assert set(NetworkCollector(root).collect()) == {"network_collect_seconds"}
 
 
+def test_how_busy_processors_are_is_said_where_memory_is_not(machine: Machine) -> None:
+    root = machine()
+    Path(root, "proc/meminfo").unlink()
+    collector = SystemCollector(root)
+    assert {"system_cpu_percent", "system_cpu_limit"} <= set(collector.collect())
+    assert set(collector.sources()) == {"cpu"}
+
+
 def test_the_sources_are_named(machine: Machine) -> None:
     root = machine()
     group = f"{root}/sys/fs/cgroup/app"

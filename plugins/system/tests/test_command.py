@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from framework.limits import directories
+from plugin_system.command import _spelled
 
 MIB = 1 << 20
 PROGRAM = "from framework.cli import main; main()"
@@ -108,3 +109,8 @@ def test_each_format_can_be_read_again(tmp_path: Path, style: str) -> None:
             text = text.lstrip()[end:]
     assert [[row["metric"] for row in look["metrics"]] for look in looks] == [["cpu_usage"], ["cpu_usage"]]
     assert all(0 <= row["value"] <= 100 for look in looks for row in look["metrics"])
+
+
+@pytest.mark.parametrize(("value", "text"), [(float("inf"), "inf"), (float("nan"), "nan"), (2.0, "2"), (0.25, "0.25")])
+def test_whatever_a_plugin_measures_can_be_shown(value: float, text: str) -> None:
+    assert _spelled(value) == text

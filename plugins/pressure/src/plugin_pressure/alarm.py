@@ -23,6 +23,8 @@ _TRIGGER = b"some 150000 2000000\0"
 """Report 150 ms of stalls within 2 s, the shortest window that is allowed without privileges."""
 _TOLERANCE = 50
 """Thresholds are set anew when they have moved by more than this part of the limit."""
+_LONGEST = 1e6
+"""Seconds; `poll` takes no more than 2 ** 31 ms."""
 _SOON = 0.2
 """Seconds that are waited for a request to the kernel to end."""
 
@@ -85,7 +87,8 @@ class Alarm:
 
     def wait(self, seconds: float) -> bool:
         """Return after so many seconds, or earlier; true if the kernel has reported."""
-        ready = self._door.poll(GAP * 1000) or self._poll.poll(max(0, round((seconds - GAP) * 1000)))
+        left = max(0.0, min(seconds, _LONGEST) - GAP)
+        ready = self._door.poll(GAP * 1000) or self._poll.poll(round(left * 1000))
         for file, _ in ready:
             with contextlib.suppress(BlockingIOError, OSError):  # a pressure file has nothing to read
                 os.read(file, 4096 if file == self._ear else 8)

@@ -194,7 +194,10 @@ class Monitor:
 
     def _take_processors(self, now: float) -> None:
         if self._busy.due(now, min(10.0, self._setting("monitoring_interval"))):
-            spent = self.reader.cpu_time()
+            try:
+                spent = self.reader.cpu_time()
+            except ResourceUnavailableError:
+                return  # memory may be known all the same, and is what matters
             if self._busy.observe(now, spent.seconds, spent.share, self._setting("warning_threshold_cpu")):
                 get_logger().warning(
                     "processors_busy", percent=round(self._busy.percent), may_use=spent.share, source=spent.source

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import itertools
+import math
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -125,4 +126,6 @@ def _tables(context: CommandContext, rows: Rows, alerts: Rows) -> None:
 
 
 def _spelled(value: float) -> str:
+    if not math.isfinite(value):
+        return str(value)
     return f"{value:.0f}" if value == int(value) else f"{value:.6g}" if abs(value) < 1 else f"{value:.2f}"

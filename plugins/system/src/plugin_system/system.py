@@ -47,6 +47,7 @@ class SystemCollector(Collector):
         found = {}
         with contextlib.suppress(ResourceUnavailableError):
             found["memory"] = self._reader.memory().source
+        with contextlib.suppress(ResourceUnavailableError):
             found["cpu"] = self._reader.cpu_time().source
         return found
 
@@ -73,6 +74,7 @@ class SystemCollector(Collector):
     def _measure(self, measured: Measured) -> None:
         with contextlib.suppress(ResourceUnavailableError):
             self._measure_memory(measured, self._reader.memory())
+        with contextlib.suppress(ResourceUnavailableError):
             self._measure_cpu(measured, self._reader.cpu_time())
         self._measure_load(measured)
         for resource in RESOURCES:
