@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -301,3 +302,11 @@ async def test_pressure_halves_what_is_chosen() -> None:
 def test_the_manager_of_resources_hands_it_out() -> None:
     with ResourceManager({"plugins": {"memory": {}}}) as manager:
         assert manager.memory_manager.optimize_batch_size(base_batch_size=64, min_batch_size=16) == 64
+
+
+@pytest.mark.parametrize("field", ["base_batch_size", "min_batch_size", "max_batch_size", "budget"])
+def test_numbers_that_no_machine_can_hold_are_refused_by_name(field: str) -> None:
+    given: dict[str, Any] = {"base_batch_size": 1, "min_batch_size": 1}
+    with pytest.raises(InvalidRequestError, match=rf"{field} has \d+ bits"):
+        MemoryManager().optimize_batch_size(**given | {field: 10**5000})
+    assert MemoryManager().optimize_batch_size(1, 1, sys.maxsize, budget=sys.maxsize) == 1
