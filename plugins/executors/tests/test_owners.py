@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -40,6 +41,54 @@ def test_a_script_run_by_path_can_send_its_own_functions(tmp_path: Path) -> None
     (tmp_path / "script.py").write_text(GUARDED.format(function="shout"))
     done = run("script.py", cwd=tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == ("WORD\n", "", 0)
+
+
+RETURNING = """
+import sys
+from plugin_executors import ConcurrencyManager
+
+class Answer:
+    pass
+
+class Refusal(Exception):
+    pass
+
+def refuse():
+    raise Refusal
+
+if __name__ == "__main__":
+    assert "multiprocessing" not in sys.modules  # which would prepare for this, too
+    manager = ConcurrencyManager()
+    assert type(manager.run_in_process_pool(Answer).result()) is Answer
+    assert type(manager.run_in_process_pool(refuse).exception()) is Refusal
+    manager.close()
+"""
+
+
+def test_results_and_exceptions_may_be_of_the_scripts_own_classes(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(RETURNING)
+    done = run(str(tmp_path / "script.py"))
+    assert done.returncode == 0, done.stderr
+
+
+CROWDED = """
+import os, resource
+from plugin_executors.process_pool import ProcessPool
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (1200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+pool = ProcessPool("pool", 1)
+print(pool.submit(abs, -1).result())
+pool.shutdown()
+"""
+
+
+@pytest.mark.skipif(
+    0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 1200, reason="the hard limit on open files is below 1200"
+)
+def test_an_owner_may_have_more_files_open_than_select_can_take() -> None:
+    done = run("-c", CROWDED)
+    assert done.stdout == "1\n", done.stderr
 
 
 def test_a_module_run_with_m_can_send_its_own_functions(tmp_path: Path) -> None:
