@@ -135,6 +135,12 @@ class ProcessPool(WorkerPool):
                 if worker is not found or not gone.innocent:
                     deaths.append(death)
                     self._look_at(deaths, task, function, attempts)
+            except BaseException:
+                # such as no memory for the answer: what is left of it in the pipe is no answer to the next task
+                worker.signal(signal.SIGKILL)
+                worker.leave()
+                seat.worker = None
+                raise
             else:
                 return self._result(kind, body, function)
 
