@@ -203,7 +203,10 @@ class WorkerPool(Executor):
             except Empty:
                 task = _IDLE
             if not isinstance(task, _Word):
-                self._perform(seat, *task)
+                try:
+                    self._perform(seat, *task)
+                except BaseException as error:  # noqa: BLE001 - a callback's SystemExit must not cost the pool this thread
+                    _log.warning("pool_callback_failed", pool=self.name, error=repr(error))
                 if time.monotonic() >= self.tick_at:
                     self._look(time.monotonic())
                 if self._working <= self.workers:
