@@ -233,6 +233,19 @@ async def test_the_asynchronous_map_goes_on_behind_a_failure(processes: ProcessP
             await anext(tasks)
 
 
+async def test_two_waiters_on_one_map_both_end(pool: ThreadPool) -> None:
+    gate = threading.Event()
+    tasks = AsyncTaskMap(TaskMap(pool, gate.wait, [[60]], ordered=False))
+
+    async def eat() -> list[bool]:
+        return [result async for result in tasks]
+
+    eaters = [asyncio.create_task(eat()) for _ in range(2)]
+    await asyncio.sleep(0)  # both have come to wait
+    gate.set()
+    assert sorted(await asyncio.wait_for(asyncio.gather(*eaters), 60)) == [[], [True]]
+
+
 async def test_it_is_what_executors_have(processes: ProcessPool) -> None:
     assert isinstance(processes, Executor)
     pids = await asyncio.gather(*(asyncio.wrap_future(processes.submit(os.getpid)) for _ in range(10)))
