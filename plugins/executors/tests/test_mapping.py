@@ -95,6 +95,21 @@ def test_a_failing_item_does_not_hide_the_others(pool: ThreadPool) -> None:
         Outcome(0, None, ValueError(0)).result()
 
 
+@pytest.mark.parametrize("chunksize", [1, 3, 10])
+def test_an_iterator_of_a_map_goes_on_behind_a_failure(pool: ThreadPool, chunksize: int) -> None:
+    tasks = pool.map(odd, range(10), chunksize=chunksize)
+    found = []
+    for _ in range(2):  # each goes on where the former was left
+        results = iter(tasks)
+        for _ in range(5):
+            try:
+                found.append(next(results))
+            except ValueError as error:
+                found.append(str(error))
+    assert found == ["0", 1, "2", 3, "4", 5, "6", 7, "8", 9]
+    assert next(results, "over") == "over"
+
+
 def test_a_task_that_raises_stop_iteration_ends_nothing(pool: ThreadPool) -> None:
     def task(number: int) -> int:
         return number or next(iter(()))
