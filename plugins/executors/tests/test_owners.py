@@ -206,3 +206,33 @@ def test_an_interrupt_of_the_whole_group_is_left_to_the_owner(fifos: list[str]) 
         assert Path(done).read_text() == "went on"
         assert worker_is_gone()
         assert owner.wait(10) == -signal.SIGINT
+
+
+INTERRUPTED = """
+import contextlib, os, random, signal, time
+from plugin_executors.threads import ThreadPool
+
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for _ in range(100):
+    pool = ThreadPool("pool", 50)
+    with contextlib.suppress(KeyboardInterrupt, RuntimeError):  # threading may make one of the other
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 2e-3))
+        while True:
+            for future in [pool.submit(abs, -1) for _ in range(50)]:
+                future.result()
+            pool.shutdown()
+            pool = ThreadPool("pool", 50)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    pool.shutdown(wait=False, cancel_futures=True)
+    pool.ended.result(60)
+until = time.monotonic() + 30
+while (left := len(os.listdir("/proc/self/task"))) > 1 and time.monotonic() < until:
+    time.sleep(0.01)
+print(left)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists threads here, those that Python lost included")
+def test_an_interrupt_of_a_submission_leaves_no_thread() -> None:
+    done = run("-c", INTERRUPTED)
+    assert done.stdout == "1\n", done.stderr
