@@ -210,6 +210,7 @@ def test_an_interrupt_of_the_whole_group_is_left_to_the_owner(fifos: list[str]) 
 
 INTERRUPTED = """
 import contextlib, random, signal, sys, time, traceback
+from framework.errors import ResourceLimitError
 from plugin_executors.threads import ThreadPool
 
 def working():
@@ -220,7 +221,8 @@ def working():
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 for _ in range(100):
     pool = ThreadPool("pool", 50)
-    with contextlib.suppress(KeyboardInterrupt, RuntimeError):  # threading may make one of the other
+    # threading may make of an interrupt a RuntimeError, which looks as if no thread could be had
+    with contextlib.suppress(KeyboardInterrupt, RuntimeError, ResourceLimitError):
         signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 2e-3))
         for _ in range(50):
             pool.submit(time.sleep, 0.0005)
