@@ -20,7 +20,7 @@ from plugin_executors.deaths import Death, WorkerDiedError
 from plugin_executors.executor import title
 from plugin_executors.frames import RAISED, RESULT, UNLOADABLE
 from plugin_executors.showing import shown
-from plugin_executors.unpicklable import culprit, pickles
+from plugin_executors.unpicklable import culprit, pickles, said
 from plugin_executors.worker import run_items
 from plugin_executors.worker_pool import WorkerPool
 from plugin_executors.worker_process import WorkerGoneError, WorkerProcess
@@ -188,7 +188,7 @@ class ProcessPool(WorkerPool):
             path, part = culprit(kwargs, "kwargs")
         return InvalidRequestError(
             f"{self.kind} {self.name!r} cannot send {title(named)} to a worker: {path}, a"
-            f" {type(part).__qualname__}, cannot be pickled: {error}.",
+            f" {type(part).__qualname__}, cannot be pickled: {said(error)}.",
             "Use a function from a module, not a lambda or a nested one, and arguments that can be pickled.",
             resource=self.name,
         )
