@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -98,9 +99,8 @@ def test_a_failing_item_does_not_hide_the_others(pool: ThreadPool) -> None:
 @pytest.mark.parametrize("chunksize", [1, 3, 10])
 def test_an_iterator_of_a_map_goes_on_behind_a_failure(pool: ThreadPool, chunksize: int) -> None:
     tasks = pool.map(odd, range(10), chunksize=chunksize)
-    found = []
-    for _ in range(2):  # each goes on where the former was left
-        results = iter(tasks)
+    found: list[int | str] = []
+    for results in (iter(tasks), iter(tasks)):  # each goes on where the former was left
         for _ in range(5):
             try:
                 found.append(next(results))
@@ -265,3 +265,15 @@ async def test_it_is_what_executors_have(processes: ProcessPool) -> None:
     assert isinstance(processes, Executor)
     pids = await asyncio.gather(*(asyncio.wrap_future(processes.submit(os.getpid)) for _ in range(10)))
     assert os.getpid() not in pids
+
+
+def test_a_task_does_not_see_what_another_one_of_its_chunk_has_set(pool: ThreadPool) -> None:
+    seen: ContextVar[int] = ContextVar("seen", default=0)
+
+    def task(number: int) -> int:
+        former = seen.get()
+        seen.set(number)
+        return former
+
+    seen.set(7)
+    assert list(TaskMap(pool, task, [range(10)], chunksize=5, context=copy_context())) == [7] * 10

@@ -51,10 +51,14 @@ class ThreadPool(WorkerPool):
         return future
 
     def submit_chunk(self, function: Callable[..., Any], items: list[Item], context: Context | None) -> Future[Chunk]:
-        """Queue calls as one task, with context variables of their own."""
+        """Queue calls as one task, each with context variables of its own."""
         if context is None:
             return self.submit(run_chunk, function, items, _itself)
-        return self.submit(context.copy().run, run_chunk, function, items, _itself)
+
+        def alone(*args: Any) -> Any:  # what one task sets, the next must not see
+            return context.copy().run(function, *args)
+
+        return self.submit(run_chunk, alone, items, _itself)
 
     def failure(self, entry: Any, function: Callable[..., Any]) -> BaseException:
         """Return the exception that stands in a chunk's `errors`."""
