@@ -154,6 +154,22 @@ def test_a_limit_of_one_attempt_tries_nothing_again(tmp_path: Path) -> None:
     pool.shutdown()
 
 
+class Fatal:
+    """Ends whatever loads it, but for its owner, where it only fails."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return exec, (f"import os\nif os.getpid() != {os.getpid()}: os._exit(7)\nraise ValueError",)
+
+
+def test_an_argument_that_ends_its_worker_is_not_loaded_by_the_owner() -> None:
+    pool = ProcessPool("pool", 1, attempts=2)
+    error = pool.submit(divmod, [1, "two"], Fatal()).exception(60)
+    assert isinstance(error, WorkerDiedError)
+    assert (error.returncode, len(error.deaths)) == (7, 2)
+    assert "divmod([1, 'two'], exec(" in str(error)
+    pool.shutdown()
+
+
 def test_an_idle_worker_that_is_killed_costs_nothing() -> None:
     pool = ProcessPool("pool", 1, attempts=1)
     first = pool.submit(os.getpid).result(60)

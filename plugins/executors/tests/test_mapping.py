@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -93,6 +94,20 @@ def test_a_failing_item_does_not_hide_the_others(pool: ThreadPool) -> None:
     assert [one if isinstance(one, int) else str(one) for one in found] == ["0", 1, "2", 3, "4", 5, "6", 7, "8", 9]
     with pytest.raises(ValueError, match="0"):
         Outcome(0, None, ValueError(0)).result()
+
+
+@pytest.mark.parametrize("chunksize", [1, 3, 10])
+def test_an_iterator_of_a_map_goes_on_behind_a_failure(pool: ThreadPool, chunksize: int) -> None:
+    tasks = pool.map(odd, range(10), chunksize=chunksize)
+    found: list[int | str] = []
+    for results in (iter(tasks), iter(tasks)):  # each goes on where the former was left
+        for _ in range(5):
+            try:
+                found.append(next(results))
+            except ValueError as error:
+                found.append(str(error))
+    assert found == ["0", 1, "2", 3, "4", 5, "6", 7, "8", 9]
+    assert next(results, "over") == "over"
 
 
 def test_a_task_that_raises_stop_iteration_ends_nothing(pool: ThreadPool) -> None:
@@ -233,7 +248,32 @@ async def test_the_asynchronous_map_goes_on_behind_a_failure(processes: ProcessP
             await anext(tasks)
 
 
+async def test_two_waiters_on_one_map_both_end(pool: ThreadPool) -> None:
+    gate = threading.Event()
+    tasks = AsyncTaskMap(TaskMap(pool, gate.wait, [[60]], ordered=False))
+
+    async def eat() -> list[bool]:
+        return [result async for result in tasks]
+
+    eaters = [asyncio.create_task(eat()) for _ in range(2)]
+    await asyncio.sleep(0)  # both have come to wait
+    gate.set()
+    assert sorted(await asyncio.wait_for(asyncio.gather(*eaters), 60)) == [[], [True]]
+
+
 async def test_it_is_what_executors_have(processes: ProcessPool) -> None:
     assert isinstance(processes, Executor)
     pids = await asyncio.gather(*(asyncio.wrap_future(processes.submit(os.getpid)) for _ in range(10)))
     assert os.getpid() not in pids
+
+
+def test_a_task_does_not_see_what_another_one_of_its_chunk_has_set(pool: ThreadPool) -> None:
+    seen: ContextVar[int] = ContextVar("seen", default=0)
+
+    def task(number: int) -> int:
+        former = seen.get()
+        seen.set(number)
+        return former
+
+    seen.set(7)
+    assert list(TaskMap(pool, task, [range(10)], chunksize=5, context=copy_context())) == [7] * 10

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -40,6 +41,54 @@ def test_a_script_run_by_path_can_send_its_own_functions(tmp_path: Path) -> None
     (tmp_path / "script.py").write_text(GUARDED.format(function="shout"))
     done = run("script.py", cwd=tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == ("WORD\n", "", 0)
+
+
+RETURNING = """
+import sys
+from plugin_executors import ConcurrencyManager
+
+class Answer:
+    pass
+
+class Refusal(Exception):
+    pass
+
+def refuse():
+    raise Refusal
+
+if __name__ == "__main__":
+    assert "multiprocessing" not in sys.modules  # which would prepare for this, too
+    manager = ConcurrencyManager()
+    assert type(manager.run_in_process_pool(Answer).result()) is Answer
+    assert type(manager.run_in_process_pool(refuse).exception()) is Refusal
+    manager.close()
+"""
+
+
+def test_results_and_exceptions_may_be_of_the_scripts_own_classes(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(RETURNING)
+    done = run(str(tmp_path / "script.py"))
+    assert done.returncode == 0, done.stderr
+
+
+CROWDED = """
+import os, resource
+from plugin_executors.process_pool import ProcessPool
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (1200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+pool = ProcessPool("pool", 1)
+print(pool.submit(abs, -1).result())
+pool.shutdown()
+"""
+
+
+@pytest.mark.skipif(
+    0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 1200, reason="the hard limit on open files is below 1200"
+)
+def test_an_owner_may_have_more_files_open_than_select_can_take() -> None:
+    done = run("-c", CROWDED)
+    assert done.stdout == "1\n", done.stderr
 
 
 def test_a_module_run_with_m_can_send_its_own_functions(tmp_path: Path) -> None:
@@ -157,3 +206,37 @@ def test_an_interrupt_of_the_whole_group_is_left_to_the_owner(fifos: list[str]) 
         assert Path(done).read_text() == "went on"
         assert worker_is_gone()
         assert owner.wait(10) == -signal.SIGINT
+
+
+INTERRUPTED = """
+import contextlib, random, signal, sys, time, traceback
+from framework.errors import ResourceLimitError
+from plugin_executors.threads import ThreadPool
+
+def working():
+    # a thread that waits for a lock of its own start, which the interrupt left locked, is not the pool's
+    frames = [list(traceback.walk_stack(frame)) for frame in sys._current_frames().values()]
+    return sum(any(one.f_code is ThreadPool._work.__code__ for one, _ in stack) for stack in frames)
+
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for _ in range(100):
+    pool = ThreadPool("pool", 50)
+    # threading may make of an interrupt a RuntimeError, which looks as if no thread could be had
+    with contextlib.suppress(KeyboardInterrupt, RuntimeError, ResourceLimitError):
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 2e-3))
+        for _ in range(50):
+            pool.submit(time.sleep, 0.0005)
+        time.sleep(0.01)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    pool.shutdown(wait=False, cancel_futures=True)
+    pool.ended.result(60)
+until = time.monotonic() + 30
+while (left := working()) and time.monotonic() < until:
+    time.sleep(0.01)
+print(left)
+"""
+
+
+def test_an_interrupt_of_a_submission_leaves_no_thread() -> None:
+    done = run("-c", INTERRUPTED)
+    assert done.stdout == "0\n", done.stderr

@@ -4,6 +4,8 @@ import os
 import pickle
 import select
 import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import Executor
 from pathlib import Path
@@ -188,3 +190,29 @@ async def test_cleanup_releases_every_executor(provider: ExecutorsProvider) -> N
     await provider.cleanup()
     assert [Path(f"/proc/{worker}").exists() for worker in workers] == [False, False]
     assert provider.executors() == []
+
+
+SHORT_OF_MEMORY = """
+import resource
+from plugin_executors.process_pool import ProcessPool
+
+pool = ProcessPool("pool", 1)
+assert pool.submit(abs, -1).result() == 1
+with open("/proc/self/statm") as file:
+    taken = int(file.read().split()[0]) * resource.getpagesize()
+former = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (taken + (100 << 20), former[1]))
+error = pool.submit(bytes, 300 << 20).exception()
+resource.setrlimit(resource.RLIMIT_AS, former)
+assert type(error) is MemoryError, error
+assert pool.submit(abs, -2).result() == 2
+pool.shutdown()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells here how much address space is taken")
+def test_an_answer_that_does_not_fit_costs_its_own_task() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr

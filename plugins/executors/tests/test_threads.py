@@ -209,3 +209,12 @@ async def test_many_submitters_lose_no_task(provider: ExecutorsProvider) -> None
     )
     assert sum(parts) == 1600
     assert (executor.running, executor.pending) == (0, 0)
+
+
+async def test_a_callback_that_wants_to_exit_costs_no_thread(provider: ExecutorsProvider) -> None:
+    executor = await provider.create_thread_executor("threads", workers=1)
+    gate = threading.Event()
+    future = executor.submit(gate.wait)
+    future.add_done_callback(lambda _: sys.exit(1))
+    gate.set()
+    assert await asyncio.wait_for(executor.run(abs, -1), 60) == 1

@@ -77,6 +77,32 @@ class Fussy(Exception):
     def __init__(self, one, two):
         super().__init__("told to fail")
 
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError
+
+    def __reduce__(self):
+        raise Mute
+
+class Shy:
+    @property
+    def args(self):
+        raise ValueError
+
+    def __reduce__(self):
+        raise Mute
+
+class Other(Exception):
+    def __reduce__(self):
+        return str, ("text",)
+
+def difficult(number):
+    if number == 0:
+        raise Mute
+    if number == 1:
+        return Shy()
+    raise Other
+
 class Hidden:
     def __reduce__(self):
         return (int, ("no number",))
@@ -98,6 +124,12 @@ def main():
         found = list(with_workers.map_tasks_in_process_pool(task, range(8), chunksize=chunksize, outcomes=True))
         print([one.value for one in found])
         print(*[f"{type(one.error).__name__}: {one.error}" for one in found if one.error], sep="\\n")
+    for number in range(3):
+        print(with_workers.run_in_process_pool(difficult, number).exception())
+    try:
+        with_workers.run_in_process_pool(difficult, Shy())
+    except Exception as error:
+        print(error)
     with_workers.close()
 
 if __name__ == "__main__":
@@ -110,7 +142,12 @@ def test_results_and_exceptions_are_named_and_cost_their_own_task(tmp_path: Path
     command = [sys.executable, str(tmp_path / "program.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    *lines, mute, shy, other, argument = done.stdout.splitlines()
+    assert "difficult() raised Mute, which a worker cannot send back: exception, a Mute, cannot be" in mute
+    assert "result, a Shy, cannot be pickled and loaded again: Mute" in shy
+    assert "difficult() raised Other: , which a worker cannot send back" in other
+    assert "again: TypeError: it becomes a str" in other
+    assert "args[0], a Shy, cannot be pickled: Mute" in argument
     half = len(lines) // 2
     alike = [re.sub("0x[0-9a-f]+", "", line) for line in lines]
     assert alike[:half] == alike[half:], "alone or in a chunk, it is the same"

@@ -40,7 +40,7 @@ class Arrivals:
         self._count = count
         self._progress = progress
         self._total = total
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may drop the map, which cancels its chunks, at any allocation
         self._telling = threading.RLock()  # whoever is told may do something that ends a task at once
         self._parts: deque[Part] = deque()
         self._signal: Future[None] | None = None
@@ -55,7 +55,8 @@ class Arrivals:
         with self._lock:
             if self._parts:
                 return self._parts.popleft()
-            self._signal = Future()
+            if self._signal is None:  # whoever else waits must not be forgotten
+                self._signal = Future()
             return self._signal
 
     def _arrived(self, part: Part) -> None:

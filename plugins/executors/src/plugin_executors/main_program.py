@@ -20,6 +20,8 @@ being_imported = False
 
 def describe() -> dict[str, Any]:
     """Return what a worker needs to find what this process would find."""
+    # what a worker returns of its main program's classes names them by the module that they have there
+    sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
     path = [entry or _FIRST_DIRECTORY for entry in sys.path]
     return {"path": path, "argv": sys.argv, "main": _main(), "authkey": _authkey()}
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextvars import Context
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from operator import length_hint
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypedDict, TypeVar, cast
 
@@ -137,17 +137,18 @@ class TaskMap(Generic[T]):
         self._arrivals = Arrivals(pool.count, progress, _length(iterables), kept=not ordered)
         self._context = context
         self._current: Iterator[Any] = iter(())
+        self._failures = False  # whether there are some in it
         self._input_error: Exception | None = None
         self._exhausted = False
         self._refill()
 
     def __iter__(self) -> Iterator[T]:
-        # a generator, because that is faster than a method for each of many small results
+        # faster than a method for each of many small results, and unlike a generator not over when one of them raises
+        return chain.from_iterable(self._runs())
+
+    def _runs(self) -> Iterator[Iterator[Any]]:
         while self._is_there():
-            for value in self._current:
-                if type(value) is _Failed:
-                    raise value.error
-                yield value
+            yield map(self._value, self._current) if self._failures else self._current
 
     def __next__(self) -> T:
         while self._is_there():
@@ -225,7 +226,7 @@ class TaskMap(Generic[T]):
             return
         chunk = part.future.result()
         self._size.learn(chunk.seconds, len(part.items))
-        values = chunk.values
+        values, self._failures = chunk.values, bool(chunk.errors)
         for place, entry in chunk.errors.items():
             values[place] = _Failed(self._pool.failure(entry, self._function))
         self._current = iter(self._shown(part.first, values))
@@ -233,6 +234,7 @@ class TaskMap(Generic[T]):
     def _failed(self, part: Part, error: BaseException) -> None:
         """Have every task of a chunk tried alone, where one of them spoiled it for all."""
         if len(part.items) == 1:
+            self._failures = True
             self._current = iter(self._shown(part.first, [_Failed(error)]))
             return
         alone = [self._submit(part.first + place, [item]) for place, item in enumerate(part.items)]

@@ -7,7 +7,6 @@ pickled is refused at once.
 from __future__ import annotations
 
 import pickle
-import reprlib
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,7 +19,8 @@ from plugin_executors.chunks import Chunk, Item
 from plugin_executors.deaths import Death, WorkerDiedError
 from plugin_executors.executor import title
 from plugin_executors.frames import RAISED, RESULT, UNLOADABLE
-from plugin_executors.unpicklable import culprit, pickles
+from plugin_executors.showing import shown
+from plugin_executors.unpicklable import culprit, pickles, said
 from plugin_executors.worker import run_items
 from plugin_executors.worker_pool import WorkerPool
 from plugin_executors.worker_process import WorkerGoneError, WorkerProcess
@@ -135,6 +135,12 @@ class ProcessPool(WorkerPool):
                 if worker is not found or not gone.innocent:
                     deaths.append(death)
                     self._look_at(deaths, task, function, attempts)
+            except BaseException:
+                # such as no memory for the answer: what is left of it in the pipe is no answer to the next task
+                worker.signal(signal.SIGKILL)
+                worker.leave()
+                seat.worker = None
+                raise
             else:
                 return self._result(kind, body, function)
 
@@ -150,7 +156,7 @@ class ProcessPool(WorkerPool):
         hopeless = not deaths[-1].started and deaths[-1].signal is None
         if hopeless or len(deaths) >= attempts:
             trace = deaths[-1].trace
-            raise WorkerDiedError(self.name, _shown(task, function), deaths) from (
+            raise WorkerDiedError(self.name, shown(task, function), deaths) from (
                 RemoteTraceback(trace) if trace else None
             )
 
@@ -171,8 +177,8 @@ class ProcessPool(WorkerPool):
         try:
             return pickle.dumps((function, args, kwargs), pickle.HIGHEST_PROTOCOL)
         except Exception as error:
-            shown = args[1][0] if function is run_items else args  # of several, each is tried alone
-            raise self._unpicklable(named, shown, kwargs, error) from error
+            first = args[1][0] if function is run_items else args  # of several, each is tried alone
+            raise self._unpicklable(named, first, kwargs, error) from error
 
     def _unpicklable(self, named: Callable[..., Any], args: Any, kwargs: Any, error: Exception) -> InvalidRequestError:
         path, part = culprit(named, "the function")
@@ -182,7 +188,7 @@ class ProcessPool(WorkerPool):
             path, part = culprit(kwargs, "kwargs")
         return InvalidRequestError(
             f"{self.kind} {self.name!r} cannot send {title(named)} to a worker: {path}, a"
-            f" {type(part).__qualname__}, cannot be pickled: {error}.",
+            f" {type(part).__qualname__}, cannot be pickled: {said(error)}.",
             "Use a function from a module, not a lambda or a nested one, and arguments that can be pickled.",
             resource=self.name,
         )
@@ -221,12 +227,3 @@ class ProcessPool(WorkerPool):
         )
         error.__cause__ = RemoteTraceback(trace) if trace else None
         return error
-
-
-def _shown(task: bytes, function: Callable[..., Any]) -> str:
-    """Return a call with its arguments, shortened; they are looked at only when something went wrong."""
-    called, args, kwargs = pickle.loads(task)  # noqa: S301 - we pickled it
-    if called is run_items:
-        args = args[1][0] if len(args[1]) == 1 else ("...",)
-    words = [reprlib.repr(one) for one in args] + [f"{name}={reprlib.repr(one)}" for name, one in kwargs.items()]
-    return f"{title(function)[:-1]}{', '.join(words)})"

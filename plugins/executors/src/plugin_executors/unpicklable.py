@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import pickle
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ def culprit(value: object, path: str) -> tuple[str, object]:
     if pickles(value):
         return path, value
     for _ in range(_DEEPEST):
-        for place, part in _parts(value):
+        for place, part in _readable(_parts(value)):
             if part is not value and not pickles(part):
                 path, value = path + place, part
                 break
@@ -36,6 +37,20 @@ def pickles(value: object) -> bool:
     except Exception:  # noqa: BLE001 - a class may raise anything when it is asked for its state
         return False
     return True
+
+
+def said(error: BaseException) -> str:
+    """Return an exception's class and message; that can fail where its class makes the message."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - a class may raise anything when it is asked for its message
+        return type(error).__name__
+
+
+def _readable(parts: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]:
+    """Yield parts as far as they can be looked at: a property or a representation may raise anything."""
+    with contextlib.suppress(Exception):
+        yield from parts
 
 
 def _parts(value: Any) -> Iterator[tuple[str, object]]:

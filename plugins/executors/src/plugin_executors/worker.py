@@ -71,7 +71,9 @@ def guard(lifeline: int) -> None:
     _offer_to_oom_killer()
     import select
 
-    if select.select([lifeline], [], [], 0)[0]:
+    watch = select.poll()  # unlike `select`, it takes the descriptors of an owner that has thousands open
+    watch.register(lifeline, select.POLLIN)
+    if watch.poll(0):
         os._exit(1)  # the owner died before the watch began
 
 
@@ -125,19 +127,20 @@ def _raised(error: BaseException) -> tuple[int, bytes]:
     trace = _traceback(error)
     try:
         body = pickle.dumps((error, trace), pickle.HIGHEST_PROTOCOL)
-        pickle.loads(body)  # noqa: S301 - our own: many an exception can be pickled and not be loaded
+        loaded, _ = pickle.loads(body)  # noqa: S301 - our own: many an exception can be pickled and not be loaded
+        if not isinstance(loaded, BaseException):
+            raise TypeError(f"it becomes a {type(loaded).__name__}")
     except Exception as failure:  # noqa: BLE001 - as above
         return UNSENDABLE, _named(error, "exception", failure, trace)
     return RAISED, body
 
 
 def _named(value: object, what: str, error: Exception, trace: str) -> bytes:
-    from plugin_executors.unpicklable import culprit
+    from plugin_executors.unpicklable import culprit, said
 
     path, part = culprit(value, what)
-    text = f"{type(error).__name__}: {error}"
-    shown = f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else type(value).__name__
-    return pickle.dumps((shown, path, type(part).__qualname__, text, trace))
+    shown = said(value) if isinstance(value, BaseException) else type(value).__name__
+    return pickle.dumps((shown, path, type(part).__qualname__, said(error), trace))
 
 
 def _traceback(error: BaseException) -> str:

@@ -168,7 +168,7 @@ class WorkerPool(Executor):
             )
             try:
                 thread.start()
-            except RuntimeError:
+            except BaseException:  # Ctrl-C may come when the thread has started: it ends then, as it is not counted
                 self._vacate(seat)
                 raise
         except (RuntimeError, OSError) as error:
@@ -179,9 +179,9 @@ class WorkerPool(Executor):
                 "Raise the limits on processes, threads and open files (ulimit -u, pids.max, ulimit -n), or end some.",
                 resource=self.name,
             ) from error
-        self._threads.append(thread)
         self._working += 1
         self._present += 1
+        self._threads.append(thread)
         return True
 
     def _take_queued(self) -> list[Future[Any]]:
@@ -196,6 +196,9 @@ class WorkerPool(Executor):
                 futures.append(task[0])
 
     def _work(self, seat: Any) -> None:
+        with self._lock:  # which whoever starts this thread holds until it is counted
+            if threading.current_thread() not in self._threads:
+                return None
         take = self._tasks.get
         while True:
             try:
@@ -203,7 +206,10 @@ class WorkerPool(Executor):
             except Empty:
                 task = _IDLE
             if not isinstance(task, _Word):
-                self._perform(seat, *task)
+                try:
+                    self._perform(seat, *task)
+                except BaseException as error:  # noqa: BLE001 - a callback's SystemExit must not cost the pool this thread
+                    _log.warning("pool_callback_failed", pool=self.name, error=repr(error))
                 if time.monotonic() >= self.tick_at:
                     self._look(time.monotonic())
                 if self._working <= self.workers:
