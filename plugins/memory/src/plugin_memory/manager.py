@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -273,3 +274,5 @@ def _check(name: str, value: Any) -> None:
         )
     if value < 1:
         raise InvalidRequestError(f"{name} is {value}; the least allowed is 1.")
+    if value > sys.maxsize:  # more than a list can have, or memory
+        raise InvalidRequestError(f"{name} has {value.bit_length()} bits; the most allowed is {sys.maxsize}.")
