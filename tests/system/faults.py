@@ -1,4 +1,4 @@
-"""The faults that nothing leaks under: what is done, how often, what must come of it, and which test does it.
+"""The faults that must cost nothing, or little: what is done, how often, what must come of it, and which test does it.
 
 The page `docs/explanation/faults.md` is this table; write it anew with `python tests/system/faults.py`. The tests take
 the numbers from here, and the long ones (`nox -s slow`) do everything as often as the last column says.
@@ -155,13 +155,88 @@ FAULTS = (
 )
 
 
+WORK = "../../plugins/executors/tests/"
+MEMORY = "../../plugins/pressure/tests/"
+WORK_FAULTS = (
+    Fault(
+        "one of 100 tasks ends its worker: SIGKILL, a segmentation fault, `os._exit`",
+        "99 results; the task is named with signal or exit code; the pool stays usable",
+        f"{WORK}test_deaths.py::test_one_of_a_hundred_tasks_that_kills_its_worker_costs_one_result",
+    ),
+    Fault(
+        "one of 100 tasks takes more than the 64 MiB of its control group",
+        "at least 99 results; the task is told to have run out of memory",
+        f"{WORK}test_deaths.py::test_a_task_that_takes_too_much_memory_costs_one_result_and_is_told_apart",
+    ),
+    Fault(
+        "the owner of workers is killed, also while a forked child of it lives",
+        "0 workers left",
+        f"{WORK}test_forks.py::test_no_worker_outlives_a_killed_owner_even_beside_its_forked_child",
+    ),
+    Fault(
+        "fork while threads run tasks",
+        "the child has pools of its own, and its parent's are untouched",
+        f"{WORK}test_forks.py::test_a_child_forked_while_threads_run_has_pools_of_its_own",
+    ),
+    Fault(
+        "a result or an exception cannot be pickled",
+        "an error that names which part, and the other tasks' results",
+        f"{WORK}test_unpicklable.py::test_results_and_exceptions_are_named_and_cost_their_own_task",
+    ),
+    Fault(
+        "an argument cannot be pickled",
+        "an error that names which part, and the other tasks' results",
+        f"{WORK}test_unpicklable.py::test_an_argument_that_cannot_be_pickled_costs_its_own_task_of_a_map",
+    ),
+    Fault(
+        "tasks hang when the program ends",
+        "it ends all the same",
+        f"{WORK}test_manager.py::test_tasks_that_hang_do_not_keep_the_program_from_exiting",
+    ),
+    Fault(
+        "memory fills at 1 GB/s, and at 40 MB/s, in a control group of 256 MiB whose participants can free enough; in the"
+        " long run also at 10 MB/s, and at 1 GB/s for 5 GB",
+        "no kill for want of memory",
+        f"{MEMORY}test_groups.py::test_a_ramp_is_survived_when_those_asked_can_free_enough",
+        2,
+        4,
+    ),
+    Fault(
+        "a flood of file pages",
+        "no cleanup",
+        f"{MEMORY}test_groups.py::test_file_pages_are_no_pressure",
+    ),
+    Fault(
+        "the limit of the group is lowered",
+        "the new one is obeyed",
+        f"{MEMORY}test_groups.py::test_a_limit_that_is_lowered_is_noticed_and_obeyed",
+    ),
+    Fault(
+        "the use of memory is noisy around a threshold",
+        "at most one change of level in 5 s",
+        f"{MEMORY}test_levels.py::test_noise_at_a_threshold_changes_the_level_once_in_five_seconds_at_most",
+    ),
+    Fault(
+        "participants hang, raise and allocate while memory fills",
+        "the good one is asked; no kill",
+        f"{MEMORY}test_groups.py::test_bad_participants_do_not_keep_a_ramp_from_being_survived",
+    ),
+    Fault(
+        "a source of measurements blocks, or raises",
+        "memory is watched all the same",
+        f"{MEMORY}test_watch.py::test_a_source_of_metrics_that_blocks_or_raises_does_not_disturb",
+    ),
+)
+
+
 def page() -> str:
-    """Return the page of the table."""
-    rows = [
-        f"| {one.title} | {one.outcome} | {one.normally:,} | {one.slowly or one.normally:,} | `{_place(one.test)}` |"
-        for one in FAULTS
-    ]
-    return "\n".join((HEAD, *rows, TAIL))
+    """Return the page of the tables."""
+    return "\n".join((HEAD, *map(_row, FAULTS), WORK_HEAD, *map(_row, WORK_FAULTS), TAIL))
+
+
+def _row(fault: Fault) -> str:
+    often = f"{fault.normally:,} | {fault.slowly or fault.normally:,}"
+    return f"| {fault.title} | {fault.outcome} | {often} | `{_place(fault.test)}` |"
 
 
 def _place(test: str) -> str:
@@ -174,7 +249,15 @@ What is done to programs that hold something, and what must come of it. The test
 are done in private namespaces of processes and mounts, with a `/dev/shm` of their own. Counts are of one run of the
 usual tests, and of `nox -s slow`; where both are the same there is only one test.
 
-`tests/system/faults.py` holds the table, and writes this page.
+`tests/system/faults.py` holds the tables, and writes this page.
+
+## Leases
+
+| fault | outcome | times | slow | test |
+|---|---|---|---|---|"""
+
+WORK_HEAD = """
+## Work and memory
 
 | fault | outcome | times | slow | test |
 |---|---|---|---|---|"""

@@ -72,8 +72,13 @@ def test_the_page_is_the_table() -> None:
         assert file.read() == faults.page()
 
 
-@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: fault.test.rpartition("::")[2])
+@pytest.mark.parametrize(
+    "fault", [*faults.FAULTS, *faults.WORK_FAULTS], ids=lambda fault: fault.test.rpartition("::")[2]
+)
 def test_every_fault_has_its_test(fault: faults.Fault) -> None:
     file, _, name = fault.test.partition("::")
-    text = (Path(__file__).parent / file).read_text()
+    tests = (Path(__file__).parent / file).resolve()
+    if not tests.parent.exists():
+        pytest.skip(f"the plugin of {tests.parent} is not in this tree")
+    text = tests.read_text()
     assert f"def {name}(" in text or f"\n{name} = " in text
