@@ -194,8 +194,8 @@ WORK_FAULTS = (
         f"{WORK}test_manager.py::test_tasks_that_hang_do_not_keep_the_program_from_exiting",
     ),
     Fault(
-        "memory fills at 1 GB/s, and at 40 MB/s, in a control group of 256 MiB whose participants can free enough; in the"
-        " long run also at 10 MB/s, and at 1 GB/s for 5 GB",
+        "memory fills at 1 GB/s, and at 40 MB/s, in a control group of 256 MiB whose participants can free enough; in"
+        " the long run also at 10 MB/s, and at 1 GB/s for 5 GB",
         "no kill for want of memory",
         f"{MEMORY}test_groups.py::test_a_ramp_is_survived_when_those_asked_can_free_enough",
         2,
