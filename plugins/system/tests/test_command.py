@@ -87,6 +87,11 @@ def test_a_name_that_nobody_measures_is_refused(tmp_path: Path) -> None:
     assert "'system_memory_percent'" in told
 
 
+@pytest.mark.parametrize("interval", ["0", "-1", "nan", "inf", "soon"])
+def test_an_interval_that_is_none_is_refused(tmp_path: Path, interval: str) -> None:
+    assert "Invalid value for '--interval'" in run(tmp_path, "watch", "--interval", interval, code=2)
+
+
 def test_watching_without_a_terminal_prints_a_line_for_each_metric_and_look(tmp_path: Path) -> None:
     lines = run(tmp_path, "watch", "--count", "3", "--interval", "0.05", "cpu_usage", "load_avg_1m").splitlines()
     assert [line.split()[1] for line in lines] == ["cpu_usage", "load_avg_1m"] * 3

@@ -22,6 +22,13 @@ FIRST_INTERVAL = 0.25
 
 Rows = list[dict[str, Any]]
 
+
+def _a_number(_ctx: click.Context, _option: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which no range keeps out
+        raise click.BadParameter("nan is not a number of seconds.")
+    return value
+
+
 _choosing = click.argument("names", metavar="[NAME]...", nargs=-1)
 
 
@@ -45,7 +52,8 @@ def show(context: CommandContext, names: tuple[str, ...]) -> None:
 @_choosing
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0, min_open=True),
+    callback=_a_number,
+    type=click.FloatRange(min=0, max=86400, min_open=True),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
