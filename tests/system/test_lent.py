@@ -8,14 +8,22 @@ from collections.abc import Iterator
 import pytest
 
 from framework import ResourceManager
+from framework.discovery import discover
+
+INSTALLED = set(discover().manifests)
 
 
 @pytest.fixture
 def manager() -> Iterator[ResourceManager]:
-    with ResourceManager({"plugins": {"process": {}, "network": {}, "memory": {}}}) as manager:
+    with ResourceManager({"plugins": {one: {} for one in INSTALLED & {"process", "network", "memory"}}}) as manager:
         yield manager
 
 
+def needs(plugin: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(plugin not in INSTALLED, reason=f"the plugin {plugin} is not in this tree")
+
+
+@needs("process")
 def test_a_child_is_written_to_and_read_line_by_line(manager: ResourceManager) -> None:
     with manager.acquire("process.local", name="cat", command="cat", stdin="pipe") as child:
         child.stdin.write(b"one\ntwo\n")
@@ -25,6 +33,7 @@ def test_a_child_is_written_to_and_read_line_by_line(manager: ResourceManager) -
         assert child.output().stdout == b"one\ntwo\n"
 
 
+@needs("network")
 def test_a_connection_is_accepted_and_used(manager: ResourceManager) -> None:
     with (
         manager.acquire("network.socket", name="server", host="127.0.0.1") as server,
@@ -42,6 +51,7 @@ def test_a_connection_is_accepted_and_used(manager: ResourceManager) -> None:
                 raise KeyError(stream.receive_exactly(6))
 
 
+@needs("memory")
 def test_what_is_not_asynchronous_is_the_object_itself(manager: ResourceManager) -> None:
     with manager.acquire("memory.cache", name="one", size=1 << 20) as cache:
         value = [1, 2]
