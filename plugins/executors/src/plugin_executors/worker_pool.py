@@ -10,6 +10,7 @@ import itertools
 import math
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from contextvars import Context
@@ -43,7 +44,7 @@ _LOOK, _IDLE, _END = _Word(), _Word(), _Word()
 """That there may be too many threads, that nothing came for long, and that the pool is shut down."""
 
 
-class WorkerPool(Executor):
+class WorkerPool(Executor, ABC):
     """Runs calls in up to `workers` threads, each started when no other is free.
 
     Args:
@@ -269,13 +270,13 @@ class WorkerPool(Executor):
                 self.tick_at = now + _PAUSE_S
                 _log.warning("pool_resize_failed", pool=self.name, error=str(error))
 
+    @abstractmethod
     def submit_chunk(self, function: Callable[..., Any], items: list[Item], context: Context | None) -> Future[Chunk]:
         """Queue calls as one task, which is not repeated when it ends its worker unless it is only one call."""
-        raise NotImplementedError
 
+    @abstractmethod
     def failure(self, entry: Any, function: Callable[..., Any]) -> BaseException:
         """Return the exception that stands in a chunk's `errors`."""
-        raise NotImplementedError
 
     def _seat(self) -> Any:
         """Make what a thread works with."""
@@ -283,5 +284,6 @@ class WorkerPool(Executor):
     def _vacate(self, seat: Any) -> None:
         """Give back what a thread worked with."""
 
+    @abstractmethod
     def _call(self, seat: Any, *call: Any) -> Any:
-        raise NotImplementedError
+        """Perform a task with what a thread works with, and return its result."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from plugin_pool.records import Tier
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from plugin_pool.lease import Lease
 
 
-class Waiter:
+class Waiter(ABC):
     """A task that waits.
 
     Args:
@@ -60,13 +61,13 @@ class Waiter:
         """True once it got what it waited for, or was sent away."""
         return self.lease is not None or self.refused is not None
 
+    @abstractmethod
     def prepare(self) -> None:
         """Make ready to wait."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wake(self) -> bool:
         """Have it go on; False when there is nobody any more who could."""
-        raise NotImplementedError
 
 
 class ThreadWaiter(Waiter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from plugin_pool.waiter import LoopWaiter, ThreadWaiter, Waiter
 W = TypeVar("W", ThreadWaiter, LoopWaiter)
 
 
-class Waiting:
+class Waiting(ABC):
     """Acquires, at once or later. Thread-safe."""
 
     _lock: threading.Lock
@@ -33,9 +34,9 @@ class Waiting:
     _expiry: Expiry
     _clock: Callable[[], float]
 
+    @abstractmethod
     def prepare(self, requirements: object) -> Request:
         """Return requirements in a form that is read once."""
-        raise NotImplementedError
 
     def acquire(
         self,

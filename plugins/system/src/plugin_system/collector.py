@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ _SOON = 0.2
 """Seconds that are waited for a collection to end."""
 
 
-class Collector:
+class Collector(ABC):
     """Measures under a lock, and tells what its measuring costs. Thread-safe; works on in a forked child.
 
     Args:
@@ -67,9 +68,9 @@ class Collector:
 
         return Files()
 
+    @abstractmethod
     def _measure(self, measured: Measured) -> None:
         """Add what is so now."""
-        raise NotImplementedError
 
 
 class Deferred:
