@@ -13,7 +13,8 @@ import pytest
 
 from framework import limits
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-from framework.limits import Reader, directories, memory, memory_limit, pressure, throttled
+from framework.limits import Reader, memory, memory_limit, pressure, throttled
+from framework.testing import MemoryGroup
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 MEMINFO = f"MemTotal:       {8 * GIB // KIB} kB\nMemFree:  1 kB\nMemAvailable:   {6 * GIB // KIB} kB\nBuffers: 9 kB\n"
@@ -243,21 +244,13 @@ def test_a_reader_works_on_in_a_forked_child() -> None:
 @pytest.fixture
 def real_group() -> Iterator[str]:
     """A version 1 group of 256 MiB below our own, and a group without a limit inside it."""
-    own = next((path for path, version_2 in directories("memory") if not version_2), "")
-    if not own:
-        pytest.skip("needs the memory controller of control groups version 1")
-    parent = os.path.join(own, f"framework-test-limits-{os.getpid()}")
-    try:
-        os.mkdir(parent)
-    except OSError as error:
-        pytest.skip(f"needs to create a control group below {own}: {error}")
-    try:
-        Path(parent, "memory.limit_in_bytes").write_text(str(256 * MIB))
-        os.mkdir(f"{parent}/inner")
-        yield f"{parent}/inner"
-    finally:
-        os.rmdir(f"{parent}/inner")
-        os.rmdir(parent)
+    with MemoryGroup(256 * MIB) as parent:
+        inner = os.path.join(parent.path, "inner")
+        os.mkdir(inner)
+        try:
+            yield inner
+        finally:
+            os.rmdir(inner)
 
 
 def test_a_real_nested_group_is_obeyed_and_measured(real_group: str) -> None:

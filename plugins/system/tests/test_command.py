@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from framework.limits import directories
+from framework.testing import MemoryGroup
 from plugin_system.command import _spelled
 
 MIB = 1 << 20
@@ -39,19 +39,8 @@ def values(text: str) -> dict[str, float]:
 @pytest.fixture
 def group() -> Iterator[str]:
     """A version 1 group of 256 MiB below our own, as a container has one."""
-    own = next((path for path, unified in directories("memory") if not unified), "")
-    if not own:
-        pytest.skip("needs the memory controller of control groups version 1")
-    path = os.path.join(own, f"framework-test-metrics-{os.getpid()}")
-    try:
-        os.mkdir(path)
-    except OSError as error:
-        pytest.skip(f"needs to create a control group below {own}: {error}")
-    try:
-        Path(path, "memory.limit_in_bytes").write_text(str(256 * MIB))
-        yield path
-    finally:
-        os.rmdir(path)
+    with MemoryGroup(256 * MIB) as made:
+        yield made.path
 
 
 def test_in_a_container_of_256_mib_it_shows_the_true_limit(tmp_path: Path, group: str) -> None:
