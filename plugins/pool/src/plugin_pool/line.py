@@ -111,11 +111,15 @@ class Line:
             queue = self._open(name, waiter.request)
         queue.add(waiter)
         self.waiters[waiter.task_id] = waiter
+        for watcher in self._stock.watchers:
+            watcher.joined(waiter)
 
     def leave(self, waiter: Waiter) -> None:
         """Let a task wait no more; what was earmarked for it goes to others."""
         request = waiter.request
         self._remove(waiter)
+        for watcher in self._stock.watchers:
+            watcher.left(waiter)
         if request.units > 1:
             self._serve(self._touching(request), self._groups_of(request))
 
@@ -198,7 +202,11 @@ class Line:
         self._remove(waiter)
         self._lend(waiter, plan)
         if waiter.wake():
+            for watcher in self._stock.watchers:
+                watcher.served(waiter)
             return True
+        for watcher in self._stock.watchers:
+            watcher.left(waiter)
         self._take_back(waiter)
         return False
 

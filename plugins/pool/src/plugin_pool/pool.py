@@ -37,6 +37,7 @@ from plugin_pool.stock import Stock
 from plugin_pool.strategies import Chooser, chosen
 from plugin_pool.vocabulary import LONGEST_NAME
 from plugin_pool.waiting import Waiting, seconds
+from plugin_pool.watcher import Watcher
 
 _GIVEN = True
 _FREE = Tier.FREE
@@ -96,6 +97,11 @@ class ResourcePool(Roster, Waiting):
         self._expiry = Expiry(clock, self.sweep)
         self._error_after = frozenset([_reason(one) for one in error_after])
         self._plain_end = _COMPLETED not in self._error_after
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell somebody of every change from now on."""
+        with self._lock:
+            self._stock.watchers = (*self._stock.watchers, watcher)
 
     def prepare(self, requirements: object) -> Request:
         """Return requirements in a form that is read once and can be asked for many times.
@@ -238,7 +244,7 @@ class ResourcePool(Roster, Waiting):
             broken = _named(lease, faulty)
         elif reason in self._error_after:
             broken = lease.resources
-        self._stock.take_back(lease, broken)
+        self._stock.take_back(lease, reason, broken)
         waiter = self._line.waiters.get(lease.task_id)
         if waiter is not None and waiter.extends is lease:
             waiter.refused = Tier.BUSY

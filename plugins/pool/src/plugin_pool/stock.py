@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,9 @@ from plugin_pool.group import Group
 from plugin_pool.index import Index, bits
 from plugin_pool.lease import Lease
 from plugin_pool.planner import Plan, Planner
-from plugin_pool.records import Capability, CatalogEntry, ResourceInstance, StatusReport
+from plugin_pool.records import Capability, CatalogEntry, ReleaseReason, ResourceInstance, StatusReport
 from plugin_pool.vocabulary import TYPICAL
+from plugin_pool.watcher import Watcher
 
 if TYPE_CHECKING:
     from plugin_pool.pool import ResourcePool
@@ -37,6 +38,7 @@ class Stock:
         self.out_of_service: dict[Entity, None] = {}
         """Entities that are faulty or draining, in the order in which that was found."""
         self.planner = Planner(index, self.entities)
+        self.watchers: tuple[Watcher, ...] = ()
         self._epochs = itertools.count(1)
         self._counts = dict.fromkeys(ResourceStatus, 0)
         """Entities that are busy, blocked, in error or released; the others follow from the counts of the groups."""
@@ -54,6 +56,8 @@ class Stock:
         group = self.index.group(given)
         entity = self.entities[given.id] = Entity(given.id, "" if given.name == given.id else given.name, group)
         group.add(entity)
+        for watcher in self.watchers:
+            watcher.added(entity)
         return entity
 
     def remove(self, entity: Entity) -> None:
@@ -70,6 +74,8 @@ class Stock:
             )
         self.set_service(entity, REMOVED)
         del self.entities[entity.id]
+        for watcher in self.watchers:
+            watcher.removed(entity)
 
     def find(self, name: str) -> Entity:
         """Return the entity of that id.
@@ -87,21 +93,25 @@ class Stock:
 
     def set_service(self, entity: Entity, service: int) -> None:
         """Change what may become of an entity, and count it accordingly."""
-        before = entity.status
+        status, before = entity.status, entity.service
         entity.group.set_service(entity, service)
         if service in (DRAINING, FAULTY):
             self.out_of_service[entity] = None
         else:
             self.out_of_service.pop(entity, None)
-        self._count(before, -1)
-        if service != REMOVED:
-            self._count(entity.status, 1)
+        self._count(status, -1)
+        if service == REMOVED:
+            return
+        self._count(entity.status, 1)
+        for watcher in self.watchers:
+            watcher.serviced(entity, before)
 
     def lend(self, task_id: str, plan: Plan) -> Lease:
         """Give a task what a plan says."""
         lease = Lease(self._pool, task_id, next(self._epochs), time.time())
         lease.entities = tuple(self._take(plan, lease))
         self.leases[task_id] = lease
+        self._tell_lent(lease, lease.entities)
         return lease
 
     def lend_one(self, task_id: str, group: Group) -> Lease:
@@ -111,21 +121,30 @@ class Stock:
             lease.entities = (group.take_alone(lease),)
         else:
             lease.entities = tuple(self._take(Plan(takes={group: 1}), lease))
+        if self.watchers:
+            self._tell_lent(lease, lease.entities)
         return lease
+
+    def _tell_lent(self, lease: Lease, entities: Sequence[Entity]) -> None:
+        for watcher in self.watchers:
+            watcher.lent(lease, entities)
 
     def extend(self, lease: Lease, plan: Plan) -> tuple[Entity, ...]:
         """Give a lease more, as a plan says, and return what."""
         more = tuple(self._take(plan, lease))
         lease.entities += more
+        self._tell_lent(lease, more)
         return more
 
-    def shrink(self, lease: Lease, entities: Collection[Entity]) -> None:
+    def shrink(self, lease: Lease, entities: Sequence[Entity], reason: ReleaseReason) -> None:
         """Take back some of what a lease holds."""
         lease.entities = tuple([one for one in lease.entities if one not in entities])
         for entity in entities:
             before = entity.status
             entity.group.give_back(entity, lease)
             self._recount(before, entity)
+        for watcher in self.watchers:
+            watcher.returned(lease, entities, reason, ())
 
     def _take(self, plan: Plan, lease: Lease) -> list[Entity]:
         chosen = list(plan.named)
@@ -146,7 +165,9 @@ class Stock:
                 self._recount(ResourceStatus.AVAILABLE, entity)
         return chosen
 
-    def take_back(self, lease: Lease, faulty: Iterable[str] = ()) -> None:
+    def take_back(
+        self, lease: Lease, reason: ReleaseReason = ReleaseReason.COMPLETED, faulty: Collection[str] = ()
+    ) -> None:
         """End a lease; the entities named go out of service until somebody repairs them."""
         del self.leases[lease.task_id]
         plain = lease.usage is _DEPLOYED
@@ -158,6 +179,8 @@ class Stock:
             before = entity.status
             group.give_back(entity, lease)
             self._recount(before, entity)
+        for watcher in self.watchers:
+            watcher.returned(lease, lease.entities, reason, faulty)
         for name in faulty:
             entity = self.entities[name]
             if entity.service != FAULTY:
@@ -169,6 +192,8 @@ class Stock:
         lease.usage = usage
         for status, entity in zip(before, lease.entities, strict=True):
             self._recount(status, entity)
+        for watcher in self.watchers:
+            watcher.marked(lease)
 
     def _recount(self, before: ResourceStatus, entity: Entity) -> None:
         after = entity.status
