@@ -141,7 +141,7 @@ def hand_over(waiters: int) -> Call:
         nonlocal count
         waiter = Silent(f"t{count}", needs[count % 50])
         count += 1
-        (line if pool._ask(waiter, None) else held).append(waiter)
+        (line if pool.join(waiter) else held).append(waiter)
 
     for _ in range(100 + waiters):
         ask()

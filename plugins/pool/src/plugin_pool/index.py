@@ -7,13 +7,13 @@ in the masks that it belongs to; signatures look at new groups only, when they a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from framework import AllocationStrategy, ResourceClass
-from framework.errors import InvalidRequestError, nearest
-from plugin_pool.group import Group
+from framework import AllocationStrategy, Hint, ResourceClass
+from framework.errors import nearest
+from plugin_pool.group import Group, Kind
 from plugin_pool.records import ResourceInstance, ResourceRequirement
+from plugin_pool.steering import Steering
 from plugin_pool.vocabulary import INFERRED, LEVELS, TYPICAL
 
 _MOST_SIGNATURES = 4096
@@ -26,12 +26,21 @@ Condition = tuple[str, Mask]
 
 
 class Signature:
-    """The groups that fit one line of a request, those that the strategy prefers first."""
+    """The groups that fit one line of a request, those that the strategy prefers first.
 
-    __slots__ = ("capabilities", "groups", "labels", "mask", "seen", "type")
+    Attributes:
+        mask: Their bits.
+        seen: How many groups there were when these were found.
+        roomy: Those that had room when the version of their type was `version`.
+    """
 
-    def __init__(self, requirement: ResourceRequirement) -> None:
+    __slots__ = ("capabilities", "groups", "kind", "labels", "mask", "roomy", "seen", "type", "version")
+
+    def __init__(self, requirement: ResourceRequirement, kind: Kind) -> None:
         self.type = requirement.type
+        self.kind = kind
+        self.roomy: tuple[Group, ...] = ()
+        self.version = -1
         self.capabilities = tuple([(one.type, one.min_level) for one in requirement.capabilities])
         self.labels = tuple(requirement.labels.items())
         self.mask: Mask = 0
@@ -43,6 +52,13 @@ class Signature:
         """What two signatures have in common that are the same."""
         return self.type, self.capabilities, self.labels
 
+    def with_room(self) -> tuple[Group, ...]:
+        """Return the groups that have room."""
+        if self.version != self.kind.version:
+            self.roomy = tuple([one for one in self.groups if one.room])
+            self.version = self.kind.version
+        return self.roomy
+
 
 class Index:
     """All groups, and the masks by which they are found.
@@ -53,9 +69,12 @@ class Index:
 
     def __init__(self, strategy: Callable[[], AllocationStrategy]) -> None:
         self._choose = strategy
-        self._strategy: AllocationStrategy | None = None
+        self.steering: Steering | None = None
         self.groups: list[Group] = []
+        self.size = 0
+        """How many groups there are."""
         self._by_key: dict[tuple[object, ...], Group] = {}
+        self._kinds: dict[str, Kind] = {}
         self.types: dict[str, Mask] = {}
         self.levels: dict[str, list[Mask]] = {}
         """For each capability a mask for each level from 0: the groups that have it at that level or better."""
@@ -73,16 +92,41 @@ class Index:
         found = self._by_key.get(key)
         if found is None:
             shape = ResourceClass(given.type, dict(levels), dict(given.labels))
-            found = Group(shape, given.capacity, len(self.groups))
-            if self._strategy is not None:
-                found.rank = _rank(self._strategy, shape)
+            found = Group(shape, given.capacity, self.size, self._kind(given.type))
+            if self.steering is not None:
+                found.rank = self.steering.rank(shape)
+                self._keep(found, self.steering)
             self._by_key[key] = found
             self._index(found)
         return found
 
+    def _kind(self, name: str) -> Kind:
+        return self._kinds.setdefault(name, Kind())
+
+    def choose(self) -> Steering:
+        """Return the strategy, asked for when it is first needed, because the plugin that has it may start late.
+
+        Raises:
+            InvalidRequestError: The strategy raised, or its rank is no finite number.
+        """
+        if self.steering is None:
+            steering = Steering(self._choose())
+            ranks = [steering.rank(group.shape) for group in self.groups]
+            for group, rank in zip(self.groups, ranks, strict=True):
+                group.rank = rank
+                self._keep(group, steering)
+            self.steering = steering
+        return self.steering
+
+    def _keep(self, group: Group, steering: Steering) -> None:
+        bag = steering.bag(group.shape)
+        if bag is not None:
+            group.keep_in(bag)
+
     def _index(self, group: Group) -> None:
         bit = 1 << group.number
         self.groups.append(group)
+        self.size += 1
         self.types[group.shape.type] = self.types.get(group.shape.type, 0) | bit
         for name, level in group.shape.capabilities.items():
             masks = self.levels.setdefault(name, [0] * (LEVELS[-1] + 1))
@@ -97,12 +141,8 @@ class Index:
         Raises:
             InvalidRequestError: The strategy raised, or its rank is no finite number.
         """
-        if self._strategy is None:
-            strategy = self._choose()
-            for group in self.groups:
-                group.rank = _rank(strategy, group.shape)
-            self._strategy = strategy
-        made = Signature(requirement)
+        self.choose()
+        made = Signature(requirement, self._kind(requirement.type))
         if len(self._signatures) >= _MOST_SIGNATURES:
             self._signatures.clear()
         found = self._signatures.setdefault(made.key, made)
@@ -111,15 +151,40 @@ class Index:
 
     def refresh(self, signature: Signature) -> None:
         """Take groups into account that are new since the last time."""
-        if signature.seen == len(self.groups):
+        if signature.seen == self.size:
             return
-        mask = (1 << len(self.groups)) - 1
+        mask = (1 << self.size) - 1
         for _, condition in self.conditions(signature):
             mask &= condition
         signature.mask = mask
         new = [self.groups[signature.seen + place] for place in bits(signature.mask >> signature.seen)]
         signature.groups = tuple(sorted([*signature.groups, *new], key=lambda one: (one.rank, one.number)))
-        signature.seen = len(self.groups)
+        signature.seen, signature.version = self.size, -1
+
+    def ordered(self, signature: Signature, hint: Hint | None) -> Sequence[Group]:
+        """Return the groups that fit, by what a hint says of labels, by rank, and by the next entity of each bag."""
+        groups: Sequence[Group] = signature.groups
+        if self.steering is not None and self.steering.has_bags:
+            groups = sorted(groups, key=lambda one: (one.rank, one.key(), one.number))
+        if hint is None or not (hint.near or hint.avoid):
+            return groups
+        near, avoid = self._near(hint), self._avoided(hint)
+        return sorted(groups, key=lambda one: (avoid >> one.number & 1, not near >> one.number & 1))
+
+    def _near(self, hint: Hint) -> Mask:
+        """Return the groups that have all labels of a hint."""
+        mask = (1 << self.size) - 1
+        for label in hint.near.items():
+            mask &= self.labels.get(label, 0)
+        return mask
+
+    def _avoided(self, hint: Hint) -> Mask:
+        """Return the groups that have a label that a hint avoids."""
+        mask = 0
+        for name, values in hint.avoid.items():
+            for value in values:
+                mask |= self.labels.get((name, value), 0)
+        return mask
 
     def conditions(self, signature: Signature) -> Iterator[Condition]:
         """Yield each condition in words, with the groups that fulfil it."""
@@ -143,19 +208,6 @@ class Index:
         new = [one for one in capabilities if one not in self.levels and one not in _KNOWN]
         found += [(one, nearest(one, {*self.levels, *_KNOWN})) for one in new]
         return [(word, known) for word, known in found if known]
-
-
-def _rank(strategy: AllocationStrategy, shape: ResourceClass) -> float:
-    remedy = "Correct the strategy, or use first_fit or best_fit."
-    try:
-        rank = float(strategy.rank(shape))
-    except Exception as error:
-        raise InvalidRequestError(f"The strategy {strategy.name!r} failed: {error!r:.200}.", remedy) from error
-    if not math.isfinite(rank):
-        raise InvalidRequestError(
-            f"The strategy {strategy.name!r} ranks a class with {rank}; a finite number is allowed.", remedy
-        )
-    return rank
 
 
 def bits(mask: Mask) -> Iterator[int]:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from plugin_pool.entity import Entity
 from plugin_pool.group import Group
 from plugin_pool.planner import Plan
+from plugin_pool.records import Tier
 from plugin_pool.request import Request
 from plugin_pool.stock import Stock
 from plugin_pool.waiter import Waiter
@@ -147,10 +148,19 @@ class Line:
                     self.leave(waiter)
                     waiter.wake()
 
-    def plan(self, request: Request, key: Key | None = None, aside: Sequence[Entity] = ()) -> Plan:
+    def plan(
+        self, request: Request, key: Key | None = None, aside: Sequence[Entity] = (), task_id: str | None = None
+    ) -> Plan:
         """Return what a request would take now, by itself or as the waiter with a key."""
         before = [one.request for one in self.privileged() if key is None or one.key < key] if self._gangs else ()
-        return self._stock.planner.plan(request, before=before, aside=aside)
+        return self._stock.planner.plan(request, before=before, aside=aside, task_id=task_id)
+
+    def tier(self, request: Request, aside: Sequence[Entity] = ()) -> Tier:
+        """Return what it would take to meet a request that cannot be met now.
+
+        That what is lacking is kept for a gang is the one reason for which it can be `free`.
+        """
+        return self._stock.planner.tier(request, aside, better=Tier.FREE if self._gangs else Tier.BUSY)
 
     def privileged(self) -> list[Waiter]:
         """Return the gangs that have earmarks."""
@@ -183,7 +193,9 @@ class Line:
             waiter = queue.first()
             if waiter is None:
                 continue
-            plan = self.plan(queue.request, waiter.key, waiter.extends.entities if waiter.extends else ())
+            plan = self.plan(
+                queue.request, waiter.key, waiter.extends.entities if waiter.extends else (), waiter.task_id
+            )
             if not plan.satisfied:
                 continue
             again = {queue}

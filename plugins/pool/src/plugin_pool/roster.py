@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 from framework import get_logger
+from framework.errors import InvalidRequestError
 from plugin_pool import reading
 from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE
 from plugin_pool.line import Line
@@ -108,6 +110,22 @@ class Roster:
                 self._stock.set_service(entity, service)
                 (self._line.serve if service == IN_SERVICE else self._line.recheck)([entity])
         return changed
+
+    def report_load(self, resource_id: str, **scores: float) -> None:
+        """Tell the strategy what was measured of an entity, for instance `cpu=0.7, memory=0.2`, from 0 to 1.
+
+        Raises:
+            InvalidRequestError: There is none of that id, or a score is no finite number.
+        """
+        given: dict[str, object] = {**scores}
+        for name, value in given.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InvalidRequestError(
+                    f"The score {name!r} of {resource_id!r:.80} is {value!r:.60}; a finite number is allowed.",
+                    "Report what was measured, as cpu=0.7.",
+                )
+        with self._lock:
+            self._stock.score(self._stock.find(resource_id), scores)
 
     def get_status_report(self) -> StatusReport:
         """Return how many entities there are in all, and with each status."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -39,9 +40,34 @@ class Stock:
         """Entities that are faulty or draining, in the order in which that was found."""
         self.planner = Planner(index, self.entities)
         self.watchers: tuple[Watcher, ...] = ()
-        self._epochs = itertools.count(1)
+        self.plain = False
+        """True while nobody watches, and the strategy only ranks: then the shortest way may be taken."""
+        self.epoch = itertools.count(1).__next__
         self._counts = dict.fromkeys(ResourceStatus, 0)
         """Entities that are busy, blocked, in error or released; the others follow from the counts of the groups."""
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell somebody of every change."""
+        self.watchers = (*self.watchers, watcher)
+        self.plain = False
+
+    def choose(self) -> None:
+        """Find out what the strategy wants, before the first request.
+
+        Raises:
+            InvalidRequestError: The strategy raised, or its rank is no finite number.
+        """
+        if self.index.steering is None:
+            steering = self.index.choose()
+            if steering.listens:
+                self.watch(steering)
+            self.plain = not (self.watchers or steering.has_bags or steering.has_hints)
+
+    def score(self, entity: Entity, scores: Mapping[str, float]) -> None:
+        """Tell the strategy what was measured of an entity, and put it where it belongs now."""
+        self.choose()
+        if self.index.steering is not None:
+            entity.group.again(entity, functools.partial(self.index.steering.score, entity, scores))
 
     def add(self, given: ResourceInstance) -> Entity:
         """Take in an entity.
@@ -108,19 +134,19 @@ class Stock:
 
     def lend(self, task_id: str, plan: Plan) -> Lease:
         """Give a task what a plan says."""
-        lease = Lease(self._pool, task_id, next(self._epochs), time.time())
+        lease = Lease(self._pool, task_id, self.epoch(), time.time(), ())
         lease.entities = tuple(self._take(plan, lease))
         self.leases[task_id] = lease
-        self._tell_lent(lease, lease.entities)
+        if self.watchers:
+            self._tell_lent(lease, lease.entities)
         return lease
 
     def lend_one(self, task_id: str, group: Group) -> Lease:
         """Give a task one entity of a group that has room."""
-        lease = self.leases[task_id] = Lease(self._pool, task_id, next(self._epochs), time.time())
-        if group.capacity == 1:
-            lease.entities = (group.take_alone(lease),)
-        else:
-            lease.entities = tuple(self._take(Plan(takes={group: 1}), lease))
+        entity = group.bag.pop()
+        lease = Lease(self._pool, task_id, self.epoch(), time.time(), (entity,))
+        group.hold(entity, lease)
+        self.leases[task_id] = lease
         if self.watchers:
             self._tell_lent(lease, lease.entities)
         return lease
@@ -137,54 +163,78 @@ class Stock:
         return more
 
     def shrink(self, lease: Lease, entities: Sequence[Entity], reason: ReleaseReason) -> None:
-        """Take back some of what a lease holds."""
+        """Take back some of what a lease was given more."""
         lease.entities = tuple([one for one in lease.entities if one not in entities])
-        for entity in entities:
-            before = entity.status
-            entity.group.give_back(entity, lease)
-            self._recount(before, entity)
+        self._give_back(lease, entities)
         for watcher in self.watchers:
             watcher.returned(lease, entities, reason, ())
 
     def _take(self, plan: Plan, lease: Lease) -> list[Entity]:
-        chosen = list(plan.named)
-        simple: list[tuple[Group, int]] = []
+        chosen: list[Entity] = []
+        for entity in plan.named:
+            chosen.append(entity)
+            entity.group.bag.discard(entity)
+            self._hold(entity, lease)
+        choosy = bool(plan.excluded or plan.prefer) or lease.usage is not _DEPLOYED
         for group, units in plan.takes.items():
-            if group.capacity == 1 and not plan.excluded:
-                simple.append((group, units))
-            else:  # which ones they are must be settled before the first is taken
-                chosen += islice((one for one in group.first() if one not in plan.excluded), units)
-        for entity in chosen:
-            before = entity.status
-            entity.group.take_exactly(entity, lease)
-            self._recount(before, entity)
-        for group, units in simple:
-            chosen += [group.take(lease) for _ in range(units)]
-        if simple and lease.usage is not ResourceStatus.DEPLOYED:
-            for entity in chosen[-sum([units for _, units in simple]) :]:
-                self._recount(ResourceStatus.AVAILABLE, entity)
+            if choosy or group.capacity != 1:
+                chosen += self._pick(group, units, plan, lease)
+                continue
+            pop = group.bag.pop
+            for _ in range(units):
+                entity = pop()
+                entity.holders = (lease,)
+                chosen.append(entity)
+            group.count(-units)
         return chosen
+
+    def _pick(self, group: Group, units: int, plan: Plan, lease: Lease) -> list[Entity]:
+        """Take so many different entities of a group, preferred ones first, none that is excluded."""
+        found = [one for one in plan.prefer if one.group is group and one.has_room and one not in plan.excluded][:units]
+        for one in found:
+            group.bag.discard(one)
+        passed: list[Entity] = []
+        while len(found) < units:
+            entity = group.bag.pop()
+            (passed if entity in plan.excluded else found).append(entity)
+        for one in passed:
+            group.bag.push(one)
+        for one in found:
+            self._hold(one, lease)
+        return found
+
+    def _hold(self, entity: Entity, lease: Lease) -> None:
+        before = entity.status
+        entity.group.hold(entity, lease)
+        self._recount(before, entity)
 
     def take_back(
         self, lease: Lease, reason: ReleaseReason = ReleaseReason.COMPLETED, faulty: Collection[str] = ()
     ) -> None:
         """End a lease; the entities named go out of service until somebody repairs them."""
         del self.leases[lease.task_id]
-        plain = lease.usage is _DEPLOYED
-        for entity in lease.entities:
-            group = entity.group
-            if plain and group.capacity == 1 and not entity.service:  # then no count below is concerned
-                group.give_back(entity, lease)
-                continue
-            before = entity.status
-            group.give_back(entity, lease)
-            self._recount(before, entity)
+        self._give_back(lease, lease.entities)
         for watcher in self.watchers:
             watcher.returned(lease, lease.entities, reason, faulty)
         for name in faulty:
             entity = self.entities[name]
             if entity.service != FAULTY:
                 self.set_service(entity, FAULTY)
+
+    def _give_back(self, lease: Lease, entities: Sequence[Entity]) -> None:
+        plain = lease.usage is _DEPLOYED
+        for entity in entities:
+            group = entity.group
+            if plain and group.capacity == 1 and not entity.service:  # then no count of a status is concerned
+                entity.holders = ()
+                group.bag.push(entity)
+                if not group.room:
+                    group.kind.version += 1
+                group.room += 1
+                continue
+            before = entity.status
+            group.give_back(entity, lease)
+            self._recount(before, entity)
 
     def mark(self, lease: Lease, usage: ResourceStatus) -> None:
         """Say what a task does with what it holds."""
@@ -208,7 +258,7 @@ class Stock:
         """Return how many entities have which status."""
         counts = self._counts
         total = len(self.entities)
-        available = sum([one.free_in[0] for one in self.index.groups])
+        available = sum([one.idle for one in self.index.groups])
         busy, blocked = counts[ResourceStatus.BUSY], counts[ResourceStatus.BLOCKED]
         error, released = counts[ResourceStatus.ERROR], counts[ResourceStatus.RELEASED]
         deployed = total - available - busy - blocked - error - released

@@ -180,11 +180,11 @@ class Waiting(ABC):
         own = waiter.extends.entities if waiter.extends else ()
         with self._lock:
             self._refuse_twice(waiter)
-            plan = self._line.plan(waiter.request, self._line.key_of(waiter), own)
+            plan = self._line.plan(waiter.request, self._line.key_of(waiter), own, waiter.task_id)
             if plan.satisfied:
                 self._lend(waiter, plan)
                 return False
-            tier = self._stock.planner.tier(waiter.request, own)
+            tier = self._line.tier(waiter.request, own)
             if tier.severity > waiter.until.severity or timeout == 0:
                 waiter.refused = tier
                 return False
