@@ -73,6 +73,8 @@ class Index:
         self.groups: list[Group] = []
         self.size = 0
         """How many groups there are."""
+        self.service = 0
+        """Changes whenever an entity comes, goes, leaves service or is back in it."""
         self._by_key: dict[tuple[object, ...], Group] = {}
         self._kinds: dict[str, Kind] = {}
         self.types: dict[str, Mask] = {}

@@ -25,8 +25,6 @@ _COUNTS: Mapping[Tier, Callable[[Group], int]] = {
 }
 """How many entities of a group a tier has."""
 
-_TIERS = (Tier.FREE, Tier.BUSY, Tier.ERROR)
-
 _PREFERRED = 16
 """So many of the entities that a hint prefers are looked at."""
 
@@ -204,7 +202,16 @@ class Planner:
 
     def tier(self, request: Request, aside: Sequence[Entity] = (), *, better: Tier = Tier.FREE) -> Tier:
         """Return what it would take to meet a request, `better` at best, without the entities that are set aside."""
-        tiers = _TIERS[better.severity :]
+        if better is Tier.FREE and self.plan(request, aside=aside).satisfied:
+            return better
+        if aside:
+            return self._tier(request, aside)
+        if request.known_at != self._index.service:  # only who comes, goes, fails or is repaired makes a difference
+            request.known, request.known_at = self._tier(request, ()), self._index.service
+        return request.known
+
+    def _tier(self, request: Request, aside: Sequence[Entity]) -> Tier:
+        tiers = (Tier.BUSY, Tier.ERROR)
         return next((one for one in tiers if self.plan(request, one, aside=aside).satisfied), Tier.IMPOSSIBLE)
 
     def fits(self, entity: Entity, line: Line) -> bool:

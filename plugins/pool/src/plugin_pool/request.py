@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from framework.errors import InvalidRequestError
 from plugin_pool.index import Index, Signature
-from plugin_pool.records import ResourceRequirement
+from plugin_pool.records import ResourceRequirement, Tier
 from plugin_pool.vocabulary import MOST_REQUIREMENTS, MOST_UNITS
 
 
@@ -38,9 +38,23 @@ class Request:
         only: The signature, where just one entity of any kind that fits is needed; else None.
         plain: True where nothing is named and nothing optional.
         units: How many entities it needs.
+        known: What it takes to meet it where it cannot be met at once, as of the index's `service` at `known_at`.
     """
 
-    __slots__ = ("_scarce", "_seen", "index", "key", "lines", "named", "only", "optional", "plain", "units")
+    __slots__ = (
+        "_scarce",
+        "_seen",
+        "index",
+        "key",
+        "known",
+        "known_at",
+        "lines",
+        "named",
+        "only",
+        "optional",
+        "plain",
+        "units",
+    )
 
     def __init__(self, index: Index, requirements: Iterable[ResourceRequirement]) -> None:
         lines = _merged(index, requirements)
@@ -54,6 +68,7 @@ class Request:
         self.plain = len(lines) == len(self.lines)
         self.key = tuple([_key(one) for one in lines])
         self._scarce, self._seen = self.lines, -1
+        self.known, self.known_at = Tier.IMPOSSIBLE, -1
         if self.units + sum([one.units for one in self.optional]) > MOST_UNITS:
             raise InvalidRequestError(
                 f"A request asks for more than {MOST_UNITS:,} entities.", "Divide it into several requests."
@@ -70,6 +85,7 @@ class Request:
         made.plain = not made.named
         made.key = tuple([_key(one) for one in (*made.lines, *made.named)])
         made._scarce, made._seen = made.lines, -1
+        made.known, made.known_at = Tier.IMPOSSIBLE, -1
         return made
 
     def refresh(self) -> None:

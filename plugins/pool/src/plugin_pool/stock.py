@@ -82,6 +82,7 @@ class Stock:
         group = self.index.group(given)
         entity = self.entities[given.id] = Entity(given.id, "" if given.name == given.id else given.name, group)
         group.add(entity)
+        self.index.service += 1
         for watcher in self.watchers:
             watcher.added(entity)
         return entity
@@ -121,6 +122,7 @@ class Stock:
         """Change what may become of an entity, and count it accordingly."""
         status, before = entity.status, entity.service
         entity.group.set_service(entity, service)
+        self.index.service += 1
         if service in (DRAINING, FAULTY):
             self.out_of_service[entity] = None
         else:
