@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from framework.errors import InvalidRequestError
 from plugin_pool.index import Index, Signature
 from plugin_pool.records import ResourceRequirement, Tier
 from plugin_pool.vocabulary import MOST_REQUIREMENTS, MOST_UNITS
+
+if TYPE_CHECKING:
+    from plugin_pool.line import Queue
 
 
 class Line:
@@ -38,6 +42,7 @@ class Request:
         only: The signature, where just one entity of any kind that fits is needed; else None.
         plain: True where nothing is named and nothing optional.
         units: How many entities it needs.
+        queue: The tasks that wait with it, perhaps out of date.
         known: What it takes to meet it where it cannot be met at once, as of the index's `service` at `known_at`.
     """
 
@@ -53,6 +58,7 @@ class Request:
         "only",
         "optional",
         "plain",
+        "queue",
         "units",
     )
 
@@ -69,6 +75,7 @@ class Request:
         self.key = tuple([_key(one) for one in lines])
         self._scarce, self._seen = self.lines, -1
         self.known, self.known_at = Tier.IMPOSSIBLE, -1
+        self.queue: Queue | None = None
         if self.units + sum([one.units for one in self.optional]) > MOST_UNITS:
             raise InvalidRequestError(
                 f"A request asks for more than {MOST_UNITS:,} entities.", "Divide it into several requests."
@@ -86,6 +93,7 @@ class Request:
         made.key = tuple([_key(one) for one in (*made.lines, *made.named)])
         made._scarce, made._seen = made.lines, -1
         made.known, made.known_at = Tier.IMPOSSIBLE, -1
+        made.queue = None
         return made
 
     def refresh(self) -> None:
