@@ -8,6 +8,8 @@ in the masks that it belongs to; signatures look at new groups only, when they a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress, count
+from typing import TYPE_CHECKING
 
 from framework import AllocationStrategy, Hint, ResourceClass
 from framework.errors import nearest
@@ -15,6 +17,9 @@ from plugin_pool.group import Group, Kind
 from plugin_pool.records import ResourceInstance, ResourceRequirement
 from plugin_pool.steering import Steering
 from plugin_pool.vocabulary import INFERRED, LEVELS, TYPICAL
+
+if TYPE_CHECKING:
+    from plugin_pool.explanation import NearMiss, Step
 
 _MOST_SIGNATURES = 4096
 """Signatures that are remembered; then all are forgotten, and worked out again when they are needed."""
@@ -32,15 +37,31 @@ class Signature:
         mask: Their bits.
         seen: How many groups there were when these were found.
         roomy: Those that had room when the version of their type was `version`.
+        similar: Questions about its words, with the number of groups at the time.
+        explained: What does not depend on who holds what of its explanation, with the index's `service` at the time.
     """
 
-    __slots__ = ("capabilities", "groups", "kind", "labels", "mask", "roomy", "seen", "type", "version")
+    __slots__ = (
+        "capabilities",
+        "explained",
+        "groups",
+        "kind",
+        "labels",
+        "mask",
+        "roomy",
+        "seen",
+        "similar",
+        "type",
+        "version",
+    )
 
     def __init__(self, requirement: ResourceRequirement, kind: Kind) -> None:
         self.type = requirement.type
         self.kind = kind
         self.roomy: tuple[Group, ...] = ()
         self.version = -1
+        self.similar: tuple[int, list[str]] | None = None
+        self.explained: tuple[int, tuple[Step, ...], tuple[NearMiss, ...]] | None = None
         self.capabilities = tuple([(one.type, one.min_level) for one in requirement.capabilities])
         self.labels = tuple(requirement.labels.items())
         self.mask: Mask = 0
@@ -54,6 +75,8 @@ class Signature:
 
     def with_room(self) -> tuple[Group, ...]:
         """Return the groups that have room."""
+        if not self.type:  # it stands for entities that are named, of whatever types
+            return tuple([one for one in self.groups if one.room])
         if self.version != self.kind.version:
             self.roomy = tuple([one for one in self.groups if one.room])
             self.version = self.kind.version
@@ -199,8 +222,11 @@ class Index:
 
     def similar(self, signature: Signature) -> list[str]:
         """Return a question for each word that nobody ever used, where a known one is much like it."""
-        pairs = self.unknown(signature.type, [name for name, _ in signature.capabilities])
-        return [f"{word!r} is unknown; did you mean {found!r}?" for word, found in pairs]
+        if signature.similar is None or signature.similar[0] != self.size:  # words come with groups
+            pairs = self.unknown(signature.type, [name for name, _ in signature.capabilities])
+            told = [f"{word!r} is unknown; did you mean {found!r}?" for word, found in pairs]
+            signature.similar = self.size, told
+        return signature.similar[1]
 
     def unknown(self, kind: str, capabilities: Iterable[str]) -> list[tuple[str, str]]:
         """Return each word that nobody ever used but that is much like a known one, with that one."""
@@ -212,10 +238,14 @@ class Index:
         return [(word, known) for word, known in found if known]
 
 
+_SELECTORS = bytes.maketrans(b"01", b"\0\1")
+
+
+def selectors(mask: Mask) -> bytes:
+    """Return a 0 or a 1 for each bit, lowest first, to the highest one that is set."""
+    return bin(mask)[:1:-1].encode().translate(_SELECTORS)
+
+
 def bits(mask: Mask) -> Iterator[int]:
     """Yield the places of the bits that are set, lowest first."""
-    text = bin(mask)[:1:-1]
-    place = text.find("1")
-    while place >= 0:
-        yield place
-        place = text.find("1", place + 1)
+    return compress(count(), selectors(mask))

@@ -221,7 +221,9 @@ class Planner:
     def _one(self, line: Line, tier: Tier, groups: Sequence[Group] | None = None) -> Plan:
         """Do what `_plan` does, quicker, where one entity is needed and nobody comes first."""
         count = _COUNTS[tier]
-        for group in line.signature.groups if groups is None else groups:
+        if groups is None:
+            groups = line.signature.with_room() if tier is Tier.FREE else line.signature.groups
+        for group in groups:
             if count(group):
                 return Plan(takes={group: 1})
         return Plan(missing=[line.requirement], unmet=(line,), short={line: None})
