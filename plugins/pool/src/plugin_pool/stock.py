@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from framework import ResourceStatus
 from framework.errors import InvalidRequestError, ResourceUnavailableError, did_you_mean
+from plugin_pool.arrivals import Arrival
 from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE, REMOVED, Entity
 from plugin_pool.group import Group
 from plugin_pool.index import Index, bits
@@ -75,12 +76,35 @@ class Stock:
         Raises:
             InvalidRequestError: Its id is taken.
         """
-        if given.id in self.entities:
+        self._refuse_taken(given.id)
+        return self._enter(given.id, given.name, self.index.group(given))
+
+    def add_all(self, arrivals: Collection[Arrival]) -> tuple[list[Entity], list[Group]]:
+        """Take in many entities, all or none, and return them, and the groups of which they are the first.
+
+        Raises:
+            InvalidRequestError: An id is taken, or there twice.
+        """
+        names: set[str] = set()
+        likes: dict[int, ResourceInstance] = {}
+        for name, _, like in arrivals:
+            self._refuse_taken(name, names)
+            names.add(name)
+            likes[id(like)] = like
+        groups = {number: self.index.group(like) for number, like in likes.items()}
+        came = [one for one in dict.fromkeys(groups.values()) if not one.total]
+        return [self._enter(name, shown, groups[id(like)]) for name, shown, like in arrivals], came
+
+    def _refuse_taken(self, name: str, others: Collection[str] = ()) -> None:
+        if name in self.entities:
             raise InvalidRequestError(
-                f"The pool has a resource {given.id!r} already.", "Give it another id, or remove the other one first."
+                f"The pool has a resource {name!r} already.", "Give it another id, or remove the other one first."
             )
-        group = self.index.group(given)
-        entity = self.entities[given.id] = Entity(given.id, "" if given.name == given.id else given.name, group)
+        if name in others:
+            raise InvalidRequestError(f"The resource {name!r} is there twice.", "Give one of them another id.")
+
+    def _enter(self, name: str, shown: str, group: Group) -> Entity:
+        entity = self.entities[name] = Entity(name, "" if shown == name else shown, group)
         group.add(entity)
         self.index.service += 1
         for watcher in self.watchers:
