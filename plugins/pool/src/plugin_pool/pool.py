@@ -140,7 +140,7 @@ class ResourcePool(Roster, Waiting):
         Raises:
             InvalidRequestError: A parameter is wrong, or the task holds something already.
         """
-        # Most of all that a pool does is to give one entity that is free while nobody waits, watches or steers, so that
+        # Most of all that a pool does is to give one entity that is free while nobody waits and no strategy steers. That
         # is written out here with no call but those that there must be; everything else goes the long way.
         if type(requirements) is not Request:
             requirements = self.prepare(requirements)
@@ -166,6 +166,8 @@ class ResourcePool(Roster, Waiting):
                         lease = Lease(self, task_id, stock.epoch(), time.time(), (entity,))
                         entity.holders = (lease,)
                         self._leases[task_id] = lease
+                        if stock.watchers:
+                            stock.tell_lent(lease, lease.entities)
                         return _result((_GIVEN, (entity.id,), "", (), _FREE, lease.epoch))
         finally:
             self._release_lock()
@@ -263,6 +265,8 @@ class ResourcePool(Roster, Waiting):
                     if not group.room:
                         group.kind.version += 1
                     group.room += 1
+                    if stock.watchers:
+                        stock.tell_returned(lease, lease.entities, why)
         finally:
             self._release_lock()
         return True

@@ -42,7 +42,7 @@ class Stock:
         self.planner = Planner(index, self.entities)
         self.watchers: tuple[Watcher, ...] = ()
         self.plain = False
-        """True while nobody watches, and the strategy only ranks: then the shortest way may be taken."""
+        """True once it is known that the strategy only ranks: then the shortest way may be taken."""
         self.epoch = itertools.count(1).__next__
         self._counts = dict.fromkeys(ResourceStatus, 0)
         """Entities that are busy, blocked, in error or released; the others follow from the counts of the groups."""
@@ -50,7 +50,6 @@ class Stock:
     def watch(self, watcher: Watcher) -> None:
         """Tell somebody of every change."""
         self.watchers = (*self.watchers, watcher)
-        self.plain = False
 
     def choose(self) -> None:
         """Find out what the strategy wants, before the first request.
@@ -62,7 +61,7 @@ class Stock:
             steering = self.index.choose()
             if steering.listens:
                 self.watch(steering)
-            self.plain = not (self.watchers or steering.has_bags or steering.has_hints)
+            self.plain = not (steering.has_bags or steering.has_hints)
 
     def score(self, entity: Entity, scores: Mapping[str, float]) -> None:
         """Tell the strategy what was measured of an entity, and put it where it belongs now."""
@@ -164,7 +163,7 @@ class Stock:
         lease.entities = tuple(self._take(plan, lease))
         self.leases[task_id] = lease
         if self.watchers:
-            self._tell_lent(lease, lease.entities)
+            self.tell_lent(lease, lease.entities)
         return lease
 
     def lend_one(self, task_id: str, group: Group) -> Lease:
@@ -174,26 +173,33 @@ class Stock:
         group.hold(entity, lease)
         self.leases[task_id] = lease
         if self.watchers:
-            self._tell_lent(lease, lease.entities)
+            self.tell_lent(lease, lease.entities)
         return lease
 
-    def _tell_lent(self, lease: Lease, entities: Sequence[Entity]) -> None:
+    def tell_lent(self, lease: Lease, entities: Sequence[Entity]) -> None:
+        """Tell all who watch that a task was given entities."""
         for watcher in self.watchers:
             watcher.lent(lease, entities)
+
+    def tell_returned(
+        self, lease: Lease, entities: Sequence[Entity], reason: ReleaseReason, faulty: Collection[str] = ()
+    ) -> None:
+        """Tell all who watch that a task gave back entities."""
+        for watcher in self.watchers:
+            watcher.returned(lease, entities, reason, faulty)
 
     def extend(self, lease: Lease, plan: Plan) -> tuple[Entity, ...]:
         """Give a lease more, as a plan says, and return what."""
         more = tuple(self._take(plan, lease))
         lease.entities += more
-        self._tell_lent(lease, more)
+        self.tell_lent(lease, more)
         return more
 
     def shrink(self, lease: Lease, entities: Sequence[Entity], reason: ReleaseReason) -> None:
         """Take back some of what a lease was given more."""
         lease.entities = tuple([one for one in lease.entities if one not in entities])
         self._give_back(lease, entities)
-        for watcher in self.watchers:
-            watcher.returned(lease, entities, reason, ())
+        self.tell_returned(lease, entities, reason)
 
     def _take(self, plan: Plan, lease: Lease) -> list[Entity]:
         chosen: list[Entity] = []
@@ -240,8 +246,7 @@ class Stock:
         """End a lease; the entities named go out of service until somebody repairs them."""
         del self.leases[lease.task_id]
         self._give_back(lease, lease.entities)
-        for watcher in self.watchers:
-            watcher.returned(lease, lease.entities, reason, faulty)
+        self.tell_returned(lease, lease.entities, reason, faulty)
         for name in faulty:
             entity = self.entities[name]
             if entity.service != FAULTY:
