@@ -140,8 +140,8 @@ class ResourcePool(Roster, Waiting):
         Raises:
             InvalidRequestError: A parameter is wrong, or the task holds something already.
         """
-        # Most of all that a pool does is to give one entity that is free while nobody waits and no strategy steers. That
-        # is written out here with no call but those that there must be; everything else goes the long way.
+        # Most of what a pool does is to give one entity that is free, while nobody waits and no strategy steers. It is
+        # written out here with no call but those that there must be; everything else goes the long way.
         if type(requirements) is not Request:
             requirements = self.prepare(requirements)
         signature, stock = requirements.only, self._stock
