@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from framework import Bag, Member, ResourceClass
 from framework.errors import InvalidRequestError
@@ -15,7 +16,7 @@ WEIGHTS: Mapping[str, float] = {"cpu": 0.5, "memory": 0.5}
 class ResourceBased:
     """Takes the entity whose scores are least, of all classes that fit; among equals the one with fewer holders.
 
-    Scores are shares in use, from 0 to 1, and are reported to the pool (`ResourcePool.report_load(id, cpu=0.3)`). What
+    Scores are shares in use from 0 to 1, and are reported to the pool (`ResourcePool.report_load(id, cpu=0.3)`). What
     counts is their weighted mean. A score that was never reported counts as `unscored`. A grant changes no score: tell
     the pool often, or give entities a capacity that they can bear between two reports.
 
@@ -31,7 +32,7 @@ class ResourceBased:
 
     def __init__(self, weights: Mapping[str, float] = WEIGHTS, unscored: float = 0.5) -> None:
         self._weights = _weights(weights)
-        self._unscored = _share("unscored", unscored)
+        self._unscored = _share(unscored)
         self._scores: dict[Member, dict[str, float]] = {}
 
     def rank(self, resource_class: ResourceClass) -> float:
@@ -45,11 +46,11 @@ class ResourceBased:
     def scored(self, member: Member, scores: Mapping[str, float]) -> None:
         """Remember what was measured of an entity; what was not stays as it was.
 
-        Raises:
-            InvalidRequestError: A score is no number from 0 to 1; then all stay as they were.
+        Beyond 0 and 1 a score counts as these, and one that is not finite is passed over: a pool does without what
+        raises, and nobody's scores would be heard any more because of a wrong one.
         """
         known = {
-            name: _share(f"The score {name!r} of {member.id!r}", scores[name]) for name in self._weights & scores.keys()
+            name: min(max(float(scores[name]), 0.0), 1.0) for name in self._weights if _is_number(scores.get(name))
         }
         if known:
             self._scores[member] = self._scores.get(member, {}) | known
@@ -93,14 +94,14 @@ class _Scored:
         return score
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _share(what: str, value: float) -> float:
+def _share(value: object) -> float:
     if not _is_number(value) or not 0 <= value <= 1:
         raise InvalidRequestError(
-            f"{what} is {value!r:.60}; a number from 0 to 1 is allowed.", "Give a share: 30 % is 0.3."
+            f"unscored is {value!r:.60}; a number from 0 to 1 is allowed.", "0 sends tasks there first, 1 last."
         )
     return float(value)
 
