@@ -35,7 +35,8 @@ def _strategy(name: str, host: Host | None) -> Chooser:
         if name not in known:
             raise SettingsError(
                 f"plugins.pool.strategy is {name!r}, which no active plugin registers; there are {', '.join(known)}.",
-                did_you_mean(name, known) or "Enable the plugin that registers it.",
+                did_you_mean(name, known)
+                or "Enable the plugin that registers it: `strategies: {}` under `plugins:` for those of `strategies`.",
                 plugin="pool",
             )
         return known[name]
