@@ -16,6 +16,7 @@ from plugin_strategies import (
     RoundRobin,
     TwoChoices,
 )
+from plugin_strategies.late import Late
 
 RULES = [{"tasks": "job-*", "prefer": ["entity-1"], "near": {"zone": "a"}, "avoid": {"zone": ["b"]}}]
 
@@ -87,3 +88,9 @@ class TestTwoChoices(StrategyContract):
     @pytest.fixture
     def strategy(self) -> AllocationStrategy:
         return TwoChoices(seed=1)
+
+
+class TestLate(StrategyContract):
+    @pytest.fixture
+    def strategy(self) -> AllocationStrategy:
+        return Late("round_robin", RoundRobin)

@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
+import inspect
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from framework import Framework, PluginState
+import plugin_strategies
+from framework import Framework, PluginState, ResourceClass
 from plugin_strategies import Affinity
 from plugin_strategies.defaults import Defaults
-from plugin_strategies.plugin import CONFIGURABLE
+from plugin_strategies.plugin import CLASSES
 from plugin_strategies.settings import StrategiesSettings
 
 
 def test_a_configuration_that_says_nothing_is_the_default() -> None:
     assert StrategiesSettings().model_dump() == {name: dict(value) for name, value in Defaults()._asdict().items()}
-    assert sorted(StrategiesSettings.model_fields) == sorted(CONFIGURABLE)
+
+
+def test_every_strategy_that_takes_arguments_can_be_given_some() -> None:
+    takers = [name for name, one in CLASSES.items() if inspect.signature(getattr(plugin_strategies, one)).parameters]
+    assert sorted(StrategiesSettings.model_fields) == takers
+    for name, one in CLASSES.items():
+        assert getattr(plugin_strategies, one).name == name
+
+
+def test_what_no_pool_uses_is_not_imported() -> None:
+    code = """
+import asyncio, sys
+from framework import Framework
+async def main():
+    async with Framework.from_config({"plugins": {"strategies": {}}}) as host:
+        assert len(host.strategies()) == 8
+        assert not [one for one in sys.modules if one.startswith("plugin_strategies.") and "round" in one]
+        host.strategies()["round_robin"].bag
+        assert "plugin_strategies.round_robin" in sys.modules
+        print(sorted(one.split(".")[1] for one in sys.modules if one.startswith("plugin_strategies.")))
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=110)
+    assert done.stdout.strip() == "['defaults', 'heap', 'late', 'plugin', 'round_robin']"
+
+
+def test_a_name_that_there_is_not_says_which_there_are() -> None:
+    with pytest.raises(AttributeError, match="RoundRobin"):
+        _ = plugin_strategies.RoundRobbin
+    assert "RoundRobin" in dir(plugin_strategies)
 
 
 async def test_a_host_has_all_strategies_as_configured() -> None:
@@ -32,9 +65,11 @@ async def test_a_host_has_all_strategies_as_configured() -> None:
         *("affinity", "best_fit", "first_fit", "least_connections"),
         *("priority", "resource_based", "round_robin", "two_choices"),
     ]
-    affinity = found["affinity"]
-    assert isinstance(affinity, Affinity)
+    affinity: Any = found["affinity"]
+    assert isinstance(affinity.strategy, Affinity)
     assert affinity.hint("a1") is not None
+    assert not hasattr(found["priority"], "bag")
+    assert found["priority"].rank(ResourceClass("executor")) == -3
 
 
 async def test_a_wrong_section_is_refused_with_its_place() -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from framework import AllocationStrategy, Plugin, hookimpl
-from plugin_strategies.affinity import Affinity
+import plugin_strategies
+from framework import Plugin, hookimpl
 from plugin_strategies.defaults import Defaults
-from plugin_strategies.fits import BestFit, FirstFit
-from plugin_strategies.least_connections import LeastConnections
-from plugin_strategies.priority import Priority
-from plugin_strategies.resource_based import ResourceBased
-from plugin_strategies.round_robin import RoundRobin
-from plugin_strategies.two_choices import TwoChoices
+from plugin_strategies.late import Late
 
-CONFIGURABLE: Mapping[str, Callable[..., AllocationStrategy]] = {
-    one.name: one for one in (Affinity, Priority, ResourceBased, TwoChoices)
+if TYPE_CHECKING:
+    from framework import AllocationStrategy
+
+CLASSES: Mapping[str, str] = {
+    "affinity": "Affinity",
+    "best_fit": "BestFit",
+    "first_fit": "FirstFit",
+    "least_connections": "LeastConnections",
+    "priority": "Priority",
+    "resource_based": "ResourceBased",
+    "round_robin": "RoundRobin",
+    "two_choices": "TwoChoices",
 }
-"""The strategies whose arguments the configuration may give."""
+"""The class of each strategy."""
 
 
 class StrategiesPlugin(Plugin):
@@ -27,7 +33,11 @@ class StrategiesPlugin(Plugin):
     settings: Any = Defaults()
 
     @hookimpl
-    def register_allocation_strategies(self) -> list[AllocationStrategy]:
-        """Return one of each."""
-        given = [make(**getattr(self.settings, name)) for name, make in CONFIGURABLE.items()]
-        return [FirstFit(), BestFit(), RoundRobin(), LeastConnections(), *given]
+    def register_allocation_strategies(self) -> list[Late]:
+        """Return one of each, to be made when it is used."""
+        return [Late(name, functools.partial(self._make, name)) for name in CLASSES]
+
+    def _make(self, name: str) -> AllocationStrategy:
+        given = getattr(self.settings, name, {})
+        made: AllocationStrategy = getattr(plugin_strategies, CLASSES[name])(**given)
+        return made

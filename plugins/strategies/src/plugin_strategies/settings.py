@@ -7,7 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+import plugin_strategies
 from framework.errors import InvalidRequestError, did_you_mean
+from plugin_strategies.plugin import CLASSES
 
 
 class StrategiesSettings(BaseModel):
@@ -30,9 +32,7 @@ class StrategiesSettings(BaseModel):
     @field_validator("*")
     @classmethod
     def _are_arguments(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        from plugin_strategies.plugin import CONFIGURABLE
-
-        strategy = CONFIGURABLE[str(info.field_name)]
+        strategy = getattr(plugin_strategies, CLASSES[str(info.field_name)])
         known = inspect.signature(strategy).parameters
         for name in given:
             if name not in known:
