@@ -17,7 +17,8 @@ class Operations:
     """Counts instructions of Python code, and what its arguments report besides.
 
     C code counts as one instruction, with two exceptions: methods of lists and deques that go through all their
-    elements count as many, and arguments may count each time they are touched, also from C (`CountedLoad` does).
+    elements count as many, and arguments may count each time they are touched, also from C (`CountedLoad` does). From
+    Python 3.12 on the interpreter tells of a function's instructions only from its second call on.
     """
 
     def __init__(self) -> None:
