@@ -7,10 +7,11 @@ from functools import cached_property
 
 import click
 
-from framework import MetricsCollector, Plugin, hookimpl
+from framework import MetricsCollector, Plugin, ResourceProvider, hookimpl
 from plugin_pool.collector import PoolCollector
 from plugin_pool.configured import configured
 from plugin_pool.pool import ResourcePool
+from plugin_pool.provider import PoolProvider
 
 
 class PoolPlugin(Plugin):
@@ -20,6 +21,16 @@ class PoolPlugin(Plugin):
     def pool(self) -> ResourcePool:
         """The pool, with the entities that the configuration lists."""
         return configured(self.settings, self.host)
+
+    @cached_property
+    def provider(self) -> PoolProvider:
+        """The provider of the pool's entities."""
+        return PoolProvider(self.pool)
+
+    @hookimpl
+    def register_resource_providers(self) -> list[ResourceProvider]:
+        """Return what lends the entities through the host."""
+        return [self.provider]
 
     @hookimpl
     def register_services(self) -> Mapping[str, object]:

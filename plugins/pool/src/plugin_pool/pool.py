@@ -108,6 +108,11 @@ class ResourcePool(Roster, Waiting):
         with self._lock:
             self._stock.watch(watcher)
 
+    def unwatch(self, watcher: Watcher) -> None:
+        """Tell somebody no more; whoever is not told is fine."""
+        with self._lock:
+            self._stock.watchers = tuple([one for one in self._stock.watchers if one is not watcher])
+
     def prepare(self, requirements: object) -> Request:
         """Return requirements in a form that is read once and can be asked for many times.
 
@@ -210,6 +215,10 @@ class ResourcePool(Roster, Waiting):
     def mark_blocked(self, task_id: str, *, epoch: int | None = None) -> bool:
         """Say that a task waits for something that it depends on: what it holds is `blocked`."""
         return self._mark(task_id, ResourceStatus.BLOCKED, epoch)
+
+    def mark_deployed(self, task_id: str, *, epoch: int | None = None) -> bool:
+        """Say that a task has stopped for now: what it holds is `deployed` again, as when it was given."""
+        return self._mark(task_id, ResourceStatus.DEPLOYED, epoch)
 
     def _mark(self, task_id: str, usage: ResourceStatus, epoch: int | None) -> bool:
         with self._lock:

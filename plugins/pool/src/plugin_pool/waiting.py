@@ -128,6 +128,17 @@ class Waiting(ABC):
                 self._line.leave(waiter)
         return waits
 
+    def dismiss(self, task_id: str) -> bool:
+        """Send a task away that waits, which gets a `ShortageError`; False when it does not wait."""
+        with self._lock:
+            waiter = self._line.waiters.get(task_id)
+            if waiter is None:
+                return False
+            waiter.refused = self._stock.planner.tier(waiter.request)
+            self._line.leave(waiter)
+            waiter.wake()
+        return True
+
     def _by_thread(self, waiter: ThreadWaiter, timeout: float | None) -> Lease:
         if self._ask(waiter, timeout):
             try:
