@@ -10,6 +10,7 @@ import click
 from framework import MetricsCollector, Plugin, ResourceProvider, hookimpl
 from plugin_pool.collector import PoolCollector
 from plugin_pool.configured import configured
+from plugin_pool.measures import Measures
 from plugin_pool.pool import ResourcePool
 from plugin_pool.provider import PoolProvider
 
@@ -49,6 +50,18 @@ class PoolPlugin(Plugin):
         """Return the collector."""
         return [PoolCollector(self.pool)]
 
+    @cached_property
+    def measures(self) -> Measures:
+        """What is exported of the pool."""
+        return Measures(self.pool)
+
+    async def initialize(self) -> None:
+        """Have the pool measured, where there is a host."""
+        if self.host is not None:
+            self.measures.start()
+
     async def cleanup(self) -> None:
-        """End the thread that ends allocations."""
+        """End the thread that ends allocations, and measure no more."""
+        if self.host is not None:
+            self.measures.stop()
         self.pool.close()

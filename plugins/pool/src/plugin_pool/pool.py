@@ -20,6 +20,7 @@ from plugin_pool.index import Index
 from plugin_pool.instances import Instances
 from plugin_pool.lease import Lease
 from plugin_pool.line import Line
+from plugin_pool.observed import Observed
 from plugin_pool.planner import Plan
 from plugin_pool.records import (
     AllocationResult,
@@ -56,7 +57,7 @@ _STATUS = {
 }
 
 
-class ResourcePool(Roster, Waiting):
+class ResourcePool(Roster, Waiting, Observed):
     """Entities with capabilities, given to tasks and taken back. Thread-safe; needs no host.
 
     Requirements are records, objects with the same attributes, plain mappings, or a `Request` from `prepare`.
@@ -111,7 +112,7 @@ class ResourcePool(Roster, Waiting):
     def unwatch(self, watcher: Watcher) -> None:
         """Tell somebody no more; whoever is not told is fine."""
         with self._lock:
-            self._stock.watchers = tuple([one for one in self._stock.watchers if one is not watcher])
+            self._stock.unwatch(watcher)
 
     def prepare(self, requirements: object) -> Request:
         """Return requirements in a form that is read once and can be asked for many times.
@@ -188,6 +189,7 @@ class ResourcePool(Roster, Waiting):
                     self._limit(given, lives)
                 return _result((_GIVEN, given.resources, "", (), _FREE, given.epoch))
             tier = self._line.tier(request)
+            self._stock.refuse(task_id, tier)
         return self._refused(request, given, tier)
 
     def _refused(self, request: Request, plan: Plan, tier: Tier) -> AllocationResult:

@@ -198,6 +198,7 @@ class Waiting(ABC):
             tier = self._line.tier(waiter.request, own)
             if tier.severity > waiter.until.severity or timeout == 0:
                 waiter.refused = tier
+                self._stock.refuse(waiter.task_id, tier)
                 return False
             if waiter.extends:
                 self._refuse_deadlock(waiter)
