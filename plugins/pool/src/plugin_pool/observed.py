@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
+from framework import ResourceStatus
 from plugin_pool.line import Line, Queue
 from plugin_pool.records import ReleaseReason, Tier
 from plugin_pool.request import Request
@@ -17,6 +18,8 @@ from plugin_pool.vocabulary import TYPICAL
 
 MOST_QUEUES = 1000
 """So many different requests that tasks wait with are looked at; what it takes to meet one must be worked out."""
+_SEARCHED = 10_000
+_NAMED = 10
 OTHER = "other"
 """Stands for all types that are not predefined: labels of measurements must be few."""
 
@@ -47,6 +50,13 @@ class TypeCount(NamedTuple):
     out_of_service: int
 
 
+class Blocked(NamedTuple):
+    """How many entities are blocked, and the first of the tasks that hold them."""
+
+    entities: int
+    tasks: tuple[str, ...]
+
+
 class Observed:
     """Counts and queues of a pool, looked at. Thread-safe; the lock is held for a moment at a time."""
 
@@ -72,6 +82,19 @@ class Observed:
         with self._lock:
             queues = self._line.queues(most)
         return [found for one in queues if (found := self._standing(one)) is not None]
+
+    def get_blocked(self) -> Blocked:
+        """Return how many entities are held by tasks that wait for something else, and some of those tasks."""
+        with self._lock:
+            count = self._stock.report(0).blocked
+            leases = itertools.islice(self._stock.leases.values(), _SEARCHED) if count else ()
+            blocked = (one.task_id for one in leases if one.usage is ResourceStatus.BLOCKED)
+            return Blocked(count, tuple(itertools.islice(blocked, _NAMED)))
+
+    def when_stirred(self, callback: Callable[[], object]) -> None:
+        """Have a function called whenever a task begins to wait; it must be quick, and must not call the pool."""
+        with self._lock:
+            self._stock.tally.stirred = callback
 
     def get_type_counts(self) -> dict[str, TypeCount]:
         """Return how many entities there are of each predefined type, and of all `other` types together."""

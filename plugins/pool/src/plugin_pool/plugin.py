@@ -8,11 +8,13 @@ from functools import cached_property
 import click
 
 from framework import MetricsCollector, Plugin, ResourceProvider, hookimpl
+from plugin_pool.attachment import Attachment
 from plugin_pool.collector import PoolCollector
 from plugin_pool.configured import configured
-from plugin_pool.measures import Measures
+from plugin_pool.hookspecs import PoolHooks
 from plugin_pool.pool import ResourcePool
 from plugin_pool.provider import PoolProvider
+from plugin_pool.settings import PoolSettings
 
 
 class PoolPlugin(Plugin):
@@ -46,22 +48,30 @@ class PoolPlugin(Plugin):
         return [why]
 
     @hookimpl
+    def add_hookspecs(self) -> list[type]:
+        """Return the hooks by which others learn what is blocked, and add rules."""
+        return [PoolHooks]
+
+    @hookimpl
     def register_metrics_collectors(self) -> list[MetricsCollector]:
-        """Return the collector."""
-        return [PoolCollector(self.pool)]
+        """Return the collector; as often as it is asked, it is seen whether anybody listens to events."""
+        return [PoolCollector(self.pool, self.attachment.adjust if self.attachment else None)]
 
     @cached_property
-    def measures(self) -> Measures:
-        """What is exported of the pool."""
-        return Measures(self.pool)
+    def attachment(self) -> Attachment | None:
+        """What the pool does in a host; None without one."""
+        settings = self.settings or PoolSettings()
+        if self.host is None:
+            return None
+        return Attachment(self.pool, self.host, warn_after=settings.warn_after, rules=settings.rules)
 
     async def initialize(self) -> None:
-        """Have the pool measured, where there is a host."""
-        if self.host is not None:
-            self.measures.start()
+        """Attach the pool to the host, where there is one."""
+        if self.attachment is not None:
+            self.attachment.start()
 
     async def cleanup(self) -> None:
-        """End the thread that ends allocations, and measure no more."""
-        if self.host is not None:
-            self.measures.stop()
+        """Detach it, and end the thread that ends allocations."""
+        if self.attachment is not None:
+            self.attachment.stop()
         self.pool.close()

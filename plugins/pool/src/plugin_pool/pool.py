@@ -12,11 +12,13 @@ from typing import NoReturn
 from framework import ResourceStatus
 from framework.errors import InvalidRequestError, did_you_mean
 from plugin_pool import reading, words
+from plugin_pool.chronicle import Followed
 from plugin_pool.entity import Entity
 from plugin_pool.expiry import Expiry
 from plugin_pool.explainer import Explainer
 from plugin_pool.explanation import Explanation
 from plugin_pool.index import Index
+from plugin_pool.inference import Inferring
 from plugin_pool.instances import Instances
 from plugin_pool.lease import Lease
 from plugin_pool.line import Line
@@ -57,7 +59,7 @@ _STATUS = {
 }
 
 
-class ResourcePool(Roster, Waiting, Observed):
+class ResourcePool(Roster, Waiting, Observed, Followed, Inferring):
     """Entities with capabilities, given to tasks and taken back. Thread-safe; needs no host.
 
     Requirements are records, objects with the same attributes, plain mappings, or a `Request` from `prepare`.

@@ -21,7 +21,7 @@ def entity(given: object) -> ResourceInstance:
     Raises:
         InvalidRequestError: A field is unknown, missing or wrong.
     """
-    found = _fields(given, _ENTITY, "resource")
+    found = fields(given, _ENTITY, "resource")
     name = text(found.get("id"), "The id of a resource")
     about = f"resource {name!r}"
     return ResourceInstance(
@@ -40,7 +40,7 @@ def requirement(given: object) -> ResourceRequirement:
     Raises:
         InvalidRequestError: A field is unknown, missing or wrong.
     """
-    found = _fields(given, _REQUIREMENT, "requirement")
+    found = fields(given, _REQUIREMENT, "requirement")
     ids = _ids(found.get("ids"))
     kind = found.get("type") or ""
     if kind or not ids:
@@ -98,7 +98,7 @@ def number(given: object, subject: str, most: int) -> int:
     return given
 
 
-def _fields(given: object, known: tuple[str, ...], what: str) -> Mapping[str, Any]:
+def fields(given: object, known: tuple[str, ...], what: str) -> Mapping[str, Any]:
     """Return the fields that are there by name."""
     if type(given) is dict or isinstance(given, Mapping):
         if strange := [one for one in given if one not in known]:
@@ -140,7 +140,7 @@ def _capability(given: Any, level: str, about: str) -> tuple[Any, Any]:
         return given, default
     if isinstance(given, tuple) and len(given) == 2:
         return given[0], given[1]
-    found = _fields(given, ("type", level), f"capability of {about}")
+    found = fields(given, ("type", level), f"capability of {about}")
     return found.get("type"), found.get(level, default)
 
 
