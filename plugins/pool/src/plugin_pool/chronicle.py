@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from plugin_pool.watcher import Watcher
 if TYPE_CHECKING:
     from plugin_pool.entity import Entity
     from plugin_pool.lease import Lease
+    from plugin_pool.stock import Stock
     from plugin_pool.waiter import Waiter
 
 NAMED = 10
@@ -86,18 +86,22 @@ class Chronicle(Watcher):
         self._put(f"pool_entity_{what}", {"entity": entity.id, "type": entity.group.shape.type})
 
 
-class Followed(ABC):
+class Followed:
     """Lets others follow what happens in a pool. Thread-safe."""
 
+    _lock: threading.Lock
+    _stock: Stock
     _clock: Callable[[], float]
 
-    @abstractmethod
     def watch(self, watcher: Watcher) -> None:
-        """Tell somebody of every change from now on."""
+        """Tell somebody of every change from now on, under the pool's lock: see `Watcher`."""
+        with self._lock:
+            self._stock.watch(watcher)
 
-    @abstractmethod
     def unwatch(self, watcher: Watcher) -> None:
-        """Tell somebody no more."""
+        """Tell somebody no more; whoever is not told is fine."""
+        with self._lock:
+            self._stock.unwatch(watcher)
 
     def follow(self, follower: Follower) -> Callable[[], None]:
         """Have a function called for each change from now on, in order; return what ends that.

@@ -41,7 +41,6 @@ from plugin_pool.stock import Stock
 from plugin_pool.strategies import Chooser, chosen
 from plugin_pool.vocabulary import LONGEST_NAME
 from plugin_pool.waiting import Waiting, seconds
-from plugin_pool.watcher import Watcher
 
 _GIVEN = True
 _FREE = Tier.FREE
@@ -105,16 +104,6 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring):
         self._leases, self._waiters = self._stock.leases, self._line.waiters
         self._error_after = frozenset([_reason(one) for one in error_after])
         self._plain_end = _COMPLETED not in self._error_after
-
-    def watch(self, watcher: Watcher) -> None:
-        """Tell somebody of every change from now on."""
-        with self._lock:
-            self._stock.watch(watcher)
-
-    def unwatch(self, watcher: Watcher) -> None:
-        """Tell somebody no more; whoever is not told is fine."""
-        with self._lock:
-            self._stock.unwatch(watcher)
 
     def prepare(self, requirements: object) -> Request:
         """Return requirements in a form that is read once and can be asked for many times.
