@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
@@ -220,3 +224,44 @@ async def test_a_host_has_its_pool_exported_and_no_other() -> None:
         assert readers() == before + len(MEASURES)
         await framework.service("pool")
     assert readers() == before
+
+
+def test_whatever_threads_do_the_counts_add_up() -> None:
+    pool = ResourcePool()
+    for number in range(3):
+        pool.add_resource({"id": f"e{number}", "type": "executor"})
+    changes: Counter[str] = Counter()
+    end = pool.follow(lambda change, _: changes.update([change]))
+    done = Event()
+
+    def work(number: int) -> None:
+        reasons = itertools.cycle([ReleaseReason.COMPLETED, ReleaseReason.CANCELLED, ReleaseReason.PREEMPTED])
+        for turn in range(200):
+            task = f"t{number}-{turn}"
+            if turn % 2:
+                pool.acquire(task, {"type": "executor", "count": 1 + number % 2}).release(next(reasons))
+            elif pool.allocate_resources(task, ONE):
+                pool.release_resources(task, next(reasons))
+
+    def look() -> None:
+        while not done.is_set():
+            found = pool.get_statistics()
+            assert found.grants == found.held + sum(found.releases.values())
+            assert min(found.releases.values()) >= 0
+            pool.get_waiting()
+
+    with ThreadPoolExecutor(5) as threads:
+        looking = threads.submit(look)
+        working = [threads.submit(work, number) for number in range(4)]
+        for one in working:
+            one.result(120)
+        done.set()
+        looking.result(120)
+    end()
+    found = pool.get_statistics()
+    assert (found.held, found.left) == (0, 0)
+    assert found.grants == sum(found.releases.values()) == changes["pool_task_granted"]
+    assert found.grants == changes["pool_lease_released"]
+    assert max(found.waits.values()) == changes["pool_task_served"] == changes["pool_task_waiting"]
+    assert sum(found.refusals.values()) == changes["pool_task_refused"]
+    assert found.grants + sum(found.refusals.values()) == 800
