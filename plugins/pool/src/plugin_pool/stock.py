@@ -184,10 +184,14 @@ class Stock:
             self.tell_lent(lease, lease.entities)
         return lease
 
-    def granted(self) -> int:
-        """Return how many leases were given, which nobody counts: each took a number, and so does each look here."""
+    def look(self) -> int:
+        """Return a number that is greater than that of any lease, and that none will have."""
         self._looks += 1
-        return self.epoch() - self._looks
+        return self.epoch()
+
+    def granted(self) -> int:
+        """Return how many leases were given, which nobody counts: each took a number, and so did each look."""
+        return self.look() - self._looks
 
     def refuse(self, task_id: str, tier: Tier) -> None:
         """Take note that a task was sent away at once."""
