@@ -13,6 +13,7 @@ import pytest
 from framework import Framework, Plugin, PluginType, hookimpl, plugin
 from plugin_pool import ResourcePool, Tier
 from plugin_pool.notice import Notice
+from plugin_pool.plugin import PoolPlugin
 from plugin_pool.waiter import Waiter
 from plugin_pool.warden import EVERY, MOST, QUIET, Warden
 
@@ -308,3 +309,10 @@ def test_the_reference_lists_every_other_event_of_the_plugin() -> None:
                 code += file.read()
     logged = set(re.findall(r'\.(?:debug|info|warning|error)\(\s*"(\w+)"', code)) | {"pool_blocked", "pool_unblocked"}
     assert {name for name, _ in _listed()} == logged
+
+
+async def test_a_plugin_that_was_never_registered_can_be_cleaned_up() -> None:
+    one = PoolPlugin()
+    await one.initialize()
+    await one.cleanup()
+    assert "attachment" not in vars(one)

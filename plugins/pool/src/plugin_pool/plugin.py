@@ -59,19 +59,16 @@ class PoolPlugin(Plugin):
 
     @cached_property
     def attachment(self) -> Attachment | None:
-        """What the pool does in a host; None without one."""
+        """What the pool does in a host, from its registration on; None without one."""
         settings = self.settings or PoolSettings()
         if self.host is None:
             return None
-        return Attachment(self.pool, self.host, warn_after=settings.warn_after, rules=settings.rules)
-
-    async def initialize(self) -> None:
-        """Attach the pool to the host, where there is one."""
-        if self.attachment is not None:
-            self.attachment.start()
+        made = Attachment(self.pool, self.host, warn_after=settings.warn_after, rules=settings.rules)
+        made.start()
+        return made
 
     async def cleanup(self) -> None:
         """Detach it, and end the thread that ends allocations."""
-        if self.attachment is not None:
-            self.attachment.stop()
+        if (attached := self.__dict__.get("attachment")) is not None:  # it was never made if registering failed
+            attached.stop()
         self.pool.close()
