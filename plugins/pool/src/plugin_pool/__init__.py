@@ -2,7 +2,7 @@
 
 from plugin_pool.errors import DeadlockError, ShortageError
 from plugin_pool.explanation import Explanation
-from plugin_pool.inference import RULES, Rule, infer_resource_requirements
+from plugin_pool.inference import infer_resource_requirements
 from plugin_pool.lease import Lease
 from plugin_pool.orchestrator import Action, Orchestrator, OrchestratorState
 from plugin_pool.pool import ResourcePool
@@ -22,6 +22,7 @@ from plugin_pool.records import (
     Tier,
 )
 from plugin_pool.request import Request
+from plugin_pool.rules import RULES, Rule
 from plugin_pool.strategies import BestFit, FirstFit
 from plugin_pool.watcher import Watcher
 

@@ -24,6 +24,7 @@ from plugin_pool.records import (
 )
 from plugin_pool.request import Request
 from plugin_pool.waiter import Waiter
+from plugin_pool.waiting import check_task
 
 
 class OrchestratorState(enum.StrEnum):
@@ -115,6 +116,7 @@ class Orchestrator:
         Raises:
             InvalidRequestError: A parameter is wrong, the task is known already, or one to come first is not.
         """
+        check_task(task_id, priority)
         request = self._pool.prepare(requirements)
         with self._lock:
             if task_id in self._tasks and self._tasks[task_id].ended is None:

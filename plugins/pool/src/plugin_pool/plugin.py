@@ -7,10 +7,14 @@ from functools import cached_property
 
 import click
 
-from framework import MetricsCollector, Plugin, hookimpl
+from framework import MetricsCollector, Plugin, ResourceProvider, hookimpl
+from plugin_pool.attachment import Attachment
 from plugin_pool.collector import PoolCollector
 from plugin_pool.configured import configured
+from plugin_pool.hookspecs import PoolHooks
 from plugin_pool.pool import ResourcePool
+from plugin_pool.provider import PoolProvider
+from plugin_pool.settings import PoolSettings
 
 
 class PoolPlugin(Plugin):
@@ -20,6 +24,16 @@ class PoolPlugin(Plugin):
     def pool(self) -> ResourcePool:
         """The pool, with the entities that the configuration lists."""
         return configured(self.settings, self.host)
+
+    @cached_property
+    def provider(self) -> PoolProvider:
+        """The provider of the pool's entities."""
+        return PoolProvider(self.pool)
+
+    @hookimpl
+    def register_resource_providers(self) -> list[ResourceProvider]:
+        """Return what lends the entities through the host."""
+        return [self.provider]
 
     @hookimpl
     def register_services(self) -> Mapping[str, object]:
@@ -34,10 +48,27 @@ class PoolPlugin(Plugin):
         return [why]
 
     @hookimpl
+    def add_hookspecs(self) -> list[type]:
+        """Return the hooks by which others learn what is blocked, and add rules."""
+        return [PoolHooks]
+
+    @hookimpl
     def register_metrics_collectors(self) -> list[MetricsCollector]:
-        """Return the collector."""
-        return [PoolCollector(self.pool)]
+        """Return the collector; as often as it is asked, it is seen whether anybody listens to events."""
+        return [PoolCollector(self.pool, self.attachment.adjust if self.attachment else None)]
+
+    @cached_property
+    def attachment(self) -> Attachment | None:
+        """What the pool does in a host, from its registration on; None without one."""
+        settings = self.settings or PoolSettings()
+        if self.host is None:
+            return None
+        made = Attachment(self.pool, self.host, warn_after=settings.warn_after, rules=settings.rules)
+        made.start()
+        return made
 
     async def cleanup(self) -> None:
-        """End the thread that ends allocations."""
+        """Detach it, and end the thread that ends allocations."""
+        if (attached := self.__dict__.get("attachment")) is not None:  # it was never made if registering failed
+            attached.stop()
         self.pool.close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from framework.errors import InvalidRequestError
 from plugin_pool.records import ReleaseReason
+from plugin_pool.rules import checked
 
 
 class PoolSettings(BaseModel):
@@ -18,6 +20,11 @@ class PoolSettings(BaseModel):
         default=(),
         description="The entities that the pool begins with: id, type, and if need be name, capabilities (a level for"
         " each), labels and capacity.",
+    )
+    rules: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="Rules for inferring what tasks require from descriptions, besides those of the pool: type,"
+        " capability, words (a list, or lists by language), and if need be min_level.",
     )
     strategy: str = Field(
         default="best_fit",
@@ -34,6 +41,22 @@ class PoolSettings(BaseModel):
         description="Seconds after which a task that waits for several entities is not overtaken any more by those that"
         " came later.",
     )
+    warn_after: float | None = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds after which there is a warning about tasks that still wait; null for never. What a person"
+        " must repair or add is warned of at once, and so are blocked entities.",
+    )
     aging: float = Field(
         default=10.0, ge=0, description="Seconds of waiting that are worth as much as one step of priority."
     )
+
+    @field_validator("rules")
+    @classmethod
+    def _usable(cls, given: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        for one in given:
+            try:
+                checked(one)
+            except InvalidRequestError as error:
+                raise ValueError(str(error)) from None
+        return given
