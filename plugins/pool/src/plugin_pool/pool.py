@@ -18,6 +18,7 @@ from plugin_pool.explainer import Explainer
 from plugin_pool.explanation import Explanation
 from plugin_pool.index import Index
 from plugin_pool.instances import Instances
+from plugin_pool.keepable import Keepable
 from plugin_pool.lease import Lease
 from plugin_pool.line import Line
 from plugin_pool.planner import Plan
@@ -56,7 +57,7 @@ _STATUS = {
 }
 
 
-class ResourcePool(Roster, Waiting):
+class ResourcePool(Roster, Waiting, Keepable):
     """Entities with capabilities, given to tasks and taken back. Thread-safe; needs no host.
 
     Requirements are records, objects with the same attributes, plain mappings, or a `Request` from `prepare`.

@@ -188,6 +188,23 @@ class Stock:
         for watcher in self.watchers:
             watcher.returned(lease, entities, reason, faulty)
 
+    def restore(self, lease: Lease, entities: Sequence[Entity]) -> None:
+        """Let a lease of a former life of the pool hold entities that have room, before anybody watches."""
+        self.leases[lease.task_id] = lease
+        lease.entities = tuple(entities)
+        for entity in entities:
+            before = entity.status
+            entity.group.take_exactly(entity, lease)
+            self._recount(before, entity)
+
+    def next_epoch(self) -> int:
+        """Return a number that no lease has or will have."""
+        return next(self._epochs)
+
+    def begin_epochs(self, first: int) -> None:
+        """Number leases from now on from a number on."""
+        self._epochs = itertools.count(first)
+
     def extend(self, lease: Lease, plan: Plan) -> tuple[Entity, ...]:
         """Give a lease more, as a plan says, and return what."""
         more = tuple(self._take(plan, lease))
