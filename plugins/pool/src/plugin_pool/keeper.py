@@ -72,7 +72,7 @@ class Keeper(Recorder):
         self.durability = durability
         super().__init__(stock, clock, session)
         self._lock = lock
-        self._epoch = stock.next_epoch()
+        self._epoch = stock.epoch()
         self._snapshot_bytes = found.snapshot_bytes
         self._due = max(LONG, 2 * found.snapshot_bytes)
         self._before = found.bytes - found.end
@@ -301,7 +301,7 @@ class Keeper(Recorder):
             self._writing = False
             self.renew()
         with self._lock:
-            epoch = self._stock.next_epoch()
+            epoch = self._stock.epoch()
         self._journal.append(record("closed", epoch))
         self._journal.sync()
 

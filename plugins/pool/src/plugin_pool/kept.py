@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
@@ -40,7 +41,8 @@ class KeptPool(ResourcePool):
         self._unvouched: dict[int, Lease] = {}
         found = Recovery(directory, salvage=salvage)
         state = found.state
-        self._stock.begin_epochs(state.epoch if state.closed else (state.epoch // _STEP + 1) * _STEP)
+        first = state.epoch if state.closed else (state.epoch // _STEP + 1) * _STEP
+        self._stock.epoch = itertools.count(first).__next__
         session = Session.this(state.session)
         load(self, self._stock, state, session, self._clock())
         try:

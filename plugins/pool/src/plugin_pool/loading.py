@@ -44,7 +44,7 @@ def _load_class(stock: Stock, stored: StoredClass, names: dict[str, str]) -> Non
 
 
 def _lease(pool: ResourcePool, stock: Stock, stored: StoredLease, clock: float, now: float) -> Lease:
-    lease = Lease(pool, stored.task_id, stored.epoch, stored.since)
+    lease = Lease(pool, stored.task_id, stored.epoch, stored.since, ())
     lease.usage = ResourceStatus(stored.usage)
     if stored.ttl is not None and stored.ends is not None:
         lease.ttl = stored.ttl

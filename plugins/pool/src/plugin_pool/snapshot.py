@@ -44,7 +44,7 @@ class Snapshot:
         configured: Collection[str],
     ) -> None:
         now = session.now()
-        self.epoch = stock.next_epoch()
+        self.epoch = stock.epoch()
         self.session = session
         self._entities = list(stock.entities.values())
         self._services = [(one.id, one.service) for one in stock.out_of_service]

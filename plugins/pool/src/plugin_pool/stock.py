@@ -193,17 +193,8 @@ class Stock:
         self.leases[lease.task_id] = lease
         lease.entities = tuple(entities)
         for entity in entities:
-            before = entity.status
-            entity.group.take_exactly(entity, lease)
-            self._recount(before, entity)
-
-    def next_epoch(self) -> int:
-        """Return a number that no lease has or will have."""
-        return next(self._epochs)
-
-    def begin_epochs(self, first: int) -> None:
-        """Number leases from now on from a number on."""
-        self._epochs = itertools.count(first)
+            entity.group.bag.discard(entity)
+            self._hold(entity, lease)
 
     def extend(self, lease: Lease, plan: Plan) -> tuple[Entity, ...]:
         """Give a lease more, as a plan says, and return what."""
