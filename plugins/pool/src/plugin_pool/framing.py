@@ -1,8 +1,8 @@
 """The frame of a kept record: one line of text with a checksum, written and read here and nowhere else.
 
-A line is the CRC-32 of what follows as eight hexadecimal digits, a space, a JSON array in ASCII, and a newline; the
-array begins with the name of what happened (`State` says which there are). So a file can be read by people and by
-`cut -c10- | jq`, and no record contains a NUL. A file that is being written ends in NULs: room that was reserved.
+A line is the CRC-32 of what follows as a decimal number, a space, a JSON array in ASCII, and a newline; the array begins
+with the name of what happened (`State` says which there are). So a file can be read by people and by `cut -d' ' -f2- |
+jq -c`, and no record contains a NUL. A file that is being written ends in NULs: room that was reserved.
 
 A kill can tear the last record and no other, since nothing is written behind one that is not whole. That record then
 lacks its newline, or has NULs in it. (A loss of power also can leave holes, pages of NULs that never got to the disk.)
@@ -17,7 +17,6 @@ from typing import Any
 from zlib import crc32
 
 quoted = encode_basestring_ascii
-_HEAD = 9
 _AT_ONCE = 4096  # records that are parsed together, which takes half the time
 
 
@@ -52,7 +51,7 @@ class Scan:
 def framed(text: str) -> bytes:
     """Return a record as it is written."""
     raw = text.encode("ascii")
-    return b"%08x %b\n" % (crc32(raw), raw)
+    return b"%d %b\n" % (crc32(raw), raw)
 
 
 def record(*fields: object) -> bytes:
@@ -65,8 +64,8 @@ def scan(raw: bytes, start: int = 0) -> Scan:
     payloads: list[bytes] = []
     find = raw.find
     while (stop := find(b"\n", start)) >= 0:
-        payload = raw[start + _HEAD : stop]
-        if raw[start : start + _HEAD] != b"%08x " % crc32(payload):
+        payload = _payload(raw[start:stop])
+        if payload is None:
             break
         payloads.append(payload)
         start = stop + 1
@@ -92,16 +91,20 @@ def _damage(raw: bytes, start: int) -> Damage | None:
     if not rest.strip(b"\0"):
         return None
     line, newline, after = rest.partition(b"\n")
-    whole = len(scan_past(after).payloads) if newline else 0
+    whole = len(scan_past(after)[0]) if newline else 0
     hole = b"\0" in line
     return Damage(start, len((line + newline).rstrip(b"\0")), not whole and (hole or not newline), hole, whole)
 
 
-def scan_past(raw: bytes) -> Scan:
-    """Return all whole records of a file, also those behind others that are not."""
-    found: list[bytes] = []
-    for line in raw.split(b"\n")[:-1]:
-        payload = line[_HEAD:]
-        if line[:_HEAD] == b"%08x " % crc32(payload):
-            found.append(payload)
-    return Scan(found, len(raw), None)
+def scan_past(raw: bytes) -> tuple[list[bytes], int]:
+    """Return all whole records of a file, also those behind others that are not, and how many bytes are of none."""
+    lines = raw.split(b"\n")
+    found = [_payload(line) for line in lines[:-1]]
+    lost = sum([len(line) + 1 for line, payload in zip(lines, found, strict=False) if payload is None])
+    return [one for one in found if one is not None], lost + len(lines[-1].rstrip(b"\0"))
+
+
+def _payload(line: bytes) -> bytes | None:
+    """Return what a line says; None where its checksum is another one."""
+    checksum, _, payload = line.partition(b" ")
+    return payload if checksum == b"%d" % crc32(payload) else None

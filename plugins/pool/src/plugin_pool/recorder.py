@@ -66,13 +66,9 @@ class Recorder(Watcher, ABC):
     def lent(self, lease: Lease, entities: Sequence[Entity]) -> None:
         """A task was given entities."""
         names = quoted(entities[0].id) if len(entities) == 1 else ",".join([quoted(one.id) for one in entities])
-        raw = b'["lent",%d,%b,%d,[%b]]' % (
-            lease.epoch,
-            quoted(lease.task_id).encode(),
-            lease.since * SECOND,
-            names.encode(),
-        )
-        raw = b"%08x %b\n" % (crc32(raw), raw)
+        since = int(lease.since * SECOND)
+        raw = f'["lent",{lease.epoch},{quoted(lease.task_id)},{since},[{names}]]'.encode()
+        raw = b"%d %b\n" % (crc32(raw), raw)
         try:
             self._write(raw)
         except ValueError:
@@ -83,8 +79,8 @@ class Recorder(Watcher, ABC):
     ) -> None:
         """A task gave entities back."""
         if reason is _COMPLETED and not faulty:
-            raw = b'["returned",%d,"completed"]' % lease.epoch
-            raw = b"%08x %b\n" % (crc32(raw), raw)
+            raw = b'["returned",%d]' % lease.epoch
+            raw = b"%d %b\n" % (crc32(raw), raw)
             try:
                 self._write(raw)
             except ValueError:

@@ -84,7 +84,7 @@ class Recovery:
 
     def _is_empty(self, number: int) -> bool:
         """Return whether a journal was begun, and nothing ever happened."""
-        records = scan_past(self._bytes(self._directory.file("journal", number))).payloads
+        records = scan_past(self._bytes(self._directory.file("journal", number)))[0]
         return len(records) == 2 and [one[:10] for one in records] == [b'["journal"', b'["session"']
 
     def _read_snapshot(self, number: int) -> None:
@@ -156,7 +156,7 @@ class Recovery:
         Raises:
             StateError: It is not.
         """
-        lost = len(raw.rstrip(b"\0")) - sum(10 + len(one) for one in scan_past(raw).payloads)
+        payloads, lost = scan_past(raw)
         self._damaged(
             path,
             damage.offset,
@@ -165,7 +165,7 @@ class Recovery:
             f"{lost} bytes are lost",
         )
         try:
-            return parsed(scan_past(raw).payloads)
+            return parsed(payloads)
         except ValueError:
             return []
 

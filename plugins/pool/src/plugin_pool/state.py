@@ -18,7 +18,7 @@ Version 1. Times are in microseconds: `since` of the epoch, `ends` of the pool (
     ["lent", EPOCH, TASK, SINCE, [ENTITY, …]]  a lease, or more for one
     ["marked", EPOCH, USAGE]
     ["limited", EPOCH, SECONDS, ENDS]
-    ["returned", EPOCH, REASON, [FAULTY, …]]   the end of a lease
+    ["returned", EPOCH] or with REASON, [FAULTY, …]           the end of a lease; by itself as completed
     ["shrunk", EPOCH, [ENTITY, …]]             some of a lease given back
     ["lease", EPOCH, TASK, SINCE, [ENTITY, …], USAGE, SECONDS, ENDS, OWNER]   all of a lease; OWNER is a place in a list
 """
@@ -223,7 +223,7 @@ class State:
         lease = self.leases[epoch]
         lease.ttl, lease.ends = ttl, None if ends is None else ends / SECOND
 
-    def _on_returned(self, epoch: int, reason: str, faulty: list[str] | None = None) -> None:
+    def _on_returned(self, epoch: int, reason: str = "completed", faulty: list[str] | None = None) -> None:
         lease = self.leases.pop(epoch)
         del self._tasks[lease.task_id]
         self._free(lease.ids)
