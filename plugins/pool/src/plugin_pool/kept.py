@@ -69,9 +69,12 @@ class KeptPool(ResourcePool):
         with self._lock:
             leases = list(self._stock.leases.values())
         answers = self._answers(leases)
+        inherited = self._keeper.inherited
+        alive = {one: one.alive for one in set(inherited.values())}
         with self._lock:
             for lease, answer in zip(leases, answers, strict=True):
-                self._settle_owner(lease, answer)
+                owner = inherited.get(lease.epoch)
+                self._settle_owner(lease, answer, orphan=owner is not None and not alive[owner])
                 self._expiry.note(lease)
 
     def _answers(self, leases: Sequence[Lease]) -> list[bool | None]:
@@ -80,17 +83,15 @@ class KeptPool(ResourcePool):
         found = [self.get_allocation(one.task_id) for one in leases]
         return asked(self._asker, [one for one in found if one is not None], self._within)
 
-    def _settle_owner(self, lease: Lease, answer: bool | None) -> None:
+    def _settle_owner(self, lease: Lease, answer: bool | None, *, orphan: bool) -> None:
         if answer is False:
             self._release(lease, ReleaseReason.CANCELLED)
         elif answer is True:
             if lease.expires is not None and lease.expires <= self._clock():
                 self._limit(lease, lease.ttl)
-        elif lease.ttl is None and self._grace is not None:
-            owner = self._keeper.inherited.get(lease.epoch)
-            if owner is not None and not owner.alive:
-                self._limit(lease, self._grace)
-                self._unvouched[lease.epoch] = lease
+        elif orphan and lease.ttl is None and self._grace is not None:
+            self._limit(lease, self._grace)
+            self._unvouched[lease.epoch] = lease
 
     def sweep(self) -> int:
         """End the allocations whose time is over, as `expired`, and return how many. A thread does that by itself.

@@ -37,10 +37,10 @@ def _load_class(stock: Stock, stored: StoredClass, names: dict[str, str]) -> Non
         return
     capabilities = tuple([Capability(*one) for one in stored.capabilities.items()])
     like = ResourceInstance("", stored.type, capabilities=capabilities, labels=stored.labels, capacity=stored.capacity)
-    group, entities = stock.index.group(like), stock.entities
-    for name in stored.members:
-        entity = entities[name] = Entity(name, names.get(name, ""), group)
-        group.add(entity)
+    group, shown = stock.index.group(like), names.get
+    entities = [Entity(one, shown(one, ""), group) for one in stored.members]
+    stock.entities.update(zip(stored.members, entities, strict=True))
+    group.fill(entities)
 
 
 def _lease(pool: ResourcePool, stock: Stock, stored: StoredLease, clock: float, now: float) -> Lease:
