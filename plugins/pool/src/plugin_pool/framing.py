@@ -2,7 +2,7 @@
 
 A line is the CRC-32 of what follows as a decimal number, a space, a JSON array in ASCII, and a newline; the array
 begins with the name of what happened (`State` says which there are). So a file can be read by people and by
-`cut -d' ' -f2- | jq -c`, and no record contains a NUL. A file that is being written ends in NULs: room that was reserved.
+`cut -d' ' -f2- | jq -c`, and no record contains a NUL. A file that is being written ends in NULs: reserved room.
 
 A kill can tear the last record and no other, since nothing is written behind one that is not whole. That record then
 lacks its newline, or has NULs in it. (A loss of power also can leave holes, pages of NULs that never got to the disk.)

@@ -122,7 +122,7 @@ class Keeper(Recorder):
         return record("session", self._session.as_json(), self._epoch)
 
     def _copy(self) -> Snapshot:
-        return Snapshot(self._stock, self._clock(), self._session, self.inherited, self.configured)
+        return Snapshot(self._stock, self._clock(), self._session, self.inherited, self.configured, self.graced)
 
     # Writing, under the pool's lock
 

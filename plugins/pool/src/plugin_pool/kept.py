@@ -14,8 +14,8 @@ from plugin_pool.keeper import Keeper, said
 from plugin_pool.lease import Lease
 from plugin_pool.loading import load
 from plugin_pool.persistence import Durability, Persistence
-from plugin_pool.pool import ResourcePool
-from plugin_pool.records import ReleaseReason
+from plugin_pool.pool import STATUS, ResourcePool
+from plugin_pool.records import ReleaseReason, TaskResourceAllocation
 from plugin_pool.recovery import Recovery
 from plugin_pool.session import Session
 
@@ -38,7 +38,6 @@ class KeptPool(ResourcePool):
             StateError: What was kept cannot be read.
             ResourceUnavailableError: The directory cannot be written.
         """
-        self._unvouched: dict[int, Lease] = {}
         found = Recovery(directory, salvage=salvage)
         state = found.state
         first = state.epoch if state.closed else (state.epoch // _STEP + 1) * _STEP
@@ -80,8 +79,11 @@ class KeptPool(ResourcePool):
     def _answers(self, leases: Sequence[Lease]) -> list[bool | None]:
         if self._asker is None or not leases:
             return [None] * len(leases)
-        found = [self.get_allocation(one.task_id) for one in leases]
-        return asked(self._asker, [one for one in found if one is not None], self._within)
+        found = [
+            TaskResourceAllocation(one.task_id, one.resources, *STATUS[one.usage], one.since, None, one.epoch)
+            for one in leases
+        ]
+        return asked(self._asker, found, self._within)
 
     def _settle_owner(self, lease: Lease, answer: bool | None, *, orphan: bool) -> None:
         if answer is False:
@@ -90,34 +92,42 @@ class KeptPool(ResourcePool):
             if lease.expires is not None and lease.expires <= self._clock():
                 self._limit(lease, lease.ttl)
         elif orphan and lease.ttl is None and self._grace is not None:
-            self._limit(lease, self._grace)
-            self._unvouched[lease.epoch] = lease
+            lease.ttl, lease.expires = self._grace, self._clock() + self._grace
+            self._keeper.graced[lease.epoch] = lease  # which nobody is told: it is not the lease that has changed
 
     def sweep(self) -> int:
         """End the allocations whose time is over, as `expired`, and return how many. A thread does that by itself.
 
         Who may own one that was found when the pool was opened, and that nobody knew, is asked once more.
         """
-        if self._unvouched:
+        if self._keeper.graced:
             self._ask_again()
         return super().sweep()
 
     def _ask_again(self) -> None:
         with self._lock:
-            now = self._clock()
-            due = [one for one in self._unvouched.values() if one.expires is None or one.expires <= now]
-            for one in due:
-                del self._unvouched[one.epoch]
-            due = [one for one in due if self._stock.leases.get(one.task_id) is one and one.ttl == self._grace]
+            now, graced = self._clock(), self._keeper.graced
+            due = [one for one in graced.values() if one.expires is not None and one.expires <= now]
         answers = self._answers(due)
         with self._lock:
             for lease, answer in zip(due, answers, strict=True):
-                if self._stock.leases.get(lease.task_id) is not lease or lease.ttl != self._grace:
+                if graced.pop(lease.epoch, None) is None:
                     continue  # somebody came for it meanwhile
                 if answer is True:
-                    self._limit(lease, None)
+                    lease.ttl = lease.expires = None
                 elif answer is False:
                     self._release(lease, ReleaseReason.CANCELLED)
+
+    @property
+    def configured(self) -> frozenset[str]:
+        """The ids of the entities that came from a configuration."""
+        with self._lock:
+            return frozenset(self._keeper.configured)
+
+    def note_configured(self, ids: set[str]) -> None:
+        """Remember which entities come from a configuration, so that they can go when it does not list them any more."""
+        with self._lock:
+            self._keeper.configure(ids)
 
     @property
     def persistence(self) -> Persistence:

@@ -10,6 +10,7 @@ import click
 from framework import MetricsCollector, Plugin, hookimpl
 from plugin_pool.collector import PoolCollector
 from plugin_pool.configured import configured
+from plugin_pool.hookspecs import PoolHooks
 from plugin_pool.pool import ResourcePool
 
 
@@ -20,6 +21,11 @@ class PoolPlugin(Plugin):
     def pool(self) -> ResourcePool:
         """The pool, with the entities that the configuration lists."""
         return configured(self.settings, self.host)
+
+    @hookimpl
+    def add_hookspecs(self) -> list[type]:
+        """Return the hook by which a kept pool asks whose its allocations are."""
+        return [PoolHooks]
 
     @hookimpl
     def register_services(self) -> Mapping[str, object]:
@@ -39,5 +45,5 @@ class PoolPlugin(Plugin):
         return [PoolCollector(self.pool)]
 
     async def cleanup(self) -> None:
-        """End the thread that ends allocations."""
+        """End the thread that ends allocations, and let go of the directory in which the pool is kept."""
         self.pool.close()

@@ -50,7 +50,7 @@ _result = functools.partial(tuple.__new__, AllocationResult)
 
 ERROR_AFTER = (ReleaseReason.FAILED, ReleaseReason.EXPIRED)
 
-_STATUS = {
+STATUS = {
     ResourceStatus.DEPLOYED: (AllocationStatus.ALLOCATED, None),
     ResourceStatus.BUSY: (AllocationStatus.EXECUTING, None),
     ResourceStatus.BLOCKED: (AllocationStatus.BLOCKED, BlockedReason.DEPENDENCY_NOT_READY),
@@ -353,7 +353,7 @@ class ResourcePool(Roster, Waiting, Keepable):
                     return None
                 shortage = BlockedReason.RESOURCE_SHORTAGE
                 return TaskResourceAllocation(task_id, (), AllocationStatus.BLOCKED, shortage)
-            status, reason = _STATUS[lease.usage]
+            status, reason = STATUS[lease.usage]
             left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
             return TaskResourceAllocation(task_id, lease.resources, status, reason, lease.since, left, lease.epoch)
 

@@ -30,6 +30,7 @@ class Recorder(Watcher, ABC):
     Attributes:
         inherited: The processes that leases belong to, by epoch, other than this one.
         configured: The entities that came from a configuration.
+        graced: Leases whose time to live is not their own, but the grace that nobody knows them; it is not recorded.
     """
 
     def __init__(self, stock: Stock, clock: Callable[[], float], session: Session) -> None:
@@ -42,6 +43,7 @@ class Recorder(Watcher, ABC):
         """Writes where that is possible at once; raises ValueError where it is not."""
         self.inherited: dict[int, Session] = {}
         self.configured: set[str] = set()
+        self.graced: dict[int, Lease] = {}
 
     @abstractmethod
     def _put(self, raw: bytes) -> None:
@@ -89,8 +91,9 @@ class Recorder(Watcher, ABC):
             self._put(record("shrunk", lease.epoch, [one.id for one in entities]))
         else:
             self._put(record("returned", lease.epoch, reason, *([list(faulty)] if faulty else [])))
-        if self.inherited:
+        if self.inherited and self._stock.leases.get(lease.task_id) is not lease:
             self.inherited.pop(lease.epoch, None)
+            self.graced.pop(lease.epoch, None)
 
     def marked(self, lease: Lease) -> None:
         """A task does something else with what it holds."""
@@ -98,6 +101,7 @@ class Recorder(Watcher, ABC):
 
     def limited(self, lease: Lease) -> None:
         """A lease ends at another time."""
+        self.graced.pop(lease.epoch, None)
         ends = ends_at(lease.expires, self._clock(), self._session.now())
         self._put(record("limited", lease.epoch, finite(lease.ttl), ends))
 

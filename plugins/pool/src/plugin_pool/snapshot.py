@@ -33,6 +33,7 @@ class Snapshot:
         session: Who keeps the pool.
         inherited: The processes that leases belong to, by epoch, other than this one.
         configured: The entities that came from a configuration.
+        graced: The epochs of leases whose time to live is not their own.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Snapshot:
         session: Session,
         inherited: Mapping[int, Session],
         configured: Collection[str],
+        graced: Collection[int],
     ) -> None:
         now = session.now()
         self.epoch = stock.epoch()
@@ -49,7 +51,9 @@ class Snapshot:
         self._entities = list(stock.entities.values())
         self._services = [(one.id, one.service) for one in stock.out_of_service]
         self._leases = [
-            (one, one.entities, one.usage._value_, one.ttl, ends_at(one.expires, clock, now))
+            (one, one.entities, one.usage._value_, None, None)
+            if one.epoch in graced
+            else (one, one.entities, one.usage._value_, finite(one.ttl), ends_at(one.expires, clock, now))
             for one in stock.leases.values()
         ]
         self._inherited = dict(inherited)
@@ -96,7 +100,7 @@ class Snapshot:
         for lease, held, usage, ttl, ends in self._leases:
             owner = places[self._inherited.get(lease.epoch, self.session)]
             since, ids = int(lease.since * SECOND), [one.id for one in held]
-            yield record("lease", lease.epoch, lease.task_id, since, ids, usage, finite(ttl), ends, owner)
+            yield record("lease", lease.epoch, lease.task_id, since, ids, usage, ttl, ends, owner)
 
     def _grouped(self) -> dict[Group, list[Entity]]:
         found: dict[Group, list[Entity]] = {}
