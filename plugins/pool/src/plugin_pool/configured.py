@@ -21,7 +21,7 @@ def configured(settings: PoolSettings | None, host: Host | None) -> ResourcePool
         ResourceError: It is to be kept, and its directory cannot be used.
     """
     settings = settings or PoolSettings()
-    parameters = {
+    parameters: dict[str, Any] = {
         "strategy": _strategy(settings.strategy, host),
         "error_after": settings.error_after,
         "patience": settings.patience,

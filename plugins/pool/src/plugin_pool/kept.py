@@ -15,7 +15,7 @@ from plugin_pool.lease import Lease
 from plugin_pool.loading import load
 from plugin_pool.persistence import Durability, Persistence
 from plugin_pool.pool import STATUS, ResourcePool
-from plugin_pool.records import ReleaseReason, TaskResourceAllocation
+from plugin_pool.records import ReleaseReason, ResourceInstance, TaskResourceAllocation
 from plugin_pool.recovery import Recovery
 from plugin_pool.session import Session
 
@@ -79,11 +79,7 @@ class KeptPool(ResourcePool):
     def _answers(self, leases: Sequence[Lease]) -> list[bool | None]:
         if self._asker is None or not leases:
             return [None] * len(leases)
-        found = [
-            TaskResourceAllocation(one.task_id, one.resources, *STATUS[one.usage], one.since, None, one.epoch)
-            for one in leases
-        ]
-        return asked(self._asker, found, self._within)
+        return asked(self._asker, [_allocation(one) for one in leases], self._within)
 
     def _settle_owner(self, lease: Lease, answer: bool | None, *, orphan: bool) -> None:
         if answer is False:
@@ -118,6 +114,12 @@ class KeptPool(ResourcePool):
                 elif answer is False:
                     self._release(lease, ReleaseReason.CANCELLED)
 
+    def find_resource(self, resource_id: str) -> ResourceInstance | None:
+        """Return the record of an entity; None where there is none."""
+        with self._lock:
+            found = self._stock.entities.get(resource_id)
+            return None if found is None else self._stock.instance(found)
+
     @property
     def configured(self) -> frozenset[str]:
         """The ids of the entities that came from a configuration."""
@@ -125,7 +127,7 @@ class KeptPool(ResourcePool):
             return frozenset(self._keeper.configured)
 
     def note_configured(self, ids: set[str]) -> None:
-        """Remember which entities come from a configuration, so that they can go when it does not list them any more."""
+        """Remember which entities come from a configuration, so that they can go when it lists them no more."""
         with self._lock:
             self._keeper.configure(ids)
 
@@ -153,3 +155,8 @@ class KeptPool(ResourcePool):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _allocation(lease: Lease) -> TaskResourceAllocation:
+    status, reason = STATUS[lease.usage]
+    return TaskResourceAllocation(lease.task_id, lease.resources, status, reason, lease.since, None, lease.epoch)

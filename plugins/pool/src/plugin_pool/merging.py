@@ -22,15 +22,16 @@ def merge(pool: KeptPool, resources: Iterable[object]) -> None:
         InvalidRequestError: The description of an entity is wrong, or two have one id.
     """
     given = [reading.entity(one) for one in resources]
-    known = {one: pool.get_resource(one) for one in pool.ids()}
+    wanted: set[str] = set()
     for one in given:
-        if one.id not in known:
+        found = pool.find_resource(one.id)
+        if found is None or one.id in wanted:  # then it is refused, as it is twice in the configuration
             pool.add_resource(one)
-        elif _described(known[one.id]) != one:
-            _change(pool, known[one.id], one)
-    wanted = {one.id for one in given}
-    gone = [known[one] for one in sorted(pool.configured - wanted) if one in known]
-    left = {one.id for one in gone if not _remove(pool, one)}
+        elif _described(found) != one:
+            _change(pool, found, one)
+        wanted.add(one.id)
+    gone = [pool.find_resource(one) for one in sorted(pool.configured - wanted)]
+    left = {one.id for one in gone if one is not None and not _remove(pool, one)}
     pool.note_configured(wanted | left)
 
 

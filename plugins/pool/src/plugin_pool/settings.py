@@ -41,8 +41,8 @@ class PoolSettings(BaseModel):
     grace: float | None = Field(
         default=30.0,
         ge=0,
-        description="Seconds after which allocations end that are found in `state` without a time to live, that no plugin"
-        " knows, and whose process is dead; null to keep them.",
+        description="Seconds after which allocations end that are found in `state` without a time to live, that no"
+        " plugin knows, and whose process is dead; null to keep them.",
     )
     patience: float = Field(
         default=2.0,
