@@ -96,6 +96,7 @@ class Keeper(Recorder):
         """Go on with the last journal."""
         for path in found.superfluous:
             os.unlink(path)
+        self._directory.remove_before(found.first)
         journal = Journal.continued(self._directory.file("journal", found.generation), found.generation, found.end)
         journal.append(self._opening())
         journal.sync()
@@ -156,7 +157,8 @@ class Keeper(Recorder):
             ResourceUnavailableError: It cannot be written.
         """
         journal = self._journal
-        self._commit.settle((journal.generation, journal.tell()), self._sync)
+        if not self.degraded:
+            self._commit.settle((journal.generation, journal.tell()), self._sync)
         if self.degraded:
             raise ResourceUnavailableError(
                 f"The pool in {self._directory.path!r} cannot be written to its disk: {self.degraded}.",
@@ -170,7 +172,7 @@ class Keeper(Recorder):
         try:
             for one in (*self._former, journal):
                 one.sync()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._degrade(said(error))
         return done
 
@@ -291,6 +293,8 @@ class Keeper(Recorder):
                 resource=self._directory.path,
             ) from error
         finally:
+            self._write, self._writing = _refuse, False
+            self.degraded = "the pool was closed"
             for one in (*self._former, self._journal):
                 with suppress(OSError):
                     one.close()

@@ -32,6 +32,7 @@ class Recovery:
 
     Attributes:
         state: What there was.
+        first: The number of the snapshot.
         generation: The number of the last journal; 0 where there is nothing yet.
         end: Where its last whole record ends.
         aside: Files that are damaged.
@@ -46,7 +47,7 @@ class Recovery:
         self._directory = directory
         self._salvage = salvage
         self.state = State()
-        self.generation = 0
+        self.first = self.generation = 0
         self.end = 0
         self.aside: list[str] = []
         self.superfluous: list[str] = []
@@ -66,7 +67,7 @@ class Recovery:
         if not snapshots and all(self._is_empty(one) for one in journals):
             self.superfluous = [self._directory.file("journal", one) for one in journals]
             return
-        first = snapshots[-1] if snapshots else 0
+        self.first = first = snapshots[-1] if snapshots else 0
         if snapshots:
             self._read_snapshot(first)
         else:
