@@ -209,7 +209,6 @@ def test_the_error_names_file_offset_and_way_out(crashed: Kept) -> None:
         ('["lent",99,"x",0,["nobody"]]', "which there is not"),
         ('["lent",99,"x",0,["e1"]]', "which no task can have any more"),
         ('["lent",99,"third",0,["e0"]]', "a second lease"),
-        ('["returned",12345]', "makes no sense"),
         ('["removed","more"]', "though a task holds it"),
         ('["class",0,"t",{},{},1]\n["added",0,"e1"]', "added twice"),
         ('["serviced","e1",7]', "service 7"),

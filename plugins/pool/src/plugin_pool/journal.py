@@ -89,7 +89,8 @@ class Journal:
 
     def tell(self) -> int:
         """Return how many bytes were written."""
-        return self._end if self._memory is None else self._memory.tell()
+        memory = self._memory
+        return self._end if memory is None else memory.tell()
 
     def count(self) -> int:
         """Return how many records were written."""
@@ -107,11 +108,9 @@ class Journal:
         _reserve(self._descriptor, self.size, size - self.size)
         memory = mmap.mmap(self._descriptor, size)
         memory.seek(end)
-        former, self._memory = self._memory, memory
+        self._memory = memory  # the former one ends with the last that looks at it, perhaps in another thread
         self.size = size
         self.write = memory.write
-        if former is not None:
-            former.close()
 
     def sync(self) -> None:
         """Have everything that was written on the disk.
@@ -130,9 +129,7 @@ class Journal:
         """Let go of the file as it is, as a forked child does."""
         self._end = self.tell()
         self.write = self._full
-        memory, self._memory = self._memory, None
-        if memory is not None:
-            memory.close()
+        self._memory = None
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             try:

@@ -137,7 +137,7 @@ class Keeper(Recorder):
             self._degrade(said(error))
             return
         self._write = self._journal.write
-        if self._before + self._journal.size > self._due:
+        if self._before + self._journal.tell() > self._due:
             self._start()
 
     def _degrade(self, reason: str) -> None:
@@ -194,7 +194,7 @@ class Keeper(Recorder):
             except OSError as error:
                 if not self.degraded:  # no room for a snapshot, but for the journal there is
                     get_logger().warning("pool_snapshot_failed", path=self._directory.path, reason=said(error))
-                    self._due = self._before + self._journal.size + LONG
+                    self._due = self._before + self._journal.tell() + LONG
             with self._starting:
                 if not self.degraded:
                     self._thread = None

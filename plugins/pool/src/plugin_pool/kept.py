@@ -12,7 +12,7 @@ from plugin_pool.asking import Ask, asked
 from plugin_pool.directory import StateDirectory
 from plugin_pool.keeper import Keeper, said
 from plugin_pool.lease import Lease
-from plugin_pool.loading import load
+from plugin_pool.loading import load, no_collections
 from plugin_pool.persistence import Durability, Persistence
 from plugin_pool.pool import STATUS, ResourcePool
 from plugin_pool.records import ReleaseReason, ResourceInstance, TaskResourceAllocation
@@ -38,12 +38,13 @@ class KeptPool(ResourcePool):
             StateError: What was kept cannot be read.
             ResourceUnavailableError: The directory cannot be written.
         """
-        found = Recovery(directory, salvage=salvage)
-        state = found.state
-        first = state.epoch if state.closed else (state.epoch // _STEP + 1) * _STEP
-        self._stock.epoch = itertools.count(first).__next__
-        session = Session.this(state.session)
-        load(self, self._stock, state, session, self._clock())
+        with no_collections():
+            found = Recovery(directory, salvage=salvage)
+            state = found.state
+            first = state.epoch if state.closed else (state.epoch // _STEP + 1) * _STEP
+            self._stock.epoch = itertools.count(first).__next__
+            session = Session.this(state.session)
+            load(self, self._stock, state, session, self._clock())
         try:
             self._keeper = Keeper(directory, durability, self._stock, self._lock, self._clock, session, found)
         except OSError as error:

@@ -21,14 +21,13 @@ def load(pool: ResourcePool, stock: Stock, state: State, session: Session, clock
 
     Leases that have a time to live have the rest of it, at least 0 and at most all.
     """
-    with _no_collections():
-        for one in state.classes.values():
-            _load_class(stock, one, state.names)
-        now = session.now()
-        leases = [_lease(pool, stock, one, clock, now) for one in state.leases.values()]
-        for name, service in state.services.items():
-            if service:
-                stock.set_service(stock.entities[name], service)
+    for one in state.classes.values():
+        _load_class(stock, one, state.names)
+    now = session.now()
+    leases = [_lease(pool, stock, one, clock, now) for one in state.leases.values()]
+    for name, service in state.services.items():
+        if service:
+            stock.set_service(stock.entities[name], service)
     return leases
 
 
@@ -54,7 +53,7 @@ def _lease(pool: ResourcePool, stock: Stock, stored: StoredLease, clock: float, 
 
 
 @contextmanager
-def _no_collections() -> Iterator[None]:
+def no_collections() -> Iterator[None]:
     """Keep Python from looking for garbage among ever more that is none, which takes most of the time."""
     was = gc.isenabled()
     gc.disable()

@@ -21,6 +21,8 @@ Version 1. Times are in microseconds: `since` of the epoch, `ends` of the pool (
     ["returned", EPOCH] or with REASON, [FAULTY, …]           the end of a lease; by itself as completed
     ["shrunk", EPOCH, [ENTITY, …]]             some of a lease given back
     ["lease", EPOCH, TASK, SINCE, [ENTITY, …], USAGE, SECONDS, ENDS, OWNER]   all of a lease; OWNER is a place in a list
+
+What is said of a lease that nobody was given is passed over: Ctrl-C can come between a change and its record.
 """
 
 from __future__ import annotations
@@ -217,21 +219,26 @@ class State:
         lease.ends = None if ends is None else ends / SECOND
 
     def _on_marked(self, epoch: int, usage: str) -> None:
-        self.leases[epoch].usage = usage
+        if epoch in self.leases:
+            self.leases[epoch].usage = usage
 
     def _on_limited(self, epoch: int, ttl: float | None, ends: int | None) -> None:
-        lease = self.leases[epoch]
+        if (lease := self.leases.get(epoch)) is None:
+            return
         lease.ttl, lease.ends = ttl, None if ends is None else ends / SECOND
 
     def _on_returned(self, epoch: int, reason: str = "completed", faulty: list[str] | None = None) -> None:
-        lease = self.leases.pop(epoch)
+        lease = self.leases.pop(epoch, None)
+        if lease is None:
+            return
         del self._tasks[lease.task_id]
         self._free(lease.ids)
         for one in faulty or ():
             self.services[one] = 2
 
     def _on_shrunk(self, epoch: int, ids: list[str]) -> None:
-        lease = self.leases[epoch]
+        if (lease := self.leases.get(epoch)) is None:
+            return
         lease.ids = [one for one in lease.ids if one not in ids]
         self._free(ids)
 
