@@ -165,20 +165,26 @@ def other_version(path: Path) -> None:
     path.write_bytes(b"".join([framed(json.dumps(one)) for one in payloads]))
 
 
+def other_kind(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES: list[tuple[Callable[[Path], object], str]] = [
+    (lambda path: path.write_bytes(b"hello, world\n" * 10), "is no|is damaged"),
+    (lambda path: path.write_bytes(b""), "is no"),
+    (lambda path: path.write_bytes(framed('["other",1,2,3]')), "is no"),
+    (lambda path: path.write_bytes(framed('["journal"]')), "is no"),
+    (lambda path: path.write_bytes(framed('{"a":1}')), "contains what no pool writes"),
+    (other_version, "is of version 2; this program reads version 1"),
+    (lambda path: path.unlink(), "is missing"),
+    (other_kind, "cannot be read: is a directory"),
+]
+WORDS = ["text", "empty", "foreign", "short", "object", "version", "gone", "directory"]
+
+
 @pytest.mark.parametrize("name", [JOURNAL, SNAPSHOT])
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda path: path.write_bytes(b"hello, world\n" * 10), "is no|is damaged"),
-        (lambda path: path.write_bytes(b""), "is no"),
-        (lambda path: path.write_bytes(framed('["other",1,2,3]')), "is no"),
-        (lambda path: path.write_bytes(framed('{"a":1}')), "contains what no pool writes"),
-        (other_version, "is of version 2; this program reads version 1"),
-        (lambda path: path.unlink(), "is missing"),
-        (lambda path: (path.unlink(), path.mkdir()), "cannot be read: is a directory"),
-    ],
-    ids=["text", "empty", "foreign", "object", "version", "gone", "directory"],
-)
+@pytest.mark.parametrize(("damage", "message"), DAMAGES, ids=WORDS)
 def test_what_is_not_ours_is_refused_and_stays(
     kept: Kept, name: str, damage: Callable[[Path], object], message: str
 ) -> None:
@@ -188,6 +194,19 @@ def test_what_is_not_ours_is_refused_and_stays(
         with pytest.raises(StateError, match=message):
             ResourcePool.open(kept.path)
     assert sorted(one.name for one in kept.path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", [JOURNAL, SNAPSHOT])
+@pytest.mark.parametrize("damage", [one for one, _ in DAMAGES[:5]], ids=WORDS[:5])
+def test_salvage_gets_over_a_file_that_is_not_ours(kept: Kept, name: str, damage: Callable[[Path], object]) -> None:
+    damage(kept.path / name)
+    with salvaged(kept.path) as pool:
+        assert pool.persistence.notes
+        assert name in [one.name.partition(".")[0] for one in kept.path.glob("*.corrupt-*")]
+        found = {"e0": name == JOURNAL, "more": name == SNAPSHOT}
+        assert {one: pool.find_resource(one) is not None for one in found} == found
+    with ResourcePool.open(kept.path) as again:
+        assert again.persistence.notes == ()
 
 
 def test_the_error_names_file_offset_and_way_out(crashed: Kept) -> None:
@@ -214,6 +233,7 @@ def test_the_error_names_file_offset_and_way_out(crashed: Kept) -> None:
         ('["serviced","e1",7]', "service 7"),
         ('["unheard of",1]', "makes no sense"),
         ('["lent",1]', "makes no sense"),
+        ('["marked",3,"idle"]', "the usage 'idle' is none"),
     ],
 )
 def test_a_record_that_contradicts_is_refused(crashed: Kept, tmp_path: Path, text: str, message: str) -> None:

@@ -246,12 +246,13 @@ class Keeper(Recorder):
         with self._lock:
             self._snapshot_bytes, self._before = size, 0
             self._due = max(LONG, 2 * size)
-            if gap and self._writing:
+            restored = gap and self._writing
+            if restored:
                 self.degraded = ""
         for one in former:
             one.abandon()
         self._directory.remove_before(generation)
-        if gap:
+        if restored:
             get_logger().info("pool_state_restored", path=self._directory.path)
 
     def report(self) -> Persistence:

@@ -23,6 +23,7 @@ def load(pool: ResourcePool, stock: Stock, state: State, session: Session, clock
     """
     for one in state.classes.values():
         _load_class(stock, one, state.names)
+    stock.index.service += 1
     now = session.now()
     leases = [_lease(pool, stock, one, clock, now) for one in state.leases.values()]
     for name, service in state.services.items():

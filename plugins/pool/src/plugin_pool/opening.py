@@ -39,7 +39,11 @@ def open_pool(
     except BaseException:
         directory.close()
         raise
-    pool.ask_owners(ask, given, within)
+    try:
+        pool.ask_owners(ask, given, within)
+    except BaseException:  # Ctrl-C, while it waits for answers
+        pool.close()
+        raise
     return pool
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from zlib import crc32
 
 from plugin_pool.entity import Entity
-from plugin_pool.framing import quoted, record
+from plugin_pool.framing import framed, quoted, record
 from plugin_pool.lease import Lease
 from plugin_pool.records import ReleaseReason
 from plugin_pool.session import Session
@@ -55,7 +55,8 @@ class Recorder(Watcher, ABC):
         if group.number not in self._told:
             self._put(class_record(group))
             self._told.add(group.number)
-        self._put(record("added", group.number, entity.id, *([entity.name] if entity.name else [])))
+        name = f",{quoted(entity.name)}" if entity.name else ""
+        self._put(framed(f'["added",{group.number},{quoted(entity.id)}{name}]'))
 
     def removed(self, entity: Entity) -> None:
         """An entity is gone."""

@@ -14,7 +14,6 @@ from typing import Any
 from plugin_pool.directory import StateDirectory
 from plugin_pool.errors import StateError
 from plugin_pool.framing import Damage, Scan, parsed, scan, scan_past
-from plugin_pool.session import Session
 from plugin_pool.state import VERSION, ContradictionError, State
 
 _WAYS = (
@@ -106,7 +105,8 @@ class Recovery:
         raw = self._bytes(path)
         found = scan(raw)
         records = self._records(path, "journal", number, found)
-        if records and records[0][3] and number != (self._directory.generations("snapshot") or [0])[-1]:
+        fresh = bool(records) and records[0][0] == "journal" and len(records[0]) > 3 and records[0][3]
+        if fresh and number != (self._directory.generations("snapshot") or [0])[-1]:
             self.notes.append(f"{path}: not taken into account, because its snapshot was never finished.")
             return False
         self.generation, self.end = number, found.end
@@ -123,8 +123,11 @@ class Recovery:
         if damage.torn and last:
             self.notes.append(f"{path}: a torn record of {damage.length} bytes at {damage.offset} was dropped.")
             return True
-        sessions = [one[1] for one in records if one[0] == "session" and len(one) > 1]
-        if not damage.hole or not sessions or Session.of(sessions[-1]).same_boot:
+        sessions = State()
+        for one in records:
+            if one[0] == "session":
+                sessions.apply(one)
+        if not damage.hole or sessions.session is None or sessions.session.same_boot:
             return False
         self.notes.append(
             f"{path}: the machine stopped before everything was on the disk; what was at byte {damage.offset} and later"

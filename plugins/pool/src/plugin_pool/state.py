@@ -34,6 +34,7 @@ from plugin_pool.session import Session
 
 VERSION: Final = 1
 SECOND: Final = 1_000_000
+USAGES: Final = ("deployed", "busy", "blocked")
 
 
 class ContradictionError(ValueError):
@@ -212,6 +213,8 @@ class State:
         owner: int,
     ) -> None:
         session = self._owners[owner]
+        if usage not in USAGES:
+            raise ContradictionError(f"the usage {usage!r} is none")
         self._on_lent(epoch, task_id, since, ids)
         lease = self.leases[epoch]
         lease.owner = session
@@ -219,6 +222,8 @@ class State:
         lease.ends = None if ends is None else ends / SECOND
 
     def _on_marked(self, epoch: int, usage: str) -> None:
+        if usage not in USAGES:
+            raise ContradictionError(f"the usage {usage!r} is none")
         if epoch in self.leases:
             self.leases[epoch].usage = usage
 
