@@ -123,9 +123,11 @@ def test_without_durability_it_is_as_it_was_when_it_was_closed(tmp_path: Path) -
     pool.remove_resource("a")
     crashed(pool)
     with ResourcePool.open(tmp_path, durability="none") as again:
+        assert "kept with durability none: what happened last is lost" in again.persistence.notes[0]
         assert again.get_status_report().total_resources == len(ENTITIES)
         again.remove_resource("b")
     with ResourcePool.open(tmp_path) as again:
+        assert again.persistence.notes == ()
         assert again.get_status_report().total_resources == len(ENTITIES) - 1
 
 

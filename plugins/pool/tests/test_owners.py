@@ -250,3 +250,19 @@ def test_when_the_machine_was_started_anew_the_clock_counts_within_bounds(
         assert found is not None
         assert found.expires_in is not None
         assert least <= found.expires_in <= most
+
+
+def test_a_clock_that_went_back_over_a_start_does_not_begin_a_time_to_live_anew_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_behind(tmp_path, ttl=1000)
+    real, hour = time.time, time.clock_gettime
+    monkeypatch.setattr(session, "_boot", lambda: "another start of the machine")
+    monkeypatch.setattr(time, "time", lambda: real() - 1e6)
+    ResourcePool.open(tmp_path, clock=Hand()).close()
+    monkeypatch.setattr(time, "clock_gettime", lambda which: hour(which) + 600)
+    with ResourcePool.open(tmp_path, clock=Hand()) as pool:
+        found = pool.get_allocation("task")
+        assert found is not None
+        assert found.expires_in is not None
+        assert 200 < found.expires_in <= 400

@@ -64,17 +64,21 @@ class StateDirectory:
 
     def sync(self) -> None:
         """Have the names of the files on the disk."""
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(self.path)
 
     def close(self) -> None:
         """Let others open it."""
         descriptor, self._lock = self._lock, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
@@ -95,6 +99,8 @@ def _make(path: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
+            with contextlib.suppress(PermissionError):  # of a directory that may not be read
+                _sync(os.path.dirname(path))
         if not stat.S_ISDIR(os.stat(path).st_mode):
             raise NotADirectoryError(20, os.strerror(20))
     except OSError as error:

@@ -106,8 +106,12 @@ class Keeper(Recorder):
         """Begin with a snapshot; what is damaged is put aside."""
         generation = self._directory.newest() + 1
         journal = self._made(generation, fresh=True)
-        snapshot = self._copy()
-        self._snapshot_bytes = snapshot.write(self._directory.file("snapshot", generation), generation)
+        try:
+            self._snapshot_bytes = self._copy().write(self._directory.file("snapshot", generation), generation)
+        except OSError:
+            journal.close()
+            os.unlink(journal.path)
+            raise
         self._before = 0
         for path in found.aside:
             self.notes = (*self.notes, f"{path} is kept as {self._directory.set_aside(path)}.")
@@ -120,7 +124,7 @@ class Keeper(Recorder):
         return Journal.made(self._directory.file("journal", generation), generation, head)
 
     def _opening(self) -> bytes:
-        return record("session", self._session.as_json(), self._epoch)
+        return record("session", self._session.as_json(), self._epoch, self.durability)
 
     def _copy(self) -> Snapshot:
         return Snapshot(self._stock, self._clock(), self._session, self.inherited, self.configured, self.graced)

@@ -44,7 +44,7 @@ class KeptPool(ResourcePool):
             first = state.epoch if state.closed else (state.epoch // _STEP + 1) * _STEP
             self._stock.epoch = itertools.count(first).__next__
             session = Session.this(state.session)
-            load(self, self._stock, state, session, self._clock())
+            leases = load(self, self._stock, state, session, self._clock())
         try:
             self._keeper = Keeper(directory, durability, self._stock, self._lock, self._clock, session, found)
         except OSError as error:
@@ -55,6 +55,10 @@ class KeptPool(ResourcePool):
             ) from error
         if durability is not Durability.NONE:
             self.watch(self._keeper)
+        if state.session is not None and session.offset != state.session.offset:
+            for one in leases:
+                if one.expires is not None:  # what was written of it was about another clock
+                    self._keeper.limited(one)
 
     def ask_owners(self, ask: Ask | None, grace: float | None, within: float) -> None:
         """Ask whose the leases are that were found, and let those end whose time is over.

@@ -79,6 +79,8 @@ class Recovery:
                 later = [one for one in following if one > self.generation]
                 self.superfluous = [self._directory.file("journal", one) for one in later]
                 break
+        if not self.state.closed and self.state.durability == "none":
+            self.notes.append("The pool was not closed, and kept with durability none: what happened last is lost.")
         if not following:
             self._fail("journal", first, "is missing, though there is a snapshot")
 

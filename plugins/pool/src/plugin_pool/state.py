@@ -7,7 +7,7 @@ Version 1. Times are in microseconds: `since` of the epoch, `ends` of the pool (
                                                begins a snapshot: the least epoch that is free, the processes that its
                                                leases belong to, the entities that came from a configuration
     ["complete", RECORDS]                      ends a snapshot; so many records precede it
-    ["session", SESSION, EPOCH]                a process opened the pool, and gives out epochs from that one on
+    ["session", SESSION, EPOCH, DURABILITY]    a process opened the pool, and gives out epochs from that one on
     ["closed", EPOCH]                          it closed the pool
     ["class", NUMBER, TYPE, CAPABILITIES, LABELS, CAPACITY]   a number for a class, good in this file
     ["added", NUMBER, ENTITY] or with a NAME   an entity of a class
@@ -77,6 +77,7 @@ class State:
         epoch: The least number that no lease had.
         session: The process that kept the pool last.
         closed: True when it closed it.
+        durability: What it kept the pool with.
     """
 
     def __init__(self) -> None:
@@ -89,6 +90,7 @@ class State:
         self.epoch = 1
         self.session: Session | None = None
         self.closed = True
+        self.durability = ""
         self._tasks: dict[str, int] = {}
         self._loads: dict[str, int] = {}
         self._owners: list[Session] = []
@@ -130,8 +132,9 @@ class State:
     def _on_complete(self, records: int) -> None:
         """Nothing; the reader has counted."""
 
-    def _on_session(self, session: dict[str, Any], epoch: int) -> None:
+    def _on_session(self, session: dict[str, Any], epoch: int, durability: str) -> None:
         self.session = Session.of(session)
+        self.durability = durability
         self.epoch = max(self.epoch, epoch)
         self.closed = False
         self._numbers.clear()
