@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import shutil
 import stat
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from framework.errors import FrameworkError, InvalidRequestError, PolicyError, ResourceUnavailableError
-from plugin_pool import Orchestrator, ResourcePool, keeper
+from plugin_pool import Orchestrator, ResourcePool, journal, keeper
 from plugin_pool.kept import KeptPool
 from plugin_pool.persistence import Durability
+from plugin_pool.snapshot import Snapshot
 
 ENTITIES: list[dict[str, Any]] = [
     {"id": "a", "type": "executor", "capabilities": {"web_search": 8, "file_ops": 2}, "labels": {"zone": "b"}},
@@ -354,3 +358,66 @@ def test_every_error_is_of_the_framework(tmp_path: Path) -> None:
     (tmp_path / "journal-00000001").mkdir()
     with pytest.raises(FrameworkError, match="journal-00000001' of a pool cannot be read: is a directory"):
         ResourcePool.open(tmp_path)
+
+
+def test_many_threads_and_snapshots_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "LONG", 5000)
+    monkeypatch.setattr(journal, "FIRST", 4096)
+    monkeypatch.setattr(journal, "_MOST", 4096)
+    pool = filled(tmp_path)
+    pool.add_resources([{"id": f"more-{number}", "type": "more", "capacity": 2} for number in range(4)])
+    errors: list[BaseException] = []
+    until = time.monotonic() + 100
+
+    def work(number: int) -> None:
+        chosen = random.Random(number)
+        try:
+            while pool._keeper._journal.generation < 5 and time.monotonic() < until:
+                task = f"task-{number}-{chosen.randrange(3)}"
+                if not pool.release_resources(task, chosen.choice(["completed", "cancelled"])):
+                    pool.allocate_resources(task, {"type": chosen.choice(["executor", "more"])})
+                pool.mark_executing(task)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(6)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert errors == []
+    assert pool.persistence.degraded == ""
+    if (running := pool._keeper._thread) is not None:
+        running.join(60)
+    assert pool._keeper._journal.generation >= 5
+    before = looks(pool)
+    crashed(pool)
+    with ResourcePool.open(tmp_path) as again:
+        assert looks(again) == before
+
+
+def test_a_crash_while_a_snapshot_is_written(tmp_path: Path) -> None:
+    """Whatever has been written of it by then, what was there before is good, and the next one is made."""
+    pool = filled(tmp_path / "pool")
+    pool.allocate_resources("one", {"type": "tool"})
+    monkey = Snapshot.write
+
+    def torn(self: Snapshot, path: str, generation: int) -> int:
+        pool.allocate_resources("two", {"type": "executor"})  # meanwhile
+        shutil.copytree(tmp_path / "pool", tmp_path / "before")
+        (tmp_path / "before" / f"{os.path.basename(path)}.tmp").write_bytes(b"half of it")
+        size = monkey(self, path, generation)
+        shutil.copytree(tmp_path / "pool", tmp_path / "after")
+        return size
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Snapshot, "write", torn)
+        pool._keeper.renew()
+    expected = looks(pool)
+    pool.close()
+    for name in ("before", "after"):
+        with ResourcePool.open(tmp_path / name) as again:
+            assert looks(again) == expected
+            assert again.persistence.notes == ()
+            again._keeper.renew()
+        assert len(list((tmp_path / name).iterdir())) == 3
