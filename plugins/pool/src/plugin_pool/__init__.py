@@ -1,10 +1,11 @@
 """A pool of entities with levelled capabilities: exact, fair, and able to say why a task waits."""
 
-from plugin_pool.errors import DeadlockError, ShortageError
+from plugin_pool.errors import DeadlockError, ShortageError, StateError
 from plugin_pool.explanation import Explanation
 from plugin_pool.inference import infer_resource_requirements
 from plugin_pool.lease import Lease
 from plugin_pool.orchestrator import Action, Orchestrator, OrchestratorState
+from plugin_pool.persistence import Durability, Persistence
 from plugin_pool.pool import ResourcePool
 from plugin_pool.records import (
     AllocationResult,
@@ -38,11 +39,13 @@ __all__ = [
     "CatalogEntry",
     "CheckResult",
     "DeadlockError",
+    "Durability",
     "Explanation",
     "FirstFit",
     "Lease",
     "Orchestrator",
     "OrchestratorState",
+    "Persistence",
     "ReleaseReason",
     "Request",
     "ResourceInstance",
@@ -50,6 +53,7 @@ __all__ = [
     "ResourceRequirement",
     "Rule",
     "ShortageError",
+    "StateError",
     "StatusReport",
     "TaskResourceAllocation",
     "Tier",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from framework import hookspec
 
@@ -36,3 +36,13 @@ class PoolHooks:
         `min_level`. The pool takes `plugin_pool.Rule` too. One that cannot be used is reported, and left out.
         """
         return ()
+
+    @hookspec
+    def pool_owner_alive(self, task_id: str, resources: Sequence[str]) -> bool | None:
+        """Say whether a task that held resources when the pool was last kept still does.
+
+        It is asked when the pool is opened, and once more before what nobody knew ends; in another thread.
+
+        Returns:
+            True to have them kept, False to have them released, None where the task is not of this plugin.
+        """

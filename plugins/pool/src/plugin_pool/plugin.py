@@ -49,7 +49,7 @@ class PoolPlugin(Plugin):
 
     @hookimpl
     def add_hookspecs(self) -> list[type]:
-        """Return the hooks by which others learn what is blocked, and add rules."""
+        """Return the hooks by which others learn what is blocked, add rules, and say what they still hold."""
         return [PoolHooks]
 
     @hookimpl
@@ -68,7 +68,7 @@ class PoolPlugin(Plugin):
         return made
 
     async def cleanup(self) -> None:
-        """Detach it, and end the thread that ends allocations."""
+        """Detach it, end the thread that ends allocations, and let go of the directory in which the pool is kept."""
         if (attached := self.__dict__.get("attachment")) is not None:  # it was never made if registering failed
             attached.stop()
         self.pool.close()

@@ -20,6 +20,7 @@ from plugin_pool.explanation import Explanation
 from plugin_pool.index import Index
 from plugin_pool.inference import Inferring
 from plugin_pool.instances import Instances
+from plugin_pool.keepable import Keepable
 from plugin_pool.lease import Lease
 from plugin_pool.line import Line
 from plugin_pool.observed import Observed
@@ -51,14 +52,14 @@ _result = functools.partial(tuple.__new__, AllocationResult)
 
 ERROR_AFTER = (ReleaseReason.FAILED, ReleaseReason.EXPIRED)
 
-_STATUS = {
+STATUS = {
     ResourceStatus.DEPLOYED: (AllocationStatus.ALLOCATED, None),
     ResourceStatus.BUSY: (AllocationStatus.EXECUTING, None),
     ResourceStatus.BLOCKED: (AllocationStatus.BLOCKED, BlockedReason.DEPENDENCY_NOT_READY),
 }
 
 
-class ResourcePool(Roster, Waiting, Observed, Followed, Inferring):
+class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
     """Entities with capabilities, given to tasks and taken back. Thread-safe; needs no host.
 
     Requirements are records, objects with the same attributes, plain mappings, or a `Request` from `prepare`.
@@ -354,7 +355,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring):
                     return None
                 shortage = BlockedReason.RESOURCE_SHORTAGE
                 return TaskResourceAllocation(task_id, (), AllocationStatus.BLOCKED, shortage)
-            status, reason = _STATUS[lease.usage]
+            status, reason = STATUS[lease.usage]
             left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
             return TaskResourceAllocation(task_id, lease.resources, status, reason, lease.since, left, lease.epoch)
 

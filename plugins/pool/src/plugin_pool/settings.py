@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from framework.errors import InvalidRequestError
+from plugin_pool.persistence import Durability
 from plugin_pool.records import ReleaseReason
 from plugin_pool.rules import checked
 
@@ -34,6 +35,21 @@ class PoolSettings(BaseModel):
     error_after: tuple[ReleaseReason, ...] = Field(
         default=(ReleaseReason.FAILED, ReleaseReason.EXPIRED),
         description="Reasons of release after which entities are in error until somebody repairs them.",
+    )
+    state: str | None = Field(
+        default=None,
+        description="The directory in which the pool is kept over restarts and crashes; nothing is kept without it.",
+    )
+    durability: Durability = Field(
+        default=Durability.BUFFERED,
+        description="What may be lost of a pool that is kept: with none everything unless it is closed, with buffered"
+        " nothing when the process dies, with fsync nothing when the machine dies either.",
+    )
+    grace: float | None = Field(
+        default=30.0,
+        ge=0,
+        description="Seconds after which allocations end that are found in `state` without a time to live, that no"
+        " plugin knows, and whose process is dead; null to keep them.",
     )
     patience: float = Field(
         default=2.0,

@@ -211,6 +211,14 @@ class Stock:
         for watcher in self.watchers:
             watcher.returned(lease, entities, reason, faulty)
 
+    def restore(self, lease: Lease, entities: Sequence[Entity]) -> None:
+        """Let a lease of a former life of the pool hold entities that have room, before anybody watches."""
+        self.leases[lease.task_id] = lease
+        lease.entities = tuple(entities)
+        for entity in entities:
+            entity.group.bag.discard(entity)
+            self._hold(entity, lease)
+
     def extend(self, lease: Lease, plan: Plan) -> tuple[Entity, ...]:
         """Give a lease more, as a plan says, and return what."""
         more = tuple(self._take(plan, lease))
