@@ -7,6 +7,7 @@ import json
 import math
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -265,3 +266,20 @@ def test_whatever_threads_do_the_counts_add_up() -> None:
     assert max(found.waits.values()) == changes["pool_task_served"] == changes["pool_task_waiting"]
     assert sum(found.refusals.values()) == changes["pool_task_refused"]
     assert found.grants + sum(found.refusals.values()) == 800
+
+
+def test_what_a_kept_pool_inherits_counts_as_given_and_its_former_life_does_not(tmp_path: Path) -> None:
+    with ResourcePool.open(tmp_path) as pool:
+        pool.add_resource({"id": "a", "type": "executor"})
+        for _ in range(5):
+            pool.allocate_resources("t", ONE)
+            pool.release_resources("t")
+        pool.allocate_resources("held", ONE)
+        assert pool.get_statistics().grants == 6
+    with ResourcePool.open(tmp_path) as pool:
+        found = pool.get_statistics()
+        assert (found.grants, found.held, sum(found.releases.values())) == (1, 1, 0)
+        pool.release_resources("held")
+        pool.allocate_resources("t", ONE)
+        found = pool.get_statistics()
+        assert (found.grants, found.held, found.releases[ReleaseReason.COMPLETED]) == (2, 1, 1)

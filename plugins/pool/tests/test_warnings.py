@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import threading
@@ -12,6 +13,8 @@ import pytest
 
 from framework import Framework, Plugin, PluginType, hookimpl, plugin
 from plugin_pool import ResourcePool, Tier
+from plugin_pool.hookspecs import PoolHooks
+from plugin_pool.measures import MEASURES
 from plugin_pool.notice import Notice
 from plugin_pool.plugin import PoolPlugin
 from plugin_pool.waiter import Waiter
@@ -316,3 +319,18 @@ async def test_a_plugin_that_was_never_registered_can_be_cleaned_up() -> None:
     await one.initialize()
     await one.cleanup()
     assert "attachment" not in vars(one)
+
+
+def test_the_reference_lists_every_hook_of_the_plugin() -> None:
+    with open(os.path.join(ROOT, "docs", "reference", "pool.md"), encoding="utf-8") as file:
+        section = file.read().partition("## Hooks")[2].partition("## Metrics")[0]
+    listed = re.findall(r"^\| `(\w+)\((.*)\)` \|", section, re.MULTILINE)
+    hooks = {name: inspect.signature(one) for name, one in vars(PoolHooks).items() if hasattr(one, "framework_spec")}
+    assert dict(listed) == {name: ", ".join(list(one.parameters)[1:]) for name, one in hooks.items()}
+
+
+def test_the_reference_lists_every_metric_of_the_plugin_with_its_unit() -> None:
+    with open(os.path.join(ROOT, "docs", "reference", "pool.md"), encoding="utf-8") as file:
+        section = file.read().partition("## Metrics")[2]
+    rows = re.findall(r"^\| `framework_pool_(\w+)` \| (\w+), `(.+?)` \|", section, re.MULTILINE)
+    assert rows == [(one.name, one.sort, one.unit) for one in MEASURES]

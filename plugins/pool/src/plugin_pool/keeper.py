@@ -72,7 +72,7 @@ class Keeper(Recorder):
         self.durability = durability
         super().__init__(stock, clock, session)
         self._lock = lock
-        self._epoch = stock.epoch()
+        self._epoch = stock.look()
         self._snapshot_bytes = found.snapshot_bytes
         self._due = max(LONG, 2 * found.snapshot_bytes)
         self._before = found.bytes - found.end
@@ -310,7 +310,7 @@ class Keeper(Recorder):
             self._writing = False
             self.renew()
         with self._lock:
-            epoch = self._stock.epoch()
+            epoch = self._stock.look()
         self._journal.append(record("closed", epoch))
         self._journal.sync()
 

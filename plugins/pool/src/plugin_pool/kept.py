@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
@@ -42,7 +41,7 @@ class KeptPool(ResourcePool):
             found = Recovery(directory, salvage=salvage)
             state = found.state
             first = state.epoch if state.closed else (state.epoch // _STEP + 1) * _STEP
-            self._stock.epoch = itertools.count(first).__next__
+            self._stock.restart(first)
             session = Session.this(state.session)
             leases = load(self, self._stock, state, session, self._clock())
         try:

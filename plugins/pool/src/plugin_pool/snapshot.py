@@ -46,7 +46,7 @@ class Snapshot:
         graced: Collection[int],
     ) -> None:
         now = session.now()
-        self.epoch = stock.epoch()
+        self.epoch = stock.look()
         self.session = session
         self._entities = list(stock.entities.values())
         self._services = [(one.id, one.service) for one in stock.out_of_service]

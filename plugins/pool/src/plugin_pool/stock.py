@@ -47,7 +47,7 @@ class Stock:
         self.plain = False
         """True once it is known that the strategy only ranks: then the shortest way may be taken."""
         self.epoch = itertools.count(1).__next__
-        self._looks = 0
+        self._looks = self._before = 0
         self._counts = dict.fromkeys(ResourceStatus, 0)
         """Entities that are busy, blocked, in error or released; the others follow from the counts of the groups."""
 
@@ -191,7 +191,12 @@ class Stock:
 
     def granted(self) -> int:
         """Return how many leases were given, which nobody counts: each took a number, and so did each look."""
-        return self.look() - self._looks
+        return self.look() - self._looks - self._before
+
+    def restart(self, first: int) -> None:
+        """Number leases from here on; those that are restored count as given, those of former lives do not."""
+        self.epoch = itertools.count(first).__next__
+        self._before = first - 1 - self._looks
 
     def refuse(self, task_id: str, tier: Tier) -> None:
         """Take note that a task was sent away at once."""
@@ -214,6 +219,7 @@ class Stock:
     def restore(self, lease: Lease, entities: Sequence[Entity]) -> None:
         """Let a lease of a former life of the pool hold entities that have room, before anybody watches."""
         self.leases[lease.task_id] = lease
+        self._before -= 1
         lease.entities = tuple(entities)
         for entity in entities:
             entity.group.bag.discard(entity)
