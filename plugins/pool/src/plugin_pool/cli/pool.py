@@ -10,6 +10,7 @@ from framework import CommandContext, ResourceStatus
 from framework.errors import did_you_mean
 from plugin_pool import words
 from plugin_pool.cli.opening import with_pool
+from plugin_pool.cli.simulate import simulate
 from plugin_pool.cli.why import EXIT, why
 from plugin_pool.need import level, needed
 from plugin_pool.records import ResourceInstance
@@ -26,6 +27,7 @@ def pool() -> None:
 
 
 pool.add_command(why, "explain")
+pool.add_command(simulate)
 
 
 @pool.command("status")
