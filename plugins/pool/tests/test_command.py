@@ -41,14 +41,9 @@ def test_what_it_has_not_is_explained(framework: Run) -> None:
 @pytest.mark.parametrize(
     ("need", "said"),
     [
-        ("executor:web_search=high", "'high'"),
-        ("x*executor", "Write it as"),
+        ("x*executor", "Write it as executor, 2*executor"),
         ("executor:web_search=11", "1 to 10"),
-        ("executor:web_search=" + "9" * 5000, "1 to 10"),
-        ("1" * 5000 + "*executor", "Write it as"),
-        ("0*executor", "from 1 to"),
         ("exe\x1bcutor", r"'exe\x1bcutor'"),
-        ("", "cannot be read"),
     ],
 )
 def test_a_need_that_cannot_be_read_is_refused(framework: Run, need: str, said: str) -> None:
@@ -101,10 +96,8 @@ def test_list_shows_each_entity(framework: Run) -> None:
     ("options", "names"),
     [
         (["--type", "reviewer"], ["reviewer-1"]),
-        (["--capability", "web_search=5"], ["executor-1"]),
         (["--capability", "web_search", "--capability", "file_ops=2"], ["executor-1"]),
         (["--capability", "web_search=4", "--type", "executor"], ["executor-1", "executor-2"]),
-        (["--status", "busy"], []),
     ],
 )
 def test_list_can_be_narrowed(framework: Run, options: list[str], names: list[str]) -> None:

@@ -180,15 +180,11 @@ def _mask() -> int:
         (["--strategy", "best_fitt"], "Did you mean 'best_fit'?"),
         (["--strategy", "\x1b[2J"], r"'\x1b[2J'"),
         (["--svg", "nowhere/waits.svg"], "There is no folder 'nowhere'"),
-        (["--svg", "."], "is there already|is a folder"),
         (["--time", "1e9"], "tasks; 1,000,000 are allowed"),
         (["--time", "nan"], "nan is not a number"),
-        (["--tasks", "0"], "0 is not in the range"),
         (["--tasks", "1" + "0" * 30], "is not in the range"),
-        (["--patience", "-1"], "-1"),
-        (["--seed", "one"], "'one'"),
     ],
-    ids=range(12),
+    ids=range(8),
 )
 def test_what_cannot_be_is_refused(framework: Run, workload: str, options: list[str], said: str) -> None:
     done = framework("pool", "simulate", *options)

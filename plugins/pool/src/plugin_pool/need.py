@@ -27,6 +27,22 @@ def needed(text: str) -> dict[str, Any]:
     return {"type": match["type"], "count": int(match["count"] or 1), "capabilities": levels}
 
 
+def described(text: str) -> dict[str, Any]:
+    """Return type and capabilities of an entity, as in `executor:web_search=8`, as a mapping.
+
+    Raises:
+        InvalidRequestError: It is not written so, or a capability has no level.
+    """
+    kind, _, capabilities = text.partition(":")
+    pairs = [one.partition("=") for one in capabilities.split(",")] if capabilities else []
+    if strange := [name for name, _, number in pairs if not name or not number]:
+        raise InvalidRequestError(
+            f"The capability {strange[0]!r:.60} in {text!r:.80} has no level.",
+            "Write it as web_search=8; 10 is the best.",
+        )
+    return {"type": kind, "capabilities": dict([level(f"{name}={number}", text) for name, _, number in pairs])}
+
+
 def level(text: str, within: str) -> tuple[str, int]:
     """Return a capability and its least level, as in `web_search=5`; without a level it is 1.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from framework import CommandContext, ResourceStatus
 from framework.errors import did_you_mean
 from plugin_pool import words
-from plugin_pool.cli.opening import with_pool
+from plugin_pool.cli.entities import add, drain, remove, repair
+from plugin_pool.cli.opening import look, state_option
+from plugin_pool.cli.rows import row
 from plugin_pool.cli.simulate import simulate
 from plugin_pool.cli.why import EXIT, why
 from plugin_pool.need import level, needed
@@ -22,19 +22,22 @@ COLUMNS = ("id", "type", "status", "capabilities", "labels", "capacity", "tasks"
 def pool() -> None:
     """See what the pool has, what it can do, and how it would do under load.
 
-    The pool is the one that the configuration describes; a running program has one of its own.
+    The pool is the one that the configuration describes, or with --state one that a program keeps in a directory. What
+    a running program has that keeps its pool nowhere is seen only by that program.
     """
 
 
 pool.add_command(why, "explain")
-pool.add_command(simulate)
+for one in (add, drain, remove, repair, simulate):
+    pool.add_command(one)
 
 
 @pool.command("status")
+@state_option
 @click.pass_obj
-def status(context: CommandContext) -> None:
+def status(context: CommandContext, /, *, state: str | None) -> None:
     """Show how many entities there are, and with each status."""
-    context.emit(with_pool(context, lambda pool: pool.get_status_report()))
+    context.emit(look(context, state, lambda pool: pool.get_status_report()))
 
 
 @pool.command("list")
@@ -51,13 +54,22 @@ def status(context: CommandContext) -> None:
     multiple=True,
     help="Only entities that can do this, at this level or better; may be given several times.",
 )
+@state_option
 @click.pass_obj
-def list_(context: CommandContext, *, kind: str | None, status: str | None, capabilities: tuple[str, ...]) -> None:
+def list_(
+    context: CommandContext,
+    /,
+    *,
+    kind: str | None,
+    status: str | None,
+    capabilities: tuple[str, ...],
+    state: str | None,
+) -> None:
     """Show the entities of the pool."""
     levels = [level(one, one) for one in capabilities]
-    every = with_pool(context, lambda pool: pool.get_resources())
+    every = look(context, state, lambda pool: pool.get_resources())
     found = [one for one in every if _matches(one, kind, status, levels)]
-    context.emit([_row(one) for one in found], columns=COLUMNS)
+    context.emit([row(one) for one in found], columns=COLUMNS)
     if not every:
         context.message("The pool has no entities.")
     elif not found:
@@ -76,24 +88,11 @@ def _matches(one: ResourceInstance, kind: str | None, status: str | None, levels
     )
 
 
-def _row(one: ResourceInstance) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "type": one.type,
-        "name": one.name,
-        "status": one.status.value,
-        "capabilities": {able.type: able.level for able in one.capabilities},
-        "labels": one.labels,
-        "capacity": one.capacity,
-        "tasks": one.tasks,
-        "draining": one.draining,
-    }
-
-
 @pool.command("check")
 @click.argument("needs", metavar="NEED...", nargs=-1, required=True)
+@state_option
 @click.pass_context
-def check(ctx: click.Context, *, needs: tuple[str, ...]) -> None:
+def check(ctx: click.Context, /, *, needs: tuple[str, ...], state: str | None) -> None:
     """Say whether NEED... could be met now, all at once, and with which entities.
 
     A NEED is written as for `explain`, which says more. Exits with 3 when the pool lacks it for now, and with 4 when it
@@ -101,7 +100,7 @@ def check(ctx: click.Context, *, needs: tuple[str, ...]) -> None:
     """
     context: CommandContext = ctx.obj
     wanted = [needed(one) for one in needs]
-    found = with_pool(context, lambda pool: pool.check_resource_requirements(wanted))
+    found = look(context, state, lambda pool: pool.check_resource_requirements(wanted))
     missing = [str(one) for one in found.missing_resources]
     available = sorted([one.id for one in found.available_resources])
     context.emit({"satisfied": found.satisfied, "tier": found.tier, "missing": missing, "available": available})

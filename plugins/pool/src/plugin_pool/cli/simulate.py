@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
-from framework import AllocationStrategy, CommandContext
+from framework import AllocationStrategy, CommandContext, ResourceStatus
 from framework.errors import InvalidRequestError, did_you_mean
 from plugin_pool.cli import new_file
+from plugin_pool.cli.opening import look, settings_of, state_option
 from plugin_pool.cli.why import EXIT
 from plugin_pool.pool import ResourcePool
 from plugin_pool.records import Tier
 from plugin_pool.settings import PoolSettings
 from plugin_pool.simulation import Outcome, Workload, description, document
 from plugin_pool.simulation import simulate as play
-from plugin_pool.simulation.example import EXAMPLE, example
+from plugin_pool.simulation.example import EXAMPLE
 from plugin_pool.simulation.outcome import LATE
 from plugin_pool.simulation.picture import picture
 from plugin_pool.simulation.simulator import MOST_TASKS
@@ -40,7 +41,9 @@ def _a_number(_ctx: click.Context, _option: click.Parameter, value: float | None
 @click.command("simulate")
 @click.option("--workload", "file", metavar="FILE", help="The workload, in YAML or JSON; without it, the example.")
 @click.option("--example", "shown", is_flag=True, help="Print the example of a workload, and end.")
-@click.option("--strategy", "names", metavar="NAME", multiple=True, help="A strategy to play, not all; may be repeated.")
+@click.option(
+    "--strategy", "names", metavar="NAME", multiple=True, help="A strategy to play, not all; may be repeated."
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Another number gives another course of events.")
 @click.option(
     "--time",
@@ -69,6 +72,7 @@ def _a_number(_ctx: click.Context, _option: click.Parameter, value: float | None
     metavar="SECONDS",
     help=f"Tasks that waited longer are late; default: {LATE:g} times the mean duration of their stream.",
 )
+@state_option
 @click.option("--svg", metavar="FILE", help="Draw the waits into this file.")
 @click.option("--force", is_flag=True, help="Overwrite the file of the picture.")
 @click.pass_context
@@ -80,6 +84,7 @@ def simulate(
     shown: bool,
     names: tuple[str, ...],
     late: float | None,
+    state: str | None,
     svg: str | None,
     force: bool,
     **course: Any,
@@ -97,9 +102,9 @@ def simulate(
         return
     if svg is not None:
         new_file.check(svg, force=force)
-    strategies, settings = asyncio.run(_host(context))
+    strategies, settings = asyncio.run(_host(context, names))
     chosen = _chosen(strategies, names)
-    workload = example() if file is None else description.workload(document.read(file), settings.resources)
+    workload = _workload(context, file, state)
     hopeless = _tell_refused(context, workload)
     outcomes = [play(workload, **_options(one, name, settings, course)) for name, one in chosen.items()]
     _show(context, outcomes, late)
@@ -116,12 +121,28 @@ def _print_example(context: CommandContext) -> None:
         context.emit(document.parse(EXAMPLE, "The example"))
 
 
-async def _host(context: CommandContext) -> tuple[Mapping[str, AllocationStrategy], PoolSettings]:
+async def _host(context: CommandContext, names: Iterable[str]) -> tuple[Mapping[str, AllocationStrategy], PoolSettings]:
     """Return all strategies that there are, and the settings of this plugin."""
     async with context.open() as host:
-        await host.plugins.activate_all()  # which may register strategies
-        settings = (await host.activate("pool")).settings or PoolSettings()
-        return {**BUILT_IN, **host.strategies()}, settings
+        for name in names:
+            if (waiting := host.plugins.waiting_provider("strategies", name)) is not None:
+                await host.activate(waiting)
+        return {**BUILT_IN, **host.strategies()}, settings_of(host)
+
+
+def _workload(context: CommandContext, file: str | None, state: str | None) -> Workload:
+    """Return the workload of a file, or the example; entities that it does not list are those of the pool."""
+    content = document.read(file) if file is not None else document.parse(EXAMPLE, "The example")
+    if not isinstance(content, Mapping):
+        return description.workload(content)  # which refuses it
+    if "resources" in content:
+        if state is not None:
+            subject = f"The workload {file!r}" if file is not None else "The example"
+            raise InvalidRequestError(f"{subject} lists resources, and --state names others.", "Leave one of them out.")
+        return description.workload(content)
+    every = look(context, state, lambda pool: pool.get_resources())
+    in_service = [one for one in every if not one.draining and one.status is not ResourceStatus.ERROR]
+    return description.workload(content, in_service)
 
 
 def _chosen(known: Mapping[str, AllocationStrategy], names: tuple[str, ...]) -> dict[str, AllocationStrategy]:

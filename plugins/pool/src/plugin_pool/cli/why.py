@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from framework import CommandContext
-from plugin_pool.cli.opening import with_pool
+from plugin_pool.cli.opening import look, state_option
 from plugin_pool.explanation import Explanation
 from plugin_pool.need import needed
+from plugin_pool.pool import ResourcePool
 from plugin_pool.records import Tier
 
 EXIT = {Tier.FREE: 0, Tier.BUSY: 3, Tier.ERROR: 3, Tier.IMPOSSIBLE: 4}
@@ -15,23 +16,33 @@ EXIT = {Tier.FREE: 0, Tier.BUSY: 3, Tier.ERROR: 3, Tier.IMPOSSIBLE: 4}
 
 
 @click.command("why")
-@click.argument("needs", metavar="NEED...", nargs=-1, required=True)
+@click.argument("needs", metavar="NEED...|TASK", nargs=-1, required=True)
+@state_option
 @click.pass_context
-def why(ctx: click.Context, *, needs: tuple[str, ...]) -> None:
-    """Say whether the configured pool can meet NEED..., and if not, why and what would help.
+def why(ctx: click.Context, /, *, needs: tuple[str, ...], state: str | None) -> None:
+    """Say whether the pool can meet NEED..., and if not, why and what would help.
 
     A NEED is a type, if need be with how many and with least levels: executor, 2*executor, or
-    executor:web_search=5,file_ops. Exits with 3 when the pool lacks it for now, and with 4 when it does not have it.
+    executor:web_search=5,file_ops. The id of a TASK that holds something explains that. The pool is that of the
+    configuration, in which everything is free, or one that a program keeps. Exits with 3 when the pool lacks it for
+    now, and with 4 when it does not have it.
     """
     context: CommandContext = ctx.obj
-    wanted = [needed(one) for one in needs]
-    found = with_pool(context, lambda pool: pool.explain(wanted))
+    found = look(context, state, lambda pool: _explained(pool, needs))
     if context.format == "table":
-        context.emit(_rows(found), columns=("requirement", "condition", "entities"))
+        if found.parts:
+            context.emit(_rows(found), columns=("requirement", "condition", "entities"))
         context.message(found.sentence)
     else:
         context.emit(found.as_json())
     ctx.exit(EXIT[found.tier])
+
+
+def _explained(pool: ResourcePool, words: tuple[str, ...]) -> Explanation:
+    """Explain a task where the one word is the id of one; `1*name` is a type also where a task is called so."""
+    if len(words) == 1 and pool.get_allocation(words[0]) is not None:
+        return pool.explain(words[0])
+    return pool.explain([needed(one) for one in words])
 
 
 def _rows(found: Explanation) -> list[dict[str, object]]:
