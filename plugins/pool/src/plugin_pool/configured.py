@@ -21,33 +21,37 @@ def configured(settings: PoolSettings | None, host: Host | None) -> ResourcePool
         ResourceError: It is to be kept, and its directory cannot be used.
     """
     settings = settings or PoolSettings()
-    parameters: dict[str, Any] = {
+    if settings.state is None:
+        pool = ResourcePool(**parameters(settings, host))
+        for one in settings.resources:
+            pool.add_resource(one)
+        return pool
+    return _kept(settings.state, settings, host, parameters(settings, host))
+
+
+def parameters(settings: PoolSettings, host: Host | None) -> dict[str, Any]:
+    """Return what the settings say to the constructor of a pool."""
+    return {
         "strategy": _strategy(settings.strategy, host),
         "error_after": settings.error_after,
         "patience": settings.patience,
         "aging": settings.aging,
     }
-    if settings.state is None:
-        pool = ResourcePool(**parameters)
-        for one in settings.resources:
-            pool.add_resource(one)
-        return pool
-    return _kept(settings.state, settings, host, parameters)
 
 
-def _kept(path: str, settings: PoolSettings, host: Host | None, parameters: dict[str, Any]) -> ResourcePool:
+def _kept(path: str, settings: PoolSettings, host: Host | None, given: dict[str, Any]) -> ResourcePool:
     from plugin_pool.merging import merge  # only for those who keep something
 
     def ask(allocation: TaskResourceAllocation) -> bool | None:
         """Return what the plugins know; one that has it outweighs those that do not."""
         if host is None:
             return None
-        given = {"task_id": allocation.task_id, "resources": allocation.allocated_resources}
-        answers = host.hooks.call("pool_owner_alive", **given)
+        about = {"task_id": allocation.task_id, "resources": allocation.allocated_resources}
+        answers = host.hooks.call("pool_owner_alive", **about)
         return (True in answers) if answers else None
 
     kept = ResourcePool.open(
-        os.path.expanduser(path), durability=settings.durability, grace=settings.grace, ask=ask, **parameters
+        os.path.expanduser(path), durability=settings.durability, grace=settings.grace, ask=ask, **given
     )
     try:
         merge(kept, settings.resources)

@@ -42,10 +42,11 @@ class PoolPlugin(Plugin):
 
     @hookimpl
     def register_commands(self) -> list[click.Command]:
-        """Return the command; what it needs is imported now, because it is about to run."""
-        from plugin_pool.command import why
+        """Return the commands; what they need is imported now, because one is about to run."""
+        from plugin_pool.cli.pool import pool
+        from plugin_pool.cli.why import why
 
-        return [why]
+        return [pool, why]
 
     @hookimpl
     def add_hookspecs(self) -> list[type]:
