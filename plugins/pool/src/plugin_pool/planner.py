@@ -152,6 +152,9 @@ class Planner:
     def _steered(self, request: Request, hint: Hint | None, before: Sequence[Request], aside: Sequence[Entity]) -> Plan:
         """Plan as the strategy likes it for one task."""
         request.refresh()
+        if hint is None and request.only is not None and not before and not aside:
+            cheapest = self._index.cheapest(request.only)
+            return Plan(takes={cheapest: 1}) if cheapest else self._one(request.lines[0], Tier.FREE)
         preferred = self._preferred(hint)
         first = {one.group: number for number, one in reversed(list(enumerate(preferred)))}
 
