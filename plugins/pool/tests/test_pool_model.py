@@ -208,5 +208,5 @@ TestKeptPool = KeptPoolMachine.TestCase
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_kept_pool_for_long() -> None:
-    long = settings(max_examples=1000, stateful_step_count=100, deadline=None)
+    long = settings(max_examples=200, stateful_step_count=100, deadline=None)
     run_state_machine_as_test(KeptPoolMachine, settings=long)
