@@ -32,9 +32,11 @@ def threads() -> Iterator[PoolWorkers]:
 def survey_of(threads: PoolWorkers, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Findings]:
     """Take a survey of some roots and return what was found; the catalogue lies outside of them."""
 
-    def survey(*roots: str | bytes | os.PathLike[str], catalogue: str = "", **options: Any) -> Findings:
+    def survey(
+        *roots: str | bytes | os.PathLike[str], catalogue: str = "", again: bool = False, **options: Any
+    ) -> Findings:
         path = catalogue or str(tmp_path_factory.mktemp("catalogue") / "catalogue.sqlite")
-        with open(path, "xb"):
+        with open(path, "rb" if again else "xb"):
             pass
         request = Request(tuple(os.fsencode(root) for root in roots), **options)
         return asyncio.run(take_survey(request, path, threads, workers=2))

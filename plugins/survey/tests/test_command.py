@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from plugin_survey.catalogue import UNSETTLED_NS
 from plugin_survey.engine import MANY_FILES
 
 pytestmark = pytest.mark.skipif(
@@ -167,6 +168,26 @@ def test_a_full_disk_leaves_the_former_catalogue_as_it_was(run: Run, tree: Path,
         subprocess.run(["umount", mount], check=True)
 
 
+def test_what_has_not_changed_is_not_read_again(run: Run, tree: Path, tmp_path: Path) -> None:
+    settle(tree)
+    first = json.loads(run("tree", "-o", "json", "--quiet").stdout)
+    (tree / "two").write_text("news")
+    second = json.loads(run("tree", "-o", "json", "--quiet").stdout)
+    assert (first["totals"]["recalled"], second["totals"]["recalled"]) == (0, 2)
+    assert second["totals"]["duplicate_groups"] == 0
+    assert "unchanged   3 not read again" in run("tree").stdout
+
+
+def test_a_catalogue_of_a_later_version_is_refused_and_one_of_a_former_version_kept(run: Run, tree: Path) -> None:
+    run(tree, "--catalogue", tree / "c", "--report", tree / "r")
+    for version, code, told in ((99, 2, "has version 99"), (1, 0, "kept as")):
+        with closing(sqlite3.connect(tree / "c")) as database:
+            database.execute(f"PRAGMA user_version={version}")
+        before = (tree / "c").read_bytes()
+        assert told in run(tree, "--catalogue", tree / "c", "--report", tree / "r", code=code).stderr
+        assert (tree / ("c" if code else "c.version-1")).read_bytes() == before
+
+
 def test_many_files_are_read_by_processes_with_the_same_outcome(run: Run, tree: Path) -> None:
     for index in range(20):
         (tree / str(index)).mkdir()
@@ -176,6 +197,12 @@ def test_many_files_are_read_by_processes_with_the_same_outcome(run: Run, tree: 
     assert report["totals"]["files"] == 20_003
     assert report["totals"]["duplicate_groups"] == 1001
     assert report["totals"]["duplicate_files"] == 19 * 1000 + 1
+
+
+def settle(tree: Path) -> None:
+    """Wait until the files of a tree are so old that a change would show in their times."""
+    newest = max(path.stat().st_ctime_ns for path in tree.iterdir())
+    assert wait_until(lambda: time.time_ns() > newest + 2 * UNSETTLED_NS)
 
 
 def without_root_rights() -> tuple[str, ...]:
@@ -253,7 +280,7 @@ def test_processes_that_died_cost_no_file(tree: Path, environment: dict[str, str
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc to see what is being read")
 @pytest.mark.parametrize("moment", ["in a huge file", "as soon as there is a temporary file", "with worker processes"])
-def test_an_interrupt_ends_it_at_once_and_leaves_nothing(
+def test_an_interrupt_ends_it_at_once_and_leaves_only_what_the_next_run_goes_on_with(
     tree: Path, tmp_path: Path, environment: dict[str, str], moment: str
 ) -> None:
     huge = tree / "huge"
@@ -281,5 +308,8 @@ def test_an_interrupt_ends_it_at_once_and_leaves_nothing(
     assert process.returncode == 130, errors
     assert output == ""
     assert "Traceback" not in errors
-    assert list(state.iterdir()) == []
+    assert {os.path.basename(one) for one in files_below(state)} <= {
+        "catalogue.sqlite.part",
+        "catalogue.sqlite.part-journal",
+    }
     assert wait_until(lambda: not living(process.pid)), "processes of its group are left"

@@ -49,6 +49,7 @@ def test_the_shape_of_the_report_is_stable() -> None:
             "names": 4,
             "files": 3,
             "bytes": 30,
+            "recalled": 0,
             "folders": 2,
             "duplicate_groups": 1,
             "duplicate_files": 1,

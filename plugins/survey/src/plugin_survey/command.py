@@ -12,6 +12,7 @@ import click
 
 from framework import CommandContext
 from plugin_survey import progress
+from plugin_survey.draft import drafted
 from plugin_survey.places import Places, absolute_roots, check_targets, identities, places
 from plugin_survey.report import Findings, group_rows, make_report, summary_rows, write_report
 from plugin_survey.survey import Request, take_survey
@@ -79,7 +80,7 @@ async def _survey(
     shown = progress.choose(context.message, quiet=quiet, interactive=context.interactive)
     async with context.open() as framework:
         with places(request.roots, catalogue, report, lambda: framework.state_directory(OWNER)) as targets:
-            found, content = await _publish(framework, request, targets, workers, shown)
+            found, content = await _publish(context, framework, request, targets, workers, shown)
     _show(context, found, content)
     if not quiet:
         context.message(f"catalogue: {targets.catalogue}\nreport: {targets.report}")
@@ -87,32 +88,33 @@ async def _survey(
 
 
 async def _publish(
-    framework: Any, request: Request, targets: Places, workers: int, shown: progress.Progress
+    context: Context, framework: Any, request: Request, targets: Places, workers: int, shown: progress.Progress
 ) -> tuple[Findings, dict[str, Any]]:
     """Take the survey; nothing appears in the target places unless all of it succeeded."""
     async with AsyncExitStack() as stack:
+        # first, so that what writes it has ended before it is kept or goes
+        draft = stack.enter_context(drafted(targets.catalogue, context.message))
 
         async def acquire(kind: str, **parameters: Any) -> Any:
             return await stack.enter_async_context(framework.acquire(kind, owner=OWNER, **parameters))
 
-        database = await acquire("file.temp", directory=os.path.dirname(targets.catalogue))
         document = await acquire("file.temp", directory=os.path.dirname(targets.report))
         # after the files, so that it has ended before they go; two more, for the walk and for counting ahead
         threads = await acquire("executor.thread", workers=workers + 2)
         found = await take_survey(
             request,
-            str(database.path),
+            draft.path,
             threads,
             workers=workers,
             processes=lambda: acquire("executor.process", workers=workers),
             progress=shown,
-            own=targets.identities() | identities(database.path, document.path),
+            own=targets.identities() | identities(document.path),
             shown_as=targets.catalogue,
         )
         content = make_report(found)
         write = functools.partial(write_report, shown_as=targets.report)
         await threads.run(write, content, str(document.path))
-        await database.keep_as(targets.catalogue)
+        await threads.run(draft.publish)
         await document.keep_as(targets.report)
     return found, content
 

@@ -16,6 +16,7 @@ from plugin_survey.catalogue import Catalogue
 from plugin_survey.fingerprint import Batch, Identity, LargeFiles, fingerprint_batch
 from plugin_survey.problem import Problem
 from plugin_survey.progress import Progress
+from plugin_survey.recall import Recall
 from plugin_survey.report import Durations
 from plugin_survey.walk import Walker
 
@@ -50,6 +51,11 @@ class Engine:
             there are none.
         progress: What is told how far things are.
         own: Files that the survey writes itself.
+
+    Attributes:
+        walker: What walks, with what it counted.
+        durations: How long the stages took.
+        recalled: Files that were not read, because the catalogue has them and they have not changed.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class Engine:
     ) -> None:
         self.walker = make_walker()
         self.durations = Durations()
+        self.recalled = 0
         self._make_walker = make_walker
         self._catalogue = catalogue
         self._threads = threads
@@ -73,6 +80,8 @@ class Engine:
         self._processes = processes
         self._progress = progress
         self._own = own
+        self._recall = Recall(catalogue, own) if catalogue.goes_on else None
+        self._unknown = 0
         self._large = LargeFiles()
         self._waiting: list[bytes] = []
         self._waiting_large: list[bytes] = []
@@ -138,15 +147,26 @@ class Engine:
 
     async def _walk(self) -> None:
         started = time.monotonic()
-        found = await self._threads.run(self.walker.portion)
+        found = await self._threads.run(self._portion)
         self.durations.walk += time.monotonic() - started
         if found is None:
             self._walked = True
         else:
             self._waiting += found  # a batch may have handed something back meanwhile
-            if self.walker.counts.files >= MANY_FILES:
+            self._unknown += len(found)
+            if self._unknown >= MANY_FILES:
                 self._many.set()
         self._enter([], self.walker.take_problems())
+
+    def _portion(self) -> list[bytes] | None:
+        """Return some more files that must be read."""
+        found = self.walker.portion()
+        if not found or self._recall is None:
+            return found
+        recalled = self._recall.recall(found)
+        self.recalled += recalled.files
+        self._done += recalled.files
+        return recalled.unknown
 
     async def _read_small(self, paths: list[bytes]) -> None:
         workers = self._small

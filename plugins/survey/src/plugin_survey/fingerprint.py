@@ -24,8 +24,8 @@ SMALL = 1 << 20
 """Largest size in bytes that is read at once."""
 CHUNK = 1 << 20
 
-Row = tuple[bytes, int, int, int, int, bytes]
-"""Path, size in bytes, modification time in nanoseconds, device, inode, digest."""
+Row = tuple[bytes, int, int, int, int, int, bytes, str]
+"""Path, size in bytes, times of modification and of change in nanoseconds, device, inode, digest, kind of content."""
 Identity = tuple[int, int]
 """Device and inode."""
 
@@ -178,7 +178,8 @@ class LargeFiles:
 
 
 def _row(path: bytes, found: os.stat_result, digest: bytes) -> Row:
-    return (path, found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino, digest)
+    times = found.st_mtime_ns, found.st_ctime_ns
+    return (path, found.st_size, *times, found.st_dev, found.st_ino, digest, "")
 
 
 def _changed(path: bytes, before: os.stat_result, after: os.stat_result) -> Problem:

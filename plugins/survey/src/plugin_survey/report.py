@@ -3,7 +3,8 @@ r"""The report of a survey: a mapping with a stable shape, written as JSON, and 
 Shape, version 1 (a key is only ever added; a change of meaning raises `version`):
 
 - `format` `"framework survey"`, `version` 1, `started_at` (UTC, ISO 8601), `roots` (paths), `algorithm`, `min_size`
-- `totals`: `names` (fingerprinted), `files` (hard links counted once), `bytes` (of those files), `folders`,
+- `totals`: `names` (fingerprinted), `files` (hard links counted once), `bytes` (of those files), `recalled` (names that
+  were not read, because the catalogue had them and they had not changed), `folders`,
   `duplicate_groups`, `duplicate_files` (beyond the first of each group), `wasted_bytes`, `problems`
 - `skipped`: `symlinks`, `sockets`, `pipes`, `devices`, `excluded`, `other_file_systems` (counts)
 - `duplicates`: groups, most wasted bytes first: `size`, `digest` (hex), `wasted_bytes`, `files`: one path each, with
@@ -60,6 +61,7 @@ class Findings:
     names: int = 0
     files: int = 0
     bytes: int = 0
+    recalled: int = 0
     counts: WalkCounts = field(default_factory=WalkCounts)
     groups: Sequence[DuplicateGroup] = ()
     problems: Sequence[Problem] = ()
@@ -96,6 +98,7 @@ def make_report(found: Findings) -> dict[str, Any]:
             "names": found.names,
             "files": found.files,
             "bytes": found.bytes,
+            "recalled": found.recalled,
             "folders": folders,
             "duplicate_groups": len(found.groups),
             "duplicate_files": sum(len(group.files) - 1 for group in found.groups),
@@ -156,6 +159,7 @@ def summary_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     took, rate = report["durations"]["total"], report["throughput"]
     rows = [
         ("files", f"{totals['files']:,}" + _aside(totals["names"] - totals["files"], "further names (hard links)")),
+        *([("unchanged", f"{totals['recalled']:,} not read again")] if totals["recalled"] else []),
         ("bytes", f"{totals['bytes']:,} ({human(totals['bytes'])})"),
         ("folders", f"{totals['folders']:,}"),
         ("duplicates", f"{totals['duplicate_files']:,} in {totals['duplicate_groups']:,} groups"),

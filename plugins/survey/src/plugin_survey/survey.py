@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from plugin_survey.catalogue import Catalogue, Run
+from plugin_survey.catalogue import Catalogue, Outcome, Run
 from plugin_survey.duplicates import find_groups
 from plugin_survey.engine import Engine, Workers
 from plugin_survey.fingerprint import ALGORITHM, Identity
+from plugin_survey.places import identities
 from plugin_survey.progress import Progress, Quiet
 from plugin_survey.report import Durations, Findings, path_entry
 from plugin_survey.walk import Walker
@@ -23,6 +24,11 @@ class Request:
     exclude: tuple[str, ...] = ()
     one_file_system: bool = False
     min_size: int = 1
+
+    def run(self, started_at: float) -> Run:
+        """Return what the catalogue says of a run that begins."""
+        options = {"exclude": self.exclude, "one_file_system": self.one_file_system, "min_size": self.min_size}
+        return Run(started_at, [path_entry(root) for root in self.roots], options, ALGORITHM)
 
     def walker(self) -> Walker:
         """Return a walker at its start."""
@@ -40,11 +46,11 @@ async def take_survey(
     own: frozenset[Identity] = frozenset(),
     shown_as: str = "",
 ) -> Findings:
-    """Survey the roots and write the catalogue into an empty file.
+    """Survey the roots and bring a catalogue up to date. What was entered stays there also when this fails.
 
     Args:
         request: What to survey.
-        catalogue_path: The empty file.
+        catalogue_path: The catalogue, or an empty file.
         threads: An executor for everything that blocks, best of two threads more than `workers`.
         workers: How many files are read at once.
         processes: Acquires an executor of processes, asked for only when there are many files.
@@ -55,34 +61,31 @@ async def take_survey(
     Raises:
         ResourceError: The catalogue cannot be written, or an executor broke.
     """
-    started, clock = time.time(), time.monotonic()
-    catalogue = Catalogue(catalogue_path, shown_as=shown_as)
+    clock = time.monotonic()
+    found = Findings(request.roots, ALGORITHM, request.min_size, time.time())
+    catalogue = Catalogue(catalogue_path, request.run(found.started_at), shown_as=shown_as)
     try:
+        own |= identities(catalogue_path, catalogue_path + "-journal")
         with progress or Quiet() as shown:
             engine = Engine(
                 request.walker, catalogue, threads, workers=workers, processes=processes, progress=shown, own=own
             )
             await engine.run()
-        found = Findings(request.roots, ALGORITHM, request.min_size, started, counts=engine.walker.counts)
+        found.counts, found.recalled = engine.walker.counts, engine.recalled
         await threads.run(_evaluate, catalogue, request, found, engine.durations)
     finally:
-        catalogue.close()
+        catalogue.close(commit=True)
     found.durations.total = time.monotonic() - clock
     return found
 
 
 def _evaluate(catalogue: Catalogue, request: Request, found: Findings, durations: Durations) -> None:
     started = time.monotonic()
-    catalogue.index()
+    catalogue.conclude()
     found.groups = find_groups(catalogue.twins(request.min_size))
     durations.duplicates = time.monotonic() - started
     found.names, found.files, found.bytes = catalogue.totals()
     found.problems = list(catalogue.problems())
-    options = {
-        "exclude": request.exclude,
-        "one_file_system": request.one_file_system,
-        "min_size": request.min_size,
-    }
-    catalogue.finish(Run(found.started_at, [path_entry(root) for root in request.roots], options, ALGORITHM))
+    catalogue.finish(Outcome(asdict(found.counts), asdict(durations)))
     durations.catalogue += time.monotonic() - started - durations.duplicates
     found.durations = durations
