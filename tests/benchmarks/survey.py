@@ -95,7 +95,9 @@ def main() -> None:
     first, again = min(times[SURVEY]), min(times[AGAIN])
     for name, measured in times.items():
         least = min(measured)
-        print(f"{name:17} {least:6.3f} s   the survey takes {first / least:.2f} times as long, again {again / least:.2f}")
+        print(
+            f"{name:17} {least:6.3f} s   the survey takes {first / least:.2f} times as long, again {again / least:.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plugin_survey.report import Findings
-from plugin_survey.survey import Request, take_survey
+from plugin_survey.survey import Means, Request, take_survey
 
 
 class PoolWorkers:
@@ -39,6 +39,6 @@ def survey_of(threads: PoolWorkers, tmp_path_factory: pytest.TempPathFactory) ->
         with open(path, "rb" if again else "xb"):
             pass
         request = Request(tuple(os.fsencode(root) for root in roots), **options)
-        return asyncio.run(take_survey(request, path, threads, workers=2))
+        return asyncio.run(take_survey(request, path, Means(threads, 2)))
 
     return survey

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from plugin_survey.fingerprint import CHUNK, SMALL, Batch, LargeFiles, Row, fingerprint_batch
+from plugin_survey.formats import HEAD, kind_of
 from plugin_survey.problem import Problem
 
 NOTHING_OWN: frozenset[tuple[int, int]] = frozenset()
@@ -41,7 +42,8 @@ def test_a_small_file_has_the_digest_of_its_content(tmp_path: Path, size: int) -
     status = path.stat()
     times = status.st_mtime_ns, status.st_ctime_ns
     identity = status.st_dev, status.st_ino
-    assert batch_of(path).rows == [(os.fsencode(path), size, *times, *identity, sha256(content).digest(), "")]
+    kind = kind_of(content[:HEAD], "file")
+    assert batch_of(path).rows == [(os.fsencode(path), size, *times, *identity, sha256(content).digest(), kind)]
 
 
 @pytest.mark.parametrize("size", [SMALL + 1, 3 * CHUNK, 3 * CHUNK + 1])

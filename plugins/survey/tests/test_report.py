@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
+from plugin_survey.contents import BadContent
 from plugin_survey.duplicates import DuplicateGroup
 from plugin_survey.problem import REASONS, Problem
 from plugin_survey.report import (
@@ -32,6 +33,9 @@ def findings(**changed: object) -> Findings:
     found = Findings([b"/"], "sha256", 1, 0.0, names=4, files=3, bytes=30, groups=GROUPS)
     found.counts = WalkCounts(files=4, folders=2, symlinks=1)
     found.durations = Durations(total=2.0)
+    found.verdicts, found.texts = {"damaged": 1}, 3
+    found.bad = [BadContent(b"/bad", "zip", "damaged", "it is cut off")]
+    found.died, found.killed, found.peak_memory, found.budget = 2, 1, 5, 7
     for name, value in changed.items():
         setattr(found, name, value)
     return found
@@ -73,7 +77,19 @@ def test_the_shape_of_the_report_is_stable() -> None:
             }
         ],
         "problems": {"denied": [{"path": "/p", "detail": "no", "folder": True}]},
-        "durations": {"total": 2.0, "walk": 0.0, "fingerprint": 0.0, "catalogue": 0.0, "duplicates": 0.0},
+        "verdicts": {"damaged": 1},
+        "bad": [{"path": "/bad", "kind": "zip", "verdict": "damaged", "problem": "it is cut off"}],
+        "texts": 3,
+        "workers": {"died": 2, "killed": 1},
+        "memory": {"peak": 5, "budget": 7},
+        "durations": {
+            "total": 2.0,
+            "walk": 0.0,
+            "fingerprint": 0.0,
+            "inspect": 0.0,
+            "catalogue": 0.0,
+            "duplicates": 0.0,
+        },
         "throughput": {"files_per_s": 2.0, "bytes_per_s": 15.0},
     }
 

@@ -11,6 +11,7 @@ import json
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ INSERT_FILE = (
     "INSERT INTO file (path, size, mtime_ns, ctime_ns, device, inode, digest, kind, run)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_SAMPLE = "INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?)"
+_BATCH = "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)"
+_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)"
 _FORGET = """
 CREATE TEMP TABLE gone AS
     SELECT id FROM content WHERE (digest, kind) NOT IN (SELECT digest, kind FROM file);
@@ -108,6 +112,7 @@ class Catalogue:
         self.shown = shown_as or path
         self._lock = threading.Lock()
         self._closing = False
+        self._notes: deque[tuple[str, tuple[Any, ...]]] = deque()
         self.run = 0
         self.former = 0
         self._last = 0
@@ -143,7 +148,7 @@ class Catalogue:
                 self._last = database.execute("SELECT MAX(id) FROM file").fetchone()[0]
             if problems:
                 database.executemany("INSERT INTO problem VALUES (?, ?, ?, ?)", problems)
-            self._commit_when_due()
+            self.commit_when_due()
 
     def _entered(self, row: Row) -> tuple[Any, ...]:
         path, size, mtime_ns, ctime_ns, device, inode, digest, kind = row
@@ -213,6 +218,7 @@ class Catalogue:
         values = (time.time(), json.dumps(outcome.counts), json.dumps(outcome.durations), self.run)
         with self.guarded() as database:
             database.execute("UPDATE run SET finished_at = ?, counts = ?, durations = ? WHERE id = ?", values)
+            self._write_notes()
             for forgetting in _FORGET_RUNS:
                 database.execute(forgetting, (self.run - KEPT_RUNS,))
             database.execute("COMMIT")
@@ -242,14 +248,45 @@ class Catalogue:
                     self.database.execute("COMMIT")
             self.database.close()
 
-    def _commit_when_due(self) -> None:
+    def note_sample(self, memory: int, budget: int | None, files: int, size: int) -> None:
+        """Note how much memory all processes have now, and what was done until now. Costs next to nothing."""
+        self._notes.append((_SAMPLE, (self.run, time.time(), memory, budget, files, size)))
+
+    def note_batch(self, workload: str, size: int, bytes_per_item: float, reason: str) -> None:
+        """Note that batches of a sort of work have another size now."""
+        self._notes.append((_BATCH, (self.run, time.time(), workload, size, bytes_per_item, reason)))
+
+    def note_event(self, what: str, worker: str, detail: str, path: bytes | None = None) -> None:
+        """Note what happened to a worker, with the file at fault, if one was."""
+        self._notes.append((_EVENT, (self.run, time.time(), what, worker, detail, path)))
+
+    def commit_when_due(self) -> None:
+        """Commit if the last time is long enough ago; to be called while the database is guarded."""
         if time.monotonic() - self._committed_at >= COMMIT_INTERVAL:
             self._commit()
 
     def _commit(self) -> None:
+        self._write_notes()
         self.database.execute("COMMIT")
         self.database.execute("BEGIN EXCLUSIVE")
         self._committed_at = time.monotonic()
+
+    def _write_notes(self) -> None:
+        # taken one by one: others append meanwhile
+        while self._notes:
+            self.database.execute(*self._notes.popleft())
+
+    def deaths(self) -> tuple[int, int]:
+        """Return how many workers died in this run, and how many of those were killed on request."""
+        with self.guarded() as database:
+            self._write_notes()
+            found = dict(database.execute("SELECT what, COUNT(*) FROM event WHERE run = ? GROUP BY what", (self.run,)))
+        killed = found.get("killed", 0)
+        return found.get("died", 0) + killed, killed
+
+    def script(self, script: str) -> None:
+        """Execute statements within the transaction; to be called while the database is guarded."""
+        _script(self.database, script)
 
     @contextmanager
     def guarded(self) -> Iterator[sqlite3.Connection]:

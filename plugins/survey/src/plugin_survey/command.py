@@ -6,13 +6,15 @@ import asyncio
 import functools
 import os
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import click
 
 from framework import CommandContext
-from plugin_survey import progress
+from plugin_survey import inspection, progress
 from plugin_survey.draft import drafted
+from plugin_survey.lender import Lender
 from plugin_survey.places import Places, absolute_roots, check_targets, identities, places
 from plugin_survey.report import Findings, group_rows, make_report, summary_rows, write_report
 from plugin_survey.survey import Request, take_survey
@@ -44,6 +46,16 @@ class Context(CommandContext, Protocol):
 )
 @click.option("--one-file-system", is_flag=True, help="Do not enter folders on other file systems.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Leave out what matches; may be repeated.")
+@click.option("--check", is_flag=True, help="Look whether archives, pictures and documents are damaged.")
+@click.option("--index", is_flag=True, help="Extract text and make a full-text index of it.")
+@click.option(
+    "--progress",
+    "shown",
+    type=click.Choice(progress.CHOICES),
+    default=progress.AUTO,
+    show_default=True,
+    help="How it is told how far it is, on standard error; json is a line a second, for programs.",
+)
 @click.option("--quiet", is_flag=True, help="Show neither progress nor where the files are.")
 @click.pass_context
 def survey(
@@ -56,6 +68,9 @@ def survey(
     min_size: int,
     one_file_system: bool,
     exclude: tuple[str, ...],
+    check: bool,
+    index: bool,
+    shown: str,
     quiet: bool,
 ) -> None:
     """Fingerprint every file below PATH..., find duplicates, and write a catalogue and a report.
@@ -63,51 +78,57 @@ def survey(
     By default both are written to the user's state directory. Symbolic links are not followed; hard links are one
     file. Exits with 1 when something could not be read.
     """
-    request = Request(absolute_roots(paths), exclude, one_file_system, min_size)
+    request = Request(absolute_roots(paths), exclude, one_file_system, min_size, check=check, index=index)
     check_targets(catalogue, report)
+    options = Options(workers or _cpus(), progress.NONE if quiet else shown, quiet=quiet)
     context: Context = ctx.obj
-    found = asyncio.run(
-        _survey(context, request, catalogue=catalogue, report=report, workers=workers or _cpus(), quiet=quiet)
-    )
+    found = asyncio.run(_survey(context, request, catalogue, report, options))
+    failed = found.verdicts.get(inspection.FAILED, 0)
     if found.problems:
         context.message(f"survey: {len(found.problems):,} files or folders could not be read; the report names them")
+    if failed:
+        context.message(f"survey: {failed:,} files could not be looked into to their end; the report names them")
+    if found.problems or failed:
         ctx.exit(FAILED)
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to survey: how many files are read at once, and what is said meanwhile."""
+
+    workers: int
+    progress: str
+    quiet: bool
+
+
 async def _survey(
-    context: Context, request: Request, *, catalogue: str | None, report: str | None, workers: int, quiet: bool
+    context: Context, request: Request, catalogue: str | None, report: str | None, options: Options
 ) -> Findings:
-    shown = progress.choose(context.message, quiet=quiet, interactive=context.interactive)
     async with context.open() as framework:
         with places(request.roots, catalogue, report, lambda: framework.state_directory(OWNER)) as targets:
-            found, content = await _publish(context, framework, request, targets, workers, shown)
+            found, content = await _publish(context, framework, request, targets, options)
     _show(context, found, content)
-    if not quiet:
+    if not options.quiet:
         context.message(f"catalogue: {targets.catalogue}\nreport: {targets.report}")
     return found
 
 
 async def _publish(
-    context: Context, framework: Any, request: Request, targets: Places, workers: int, shown: progress.Progress
+    context: Context, framework: Any, request: Request, targets: Places, options: Options
 ) -> tuple[Findings, dict[str, Any]]:
     """Take the survey; nothing appears in the target places unless all of it succeeded."""
     async with AsyncExitStack() as stack:
         # first, so that what writes it has ended before it is kept or goes
         draft = stack.enter_context(drafted(targets.catalogue, context.message))
-
-        async def acquire(kind: str, **parameters: Any) -> Any:
-            return await stack.enter_async_context(framework.acquire(kind, owner=OWNER, **parameters))
-
-        document = await acquire("file.temp", directory=os.path.dirname(targets.report))
-        # after the files, so that it has ended before they go; two more, for the walk and for counting ahead
-        threads = await acquire("executor.thread", workers=workers + 2)
+        lender = Lender(framework, stack, OWNER)
+        document = await lender.acquire("file.temp", directory=os.path.dirname(targets.report))
+        # after the files, so that it has ended before they go; more, for the walk, counting ahead and the catalogue
+        threads = await lender.acquire("executor.thread", workers=options.workers + 3)
         found = await take_survey(
             request,
             draft.path,
-            threads,
-            workers=workers,
-            processes=lambda: acquire("executor.process", workers=workers),
-            progress=shown,
+            await lender.means(threads, options.workers, deep=request.check or request.index),
+            progress=progress.choose(options.progress, context.message, interactive=context.interactive),
             own=targets.identities() | identities(document.path),
             shown_as=targets.catalogue,
         )

@@ -11,8 +11,13 @@ Shape, version 1 (a key is only ever added; a change of meaning raises `version`
   `links` (paths) where a file has further names
 - `problems`: for each reason (`changed`, `denied`, `failed`, `replaced`, `vanished`) a list of paths, each with
   `detail` and `folder` (true where everything below it is missing too)
-- `durations`: seconds `total`, and seconds spent in `walk`, `fingerprint` (summed over workers), `catalogue`,
-  `duplicates`; stages overlap
+- `durations`: seconds `total`, and seconds spent in `walk`, `fingerprint` (summed over workers), `inspect`,
+  `catalogue`, `duplicates`; stages overlap
+- `verdicts`: how many contents are `ok`, `damaged`, `unchecked`, `failed` (not looked into to their end), where that
+  was asked for; `bad`: those that are damaged or failed: a path, with `kind`, `verdict` and `problem`
+- `texts`: how many contents are in the full-text index
+- `workers`: how many worker processes `died`, and how many of those were `killed` on request
+- `memory`: `peak` of all processes together as sampled, in bytes, and `budget` or null
 - `throughput`: `files_per_s`, `bytes_per_s` over the total duration
 
 A path is a mapping with `path`, text in which bytes that are not UTF-8 are written as `\xff`; only for such a path
@@ -29,6 +34,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
+from plugin_survey.contents import BadContent
 from plugin_survey.duplicates import DuplicateGroup
 from plugin_survey.former import head_of
 from plugin_survey.problem import Problem
@@ -46,6 +52,7 @@ class Durations:
     total: float = 0.0
     walk: float = 0.0
     fingerprint: float = 0.0
+    inspect: float = 0.0
     catalogue: float = 0.0
     duplicates: float = 0.0
 
@@ -62,9 +69,16 @@ class Findings:
     files: int = 0
     bytes: int = 0
     recalled: int = 0
+    peak_memory: int = 0
+    budget: int | None = None
     counts: WalkCounts = field(default_factory=WalkCounts)
     groups: Sequence[DuplicateGroup] = ()
     problems: Sequence[Problem] = ()
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    bad: Sequence[BadContent] = ()
+    texts: int = 0
+    died: int = 0
+    killed: int = 0
     durations: Durations = field(default_factory=Durations)
 
 
@@ -108,6 +122,14 @@ def make_report(found: Findings) -> dict[str, Any]:
         "skipped": counts,
         "duplicates": [_group_entry(group) for group in found.groups],
         "problems": _by_reason(found.problems),
+        "verdicts": dict(found.verdicts),
+        "bad": [
+            {**path_entry(one.path), "kind": one.kind, "verdict": one.verdict, "problem": one.problem}
+            for one in found.bad
+        ],
+        "texts": found.texts,
+        "workers": {"died": found.died, "killed": found.killed},
+        "memory": {"peak": found.peak_memory, "budget": found.budget},
         "durations": {stage: round(seconds, 6) for stage, seconds in asdict(found.durations).items()},
         "throughput": {
             "files_per_s": _rate(found.names, found.durations.total),
@@ -157,6 +179,7 @@ def summary_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the totals for a table: what, and how much."""
     totals, skipped = report["totals"], report["skipped"]
     took, rate = report["durations"]["total"], report["throughput"]
+    verdicts, died, memory = report["verdicts"], report["workers"]["died"], report["memory"]
     rows = [
         ("files", f"{totals['files']:,}" + _aside(totals["names"] - totals["files"], "further names (hard links)")),
         *([("unchanged", f"{totals['recalled']:,} not read again")] if totals["recalled"] else []),
@@ -165,9 +188,14 @@ def summary_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         ("duplicates", f"{totals['duplicate_files']:,} in {totals['duplicate_groups']:,} groups"),
         ("wasted", f"{totals['wasted_bytes']:,} bytes ({human(totals['wasted_bytes'])})"),
         ("not read", ", ".join(f"{len(them):,} {reason}" for reason, them in report["problems"].items()) or "0"),
+        *([("integrity", ", ".join(f"{n:,} {what}" for what, n in verdicts.items()))] if verdicts else []),
+        *([("texts", f"{report['texts']:,} in the full-text index")] if report["texts"] else []),
+        *([("workers", f"{died} died, {report['workers']['killed']} of them killed on request")] if died else []),
         ("skipped", ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in skipped.items() if n) or "0"),
         ("time", f"{took:.2f} s ({rate['files_per_s']:,.0f} files/s, {human(rate['bytes_per_s'])}/s)"),
     ]
+    if memory["budget"]:
+        rows.append(("memory", f"{human(memory['peak'])} at most, of {human(memory['budget'])} allowed"))
     return [{"what": what, "found": found} for what, found in rows]
 
 

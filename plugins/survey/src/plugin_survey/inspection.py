@@ -1,0 +1,165 @@
+"""The inspection of files in a worker process: whether they are whole, and what text is in them.
+
+A worker may be killed by what it reads, so it writes nothing anywhere: it hands back what it found. It limits its own
+memory, so that a file that wants too much fails by itself and not by the system's choice.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NamedTuple
+
+from framework import limits
+from plugin_survey.formats import Bounds, check, text
+from plugin_survey.problem import CHANGED, Problem, problem_from
+
+FAILED = "failed"
+"""The verdict on a content that could not be looked into to its end: `problem` says why."""
+PATIENCE = 30.0
+"""Seconds that one file may take, and one second more for each MiB of its size."""
+MOST_TEXT = 4 << 20
+"""Characters of text after which a batch hands back what it did not get to."""
+
+
+class Item(NamedTuple):
+    """A file to be looked into: its number in the list of what is to be done, and what it was when it was read."""
+
+    number: int
+    path: bytes
+    size: int
+    mtime_ns: int
+    kind: str
+    checking: bool
+    reading: bool
+
+
+class Look(NamedTuple):
+    """What was found in one content; `verdict` is None where integrity was not asked for, `body` where text was not."""
+
+    number: int
+    verdict: str | None = None
+    problem: str = ""
+    members: int = 0
+    title: str = ""
+    body: str | None = None
+    truncated: bool = False
+
+
+class Inspected(NamedTuple):
+    """What became of a batch: what was found in the first `done` items, and how many bytes that took."""
+
+    looks: list[Look]
+    problems: list[Problem]
+    done: int
+    used: int
+    seconds: float
+
+
+class _OutOfTimeError(BaseException):
+    """One file took too long; no handler of errors on the way may take it for another."""
+
+
+def inspect_batch(items: Sequence[Item], bounds: Bounds, allowance: int | None, seconds: float) -> Inspected:
+    """Look into files until all are done, the time is up, or there is much to hand back; at least one is done.
+
+    Args:
+        items: Regular files, whose content was fingerprinted before.
+        bounds: What one file may cost.
+        allowance: Bytes that this process may have altogether; None for as many as there are.
+        seconds: When to stop.
+    """
+    if allowance is not None:
+        confine(allowance)
+    looks: list[Look] = []
+    problems: list[Problem] = []
+    started = time.monotonic()
+    limits.trim()  # what is free but kept would be used again, and the batch seem to take less
+    before, peaks = limits.resident_bytes(), limits.reset_peak()
+    done = characters = 0
+    for item in items:
+        done += 1
+        found = _inspected(item, bounds)
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            looks.append(found)
+            characters += len(found.body or "")
+        if characters > MOST_TEXT or time.monotonic() - started > seconds:
+            break
+    most = limits.peak_bytes() if peaks else limits.resident_bytes()
+    return Inspected(looks, problems, done, max(0, most - before), time.monotonic() - started)
+
+
+def _inspected(item: Item, bounds: Bounds) -> Look | Problem:
+    try:
+        found = os.lstat(item.path)
+        if (found.st_size, found.st_mtime_ns) != (item.size, item.mtime_ns):
+            return Problem(item.path, CHANGED, "it was written to before it could be looked into")
+        with _patience(PATIENCE + item.size / (1 << 20)):
+            return _look(item, bounds)
+    except OSError as error:
+        return problem_from(item.path, error)
+    except MemoryError:
+        return Look(item.number, FAILED, "it takes more memory than a worker may have")
+    except _OutOfTimeError:
+        return Look(item.number, FAILED, f"it takes more than {PATIENCE + item.size / (1 << 20):.0f} s")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one file must not cost the others
+        return Look(item.number, FAILED, f"{type(error).__name__}: {error}")
+
+
+def _look(item: Item, bounds: Bounds) -> Look:
+    verdict, problem, members = None, "", 0
+    title, body, truncated = "", None, False
+    if item.checking:
+        _, verdict, problem, members, _ = check(item.path, item.kind, bounds=bounds)
+    if item.reading:
+        title, body, truncated, _ = text(item.path, item.kind, bounds=bounds)
+    return Look(item.number, verdict, problem, members, title, body, truncated)
+
+
+def confine(allowance: int) -> None:
+    """Have this process get no more memory than so many bytes in all; asking for more raises MemoryError.
+
+    The system limits the size of the data (RLIMIT_DATA: the heap and private mappings that can be written), of which
+    some was never touched and takes no memory: that is left aside.
+    """
+    data = _data_bytes()
+    if data is None:
+        return
+    limit = max(data, allowance - limits.resident_bytes() + data)
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+
+
+def _data_bytes() -> int | None:
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[5]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return None
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Interrupt the body after so many seconds. Does nothing in a thread, which no signal reaches."""
+    try:
+        former = signal.signal(signal.SIGALRM, _interrupt)
+    except ValueError:
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise _OutOfTimeError
