@@ -6,8 +6,8 @@ malformed content becomes a finding or a note; only the system's own errors are 
 
 from plugin_survey.formats.bounds import Bounds
 from plugin_survey.formats.finding import DAMAGED, OK, UNCHECKED, Finding
+from plugin_survey.formats.gathered import Text
 from plugin_survey.formats.inspection import check, text
 from plugin_survey.formats.kinds import HEAD, kind_of
-from plugin_survey.formats.plain import Text
 
 __all__ = ["DAMAGED", "HEAD", "OK", "UNCHECKED", "Bounds", "Finding", "Text", "check", "kind_of", "text"]

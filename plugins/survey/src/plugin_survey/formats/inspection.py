@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plugin_survey.formats.bounds import Bounds, Tally
 from plugin_survey.formats.finding import DAMAGED, OK, UNCHECKED, Damaged, Finding, Unchecked
-from plugin_survey.formats.plain import Text
+from plugin_survey.formats.gathered import Enough, Gathered, Text
 from plugin_survey.formats.registry import BY_KIND
 from plugin_survey.formats.source import Path, Source
 
@@ -53,8 +53,12 @@ def text(path: Path, kind: str, *, bounds: Bounds = DEFAULT) -> Text:
     known = BY_KIND.get(kind)
     if known is None or known.read is None:
         return Text("", "")
+    gathered = Gathered(bounds)
     with Source(path) as source:
         try:
-            return known.read(source, bounds)
+            known.read(source, gathered)
+        except Enough:
+            gathered.truncated = True
         except (Damaged, Unchecked) as error:
-            return Text("", "", note=str(error))
+            gathered.note = str(error)
+    return gathered.finish()

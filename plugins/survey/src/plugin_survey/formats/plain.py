@@ -1,12 +1,11 @@
-"""Plain text: which encoding it has, and as much of it as is wanted. `Text`, what every extraction returns."""
+"""Plain text and Markdown: which encoding a text has, and as much of it as is wanted."""
 
 from __future__ import annotations
 
 import codecs
 import re
-from typing import NamedTuple
 
-from plugin_survey.formats.bounds import Bounds
+from plugin_survey.formats.gathered import Gathered
 from plugin_survey.formats.source import Source
 
 _MARKS = (
@@ -16,35 +15,12 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_CONTROLS = {number: " " for number in range(32) if chr(number) not in "\t\n\r"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-_TITLE_LENGTH = 200
+_TITLE_WITHIN = 16 << 10
+"""Characters that are searched for a title."""
 
-
-class Text(NamedTuple):
-    """What was extracted from a file: valid Unicode without control characters other than tabs and line ends.
-
-    Attributes:
-        title: What the file calls itself, in one line; empty if it does not.
-        text: The text, cut to `Bounds.text_bytes`.
-        truncated: Whether there is more.
-        note: What a reader should know: an encoding that was guessed, or what could not be read.
-    """
-
-    title: str
-    text: str
-    truncated: bool = False
-    note: str = ""
-
-
-def finish(title: str, text: str, bounds: Bounds, *, truncated: bool = False, note: str = "") -> Text:
-    """Return the text made valid and cut to size."""
-    if _CONTROL.search(text):
-        text = text.translate(_CONTROLS).encode("utf-8", "replace").decode()
-    if len(text) * 4 > bounds.text_bytes and len(data := text.encode()) > bounds.text_bytes:
-        text, truncated = data[: bounds.text_bytes].decode("utf-8", "ignore"), True
-    title = " ".join(title.translate(_CONTROLS).encode("utf-8", "replace").decode().split())
-    return Text(title[:_TITLE_LENGTH], text, truncated, note)
+_HEADING = re.compile(r"^(?:#[ \t]+(?P<marked>[^\n]*)|(?P<underlined>[^\n]*\S[^\n]*)\n=+[ \t]*)$", re.MULTILINE)
+_FRONT = re.compile(r"---[ \t]*\r?\n(?P<front>(?:(?!---)[^\n]*\n)*)---")
+_FRONT_TITLE = re.compile(r"^title:(?P<title>[^\n]*)$", re.MULTILINE)
 
 
 def decoded(data: bytes, *, whole: bool) -> tuple[str, str]:
@@ -66,38 +42,31 @@ def decoded(data: bytes, *, whole: bool) -> tuple[str, str]:
         return data.decode("latin-1"), "its encoding is not told and not UTF-8; it was read as ISO 8859-1"
 
 
-def beginning(source: Source, bounds: Bounds) -> tuple[str, bool, str]:
-    """Return as much of a text file as is wanted, whether there is more, and a note on its encoding."""
-    data = source.read(0, bounds.text_bytes)
+def beginning(source: Source, gathered: Gathered, most: int | None = None) -> str:
+    """Return as much of a text file as is wanted, and note what encoding was assumed."""
+    data = source.read(0, most or gathered.bounds.text_bytes)
     whole = len(data) >= source.size
-    text, note = decoded(data, whole=whole)
-    return text, not whole, note
+    gathered.truncated = not whole
+    text, gathered.note = decoded(data, whole=whole)
+    return text
 
 
-def read_text(source: Source, bounds: Bounds) -> Text:
-    """Return the text of a plain text file; it has no title."""
-    text, truncated, note = beginning(source, bounds)
-    return finish("", text, bounds, truncated=truncated, note=note)
+def read_text(source: Source, gathered: Gathered) -> None:
+    """Read a plain text; it has no title."""
+    gathered.add(beginning(source, gathered))
 
 
-_HEADING = re.compile(r"^(?:#[ \t]+(?P<heading>[^\n]*?)[ \t#]*|(?P<line>[^\n]*\S[^\n]*)\n=+[ \t]*)$", re.MULTILINE)
-_FRONT = re.compile(r"\A---[ \t]*\n(?P<front>(?:(?!---)[^\n]*\n)*+)---")
-_FRONT_TITLE = re.compile(r"""^title:[ \t]*["']?(?P<title>[^\n]*?)["']?[ \t]*$""", re.MULTILINE)
+def read_markdown(source: Source, gathered: Gathered) -> None:
+    """Read a Markdown text as it is; its title is that of the front matter, or else the first heading."""
+    text = beginning(source, gathered)
+    gathered.title = _title(text[:_TITLE_WITHIN])
+    gathered.add(text)
 
 
-def read_markdown(source: Source, bounds: Bounds) -> Text:
-    """Return the text of a Markdown file as it is; its title is that of the front matter, or the first heading."""
-    text, truncated, note = beginning(source, bounds)
-    title = ""
-    start = 0
-    if front := _FRONT.search(text[:_FRONT_SIZE]):
-        found = _FRONT_TITLE.search(front["front"])
-        title = found["title"] if found else ""
-        start = front.end()
-    if not title and (found := _HEADING.search(text, start, start + _FRONT_SIZE)):
-        title = found["heading"] or found["line"] or ""
-    return finish(title, text, bounds, truncated=truncated, note=note)
-
-
-_FRONT_SIZE = 16 << 10
-"""Characters that are searched for a title."""
+def _title(text: str) -> str:
+    front = _FRONT.match(text)
+    if front and (found := _FRONT_TITLE.search(front["front"])):
+        return found["title"].strip().strip("\"'")
+    if found := _HEADING.search(text, front.end() if front else 0):
+        return (found["marked"] or found["underlined"] or "").strip().rstrip("#")
+    return ""
