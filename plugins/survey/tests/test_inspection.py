@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plugin_survey import inspection
-from plugin_survey.formats import Bounds
+from plugin_survey.budget import Confines
 from plugin_survey.inspection import FAILED, Inspected, Item, inspect_batch
 
 
@@ -20,8 +20,8 @@ def item(path: Path, kind: str, number: int = 1, **other: Any) -> Item:
     return made._replace(**other)
 
 
-def inspected(*items: Item, seconds: float = 60) -> Inspected:
-    return inspect_batch(items, Bounds(), None, seconds)
+def inspected(*items: Item, seconds: float = 60, text: int = 1 << 20) -> Inspected:
+    return inspect_batch(items, Confines(text=text), seconds)
 
 
 def test_a_whole_archive_is_ok_and_a_cut_one_damaged(tmp_path: Path) -> None:
@@ -59,11 +59,10 @@ def test_a_batch_hands_back_what_there_is_no_time_for(tmp_path: Path) -> None:
     assert (found.done, len(found.looks)) == (1, 1)
 
 
-def test_a_batch_hands_back_the_rest_when_there_is_much_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection, "MOST_TEXT", 3)
+def test_a_batch_hands_back_the_rest_when_there_is_much_text(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("text")
-    assert inspected(item(path, "text"), item(path, "text", 2)).done == 1
+    assert inspected(item(path, "text"), item(path, "text", 2), text=3).done == 1
 
 
 def test_a_file_that_takes_too_long_costs_itself_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +83,7 @@ def test_a_file_that_takes_too_long_costs_itself_only(tmp_path: Path, monkeypatc
 CONFINED = """
 from plugin_survey import inspection
 from plugin_survey.inspection import Item, inspect_batch
-from plugin_survey.formats import Bounds
+from plugin_survey.budget import Confines
 import os, sys
 def greedy(*_, **__):
     return bytearray(200 << 20)
@@ -92,7 +91,7 @@ inspection.check = greedy
 path = os.fsencode(sys.argv[1])
 found = os.stat(path)
 item = Item(1, path, found.st_size, found.st_mtime_ns, "zip", True, False)
-print(inspect_batch([item], Bounds(), 100 << 20, 60.0).looks[0].problem)
+print(inspect_batch([item], Confines(100 << 20, last=True), 60.0).looks[0].problem)
 """
 
 
@@ -103,4 +102,4 @@ def test_a_file_that_wants_more_memory_than_allowed_costs_itself_only(tmp_path: 
     done = subprocess.run(
         [sys.executable, "-c", CONFINED, path], capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.stdout == "it takes more memory than a worker may have\n", done.stderr
+    assert done.stdout == "it takes more memory than the 100 MiB that a worker could have\n", done.stderr

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from framework import Framework
+from plugin_survey.budget import Budget
 from plugin_survey.catalogue import Catalogue, Outcome, Run
 from plugin_survey.contents import Contents
 from plugin_survey.fingerprint import fingerprint_batch
 from plugin_survey.inspection import inspect_batch
-from plugin_survey.inspector import Confines, Inspector
+from plugin_survey.inspector import Inspector
 from plugin_survey.lender import Lender
 from plugin_survey.status import Status
 
@@ -71,7 +72,7 @@ def inspect(
         async with Framework.from_config(config) as framework, AsyncExitStack() as stack:
             lender = Lender(framework, stack, "test")
             threads = await lender.acquire("executor.thread", workers=4)
-            means = await lender.means(threads, 2, deep=True)
+            means = await lender.means(threads, 2, Budget(), deep=True)
             assert means.crew is not None
             written = stack.enter_context(closing(Catalogue(catalogue, RUN)))
             paths = [os.fsencode(path) for path in sorted(tree.iterdir())]
@@ -85,7 +86,7 @@ def inspect(
                 crew,
                 threads,
                 memory=means.memory,
-                confines=Confines(),
+                budget=Budget(),
                 status=Status(),
                 inspect=look,
             )

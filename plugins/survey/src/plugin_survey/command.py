@@ -13,10 +13,12 @@ import click
 
 from framework import CommandContext
 from plugin_survey import inspection, progress
+from plugin_survey.budget import Budget
 from plugin_survey.draft import drafted
 from plugin_survey.lender import Lender
 from plugin_survey.places import Places, absolute_roots, check_targets, identities, places
 from plugin_survey.report import Findings, group_rows, make_report, summary_rows, write_report
+from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey
 
 OWNER = "survey"
@@ -49,6 +51,12 @@ class Context(CommandContext, Protocol):
 @click.option("--check", is_flag=True, help="Look whether archives, pictures and documents are damaged.")
 @click.option("--index", is_flag=True, help="Extract text and make a full-text index of it.")
 @click.option(
+    "--max-memory",
+    metavar="SIZE",
+    type=Size(),
+    help="What all processes together may take, such as 256MiB; default: no limit.",
+)
+@click.option(
     "--progress",
     "shown",
     type=click.Choice(progress.CHOICES),
@@ -70,6 +78,7 @@ def survey(
     exclude: tuple[str, ...],
     check: bool,
     index: bool,
+    max_memory: int | None,
     shown: str,
     quiet: bool,
 ) -> None:
@@ -80,7 +89,8 @@ def survey(
     """
     request = Request(absolute_roots(paths), exclude, one_file_system, min_size, check=check, index=index)
     check_targets(catalogue, report)
-    options = Options(workers or _cpus(), progress.NONE if quiet else shown, quiet=quiet)
+    budget = Budget(max_memory)
+    options = Options(workers or _cpus(), budget, progress.NONE if quiet else shown, quiet=quiet)
     context: Context = ctx.obj
     found = asyncio.run(_survey(context, request, catalogue, report, options))
     failed = found.verdicts.get(inspection.FAILED, 0)
@@ -97,6 +107,7 @@ class Options:
     """How to survey: how many files are read at once, and what is said meanwhile."""
 
     workers: int
+    budget: Budget
     progress: str
     quiet: bool
 
@@ -127,7 +138,7 @@ async def _publish(
         found = await take_survey(
             request,
             draft.path,
-            await lender.means(threads, options.workers, deep=request.check or request.index),
+            await lender.means(threads, options.workers, options.budget, deep=request.check or request.index),
             progress=progress.choose(options.progress, context.message, interactive=context.interactive),
             own=targets.identities() | identities(document.path),
             shown_as=targets.catalogue,

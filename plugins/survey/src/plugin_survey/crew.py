@@ -6,9 +6,12 @@ import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
+
+from framework.errors import ResourceLimitError
+from plugin_survey.budget import Confines
 
 TYPE = "survey_worker"
 """The type of the entities."""
@@ -23,6 +26,9 @@ class Executor(Protocol):
 
     async def run(self, function: Callable[..., Any], /, *args: Any) -> Any:
         """Call a function in the process."""
+
+    async def release(self) -> None:
+        """End the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,19 @@ class Crew:
     Args:
         executors: Executors of one process each.
         pool: The capability pool, in which each becomes an entity; None where there is none.
+        confines: What each of them may take.
+        confine: Returns what each may take, by what all have now.
     """
 
-    def __init__(self, executors: Sequence[Executor], pool: Any = None) -> None:
+    def __init__(
+        self,
+        executors: Sequence[Executor],
+        pool: Any = None,
+        confines: Confines | None = None,
+        confine: Callable[[], Confines] = Confines,
+    ) -> None:
+        self.confines = confines or Confines()
+        self._confine = confine
         self.workers = [Worker(f"survey-{os.getpid()}-{n}", one) for n, one in enumerate(executors, 1)]
         self._by_name = {one.name: one for one in self.workers}
         self._pool = pool
@@ -94,8 +110,20 @@ class Crew:
         for worker in self.workers:
             worker.executor.executor.stop(0.0, force=True)
 
-    def close(self) -> None:
-        """Take the entities out of the pool; no task may hold one."""
-        if self._pool is not None:
-            for worker in self.workers:
+    async def reduce(self) -> None:
+        """End all workers but one, and let that one have what they had; no task may hold one."""
+        await self.dismiss(but=1)
+        with suppress(ResourceLimitError):  # then it keeps what it had
+            self.confines = self._confine()
+        self.confines = replace(self.confines, last=True)
+
+    async def dismiss(self, *, but: int = 0) -> None:
+        """Take workers out of the pool and end the processes; no task may hold one. Twice is harmless."""
+        if self._pool is None:
+            while self._idle.qsize() > but:
+                self._idle.get_nowait()
+        while len(self.workers) > but:
+            worker = self.workers.pop(0)
+            if self._pool is not None:
                 self._pool.remove_resource(worker.name)
+            await worker.executor.release()

@@ -6,6 +6,7 @@ memory, so that a file that wants too much fails by itself and not by the system
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import signal
@@ -16,6 +17,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from framework import limits
+from plugin_survey.budget import Confines
 from plugin_survey.formats import Bounds, check, text
 from plugin_survey.problem import CHANGED, Problem, problem_from
 
@@ -23,8 +25,6 @@ FAILED = "failed"
 """The verdict on a content that could not be looked into to its end: `problem` says why."""
 PATIENCE = 30.0
 """Seconds that one file may take, and one second more for each MiB of its size."""
-MOST_TEXT = 4 << 20
-"""Characters of text after which a batch hands back what it did not get to."""
 
 
 class Item(NamedTuple):
@@ -52,10 +52,14 @@ class Look(NamedTuple):
 
 
 class Inspected(NamedTuple):
-    """What became of a batch: what was found in the first `done` items, and how many bytes that took."""
+    """What became of a batch: what was found in the first `done` items, and how many bytes that took.
+
+    `again` has the numbers of those that memory did not suffice for, though it may when they are alone.
+    """
 
     looks: list[Look]
     problems: list[Problem]
+    again: list[int]
     done: int
     used: int
     seconds: float
@@ -65,35 +69,41 @@ class _OutOfTimeError(BaseException):
     """One file took too long; no handler of errors on the way may take it for another."""
 
 
-def inspect_batch(items: Sequence[Item], bounds: Bounds, allowance: int | None, seconds: float) -> Inspected:
+def inspect_batch(items: Sequence[Item], confines: Confines, seconds: float) -> Inspected:
     """Look into files until all are done, the time is up, or there is much to hand back; at least one is done.
 
     Args:
         items: Regular files, whose content was fingerprinted before.
-        bounds: What one file may cost.
-        allowance: Bytes that this process may have altogether; None for as many as there are.
+        confines: What this process may take.
         seconds: When to stop.
     """
-    if allowance is not None:
-        confine(allowance)
+    if confines.headroom is not None:
+        confine(confines.headroom)
     looks: list[Look] = []
     problems: list[Problem] = []
+    again: list[int] = []
     started = time.monotonic()
     limits.trim()  # what is free but kept would be used again, and the batch seem to take less
     before, peaks = limits.resident_bytes(), limits.reset_peak()
     done = characters = 0
     for item in items:
         done += 1
-        found = _inspected(item, bounds)
+        try:
+            found = _inspected(item, confines.bounds)
+        except MemoryError:
+            if not confines.last:
+                again.append(item.number)
+                break
+            found = Look(item.number, FAILED, _too_greedy(confines.headroom))
         if isinstance(found, Problem):
             problems.append(found)
         else:
             looks.append(found)
             characters += len(found.body or "")
-        if characters > MOST_TEXT or time.monotonic() - started > seconds:
+        if characters > confines.text or time.monotonic() - started > seconds:
             break
     most = limits.peak_bytes() if peaks else limits.resident_bytes()
-    return Inspected(looks, problems, done, max(0, most - before), time.monotonic() - started)
+    return Inspected(looks, problems, again, done, max(0, most - before), time.monotonic() - started)
 
 
 def _inspected(item: Item, bounds: Bounds) -> Look | Problem:
@@ -105,10 +115,10 @@ def _inspected(item: Item, bounds: Bounds) -> Look | Problem:
             return _look(item, bounds)
     except OSError as error:
         return problem_from(item.path, error)
-    except MemoryError:
-        return Look(item.number, FAILED, "it takes more memory than a worker may have")
     except _OutOfTimeError:
         return Look(item.number, FAILED, f"it takes more than {PATIENCE + item.size / (1 << 20):.0f} s")
+    except MemoryError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one file must not cost the others
         return Look(item.number, FAILED, f"{type(error).__name__}: {error}")
 
@@ -123,21 +133,27 @@ def _look(item: Item, bounds: Bounds) -> Look:
     return Look(item.number, verdict, problem, members, title, body, truncated)
 
 
-def confine(allowance: int) -> None:
-    """Have this process get no more memory than so many bytes in all; asking for more raises MemoryError.
+def _too_greedy(headroom: int | None) -> str:
+    had = f"the {headroom >> 20} MiB that a worker could have" if headroom is not None else "there is"
+    return f"it takes more memory than {had}"
 
-    The system limits the size of the data (RLIMIT_DATA: the heap and private mappings that can be written), of which
-    some was never touched and takes no memory: that is left aside.
+
+def confine(headroom: int) -> None:
+    """Have this process take at most so many bytes more than it has now; asking for more raises MemoryError.
+
+    The system limits the size of the data (RLIMIT_DATA: the heap, and private mappings that can be written). What a
+    process has when it is confined for the first time counts as what it has now.
     """
-    data = _data_bytes()
+    data = _data_at_first()
     if data is None:
         return
-    limit = max(data, allowance - limits.resident_bytes() + data)
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+    limit = data + headroom
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most - 1), most))
 
 
-def _data_bytes() -> int | None:
+@functools.cache
+def _data_at_first() -> int | None:
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[5]) * resource.getpagesize()

@@ -1,7 +1,8 @@
 """`Inspector`: has worker processes look into every content once, in batches as large as the memory allows.
 
 A file that ends its worker costs that file only: the other files of its batch are looked into again one by one, and the
-one that ends its worker even alone is named, with the cause, and left alone until its content changes.
+one that ends its worker even alone is named, with the cause, and left alone until its content changes. What a worker's
+part of the memory does not suffice for is looked into at the end, by one worker that has all of it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from framework import limits
 from framework.errors import FrameworkError, ResourceLimitError
+from plugin_survey.budget import Budget
 from plugin_survey.catalogue import Catalogue
 from plugin_survey.contents import Contents
 from plugin_survey.crew import Crew, Worker
 from plugin_survey.engine import Workers, first_of
-from plugin_survey.formats import Bounds
 from plugin_survey.inspection import FAILED, Inspected, Item, Look, inspect_batch
 from plugin_survey.report import shown
 from plugin_survey.status import INSPECT, Status
@@ -41,15 +42,6 @@ class Memory(Protocol):
         """Take what so many items took."""
 
 
-@dataclass(frozen=True, slots=True)
-class Confines:
-    """What the inspection may take: bytes of each worker, and of what a batch hands back; None without a budget."""
-
-    allowance: int | None = None
-    share: int | None = None
-    bounds: Bounds = field(default_factory=Bounds)
-
-
 Struck = Callable[[Worker, float], Any]
 """Is told of each batch that a worker is about to get, and which part of all is done."""
 
@@ -63,7 +55,7 @@ class Inspector:
         crew: The workers.
         threads: Run what waits for the catalogue.
         memory: Chooses the sizes of batches; without it, they are small.
-        confines: What it may take.
+        budget: What all processes may take.
         status: Where its progress goes.
         strike: What kills workers on request.
         inspect: What a worker does with a batch.
@@ -77,7 +69,7 @@ class Inspector:
         threads: Workers,
         *,
         memory: Memory | None,
-        confines: Confines,
+        budget: Budget,
         status: Status,
         strike: Struck | None = None,
         inspect: Callable[..., Inspected] = inspect_batch,
@@ -87,16 +79,19 @@ class Inspector:
         self._crew = crew
         self._threads = threads
         self._memory = memory
-        self._confines = confines
+        self._confines = crew.confines
+        self._budget = budget
         self._status = status
         self._stage = status.begin(INSPECT)
         self._strike = strike
         self._look = inspect
         self._suspects: deque[Item] = deque()
+        self._greedy: deque[Item] = deque()
         self._returned: deque[list[Item]] = deque()
         self._sizes: dict[str, int] = {}
         self._taking = asyncio.Lock()
         self._busy = 0
+        self._hesitating = 0
         self._changed = asyncio.Condition()
 
     async def run(self, total: int) -> None:
@@ -114,6 +109,8 @@ class Inspector:
                 # one more than there are workers: it waits for the first that gets free, so that none does
                 for _ in range(len(self._crew.workers) + 1):
                     group.create_task(self._work())
+            if self._greedy:
+                await self._alone()
         except BaseExceptionGroup as failures:
             self._crew.stop()
             raise first_of(failures) from None
@@ -121,14 +118,25 @@ class Inspector:
             self._crew.stop()
             raise
 
+    async def _alone(self) -> None:
+        """Look into what memory did not suffice for, one by one, in the only worker that is left."""
+        await self._crew.reduce()
+        self._confines = self._crew.confines
+        while self._greedy:
+            await self._have_inspected([self._greedy.popleft()])
+
     async def _work(self) -> None:
         while (batch := await self._next()) is not None:
             try:
-                await self._crew.work("check", f"{len(batch)} {batch[0].kind}", lambda one: self._inspect(one, batch))
+                await self._roomy()
+                await self._have_inspected(batch)
             finally:
                 self._busy -= 1
                 async with self._changed:
                     self._changed.notify_all()
+
+    async def _have_inspected(self, batch: list[Item]) -> None:
+        await self._crew.work("check", f"{len(batch)} {batch[0].kind}", lambda worker: self._inspect(worker, batch))
 
     async def _next(self) -> list[Item] | None:
         """Return a batch, all of one kind, or None when there will be none."""
@@ -144,6 +152,16 @@ class Inspector:
                 if not self._busy:
                     return None
                 await self._changed.wait()  # a batch may hand something back
+
+    async def _roomy(self) -> None:
+        """Wait for the batches that are under way while memory is short."""
+        async with self._changed:
+            while self._busy - self._hesitating > 1 and self._budget.tight(self._status.memory):
+                self._hesitating += 1
+                try:
+                    await self._changed.wait()
+                finally:
+                    self._hesitating -= 1
 
     def _left(self) -> list[Item]:
         if self._returned:
@@ -173,14 +191,14 @@ class Inspector:
         striking = self._strike(worker, done) if self._strike else None
         confines = self._confines
         try:
-            found: Inspected = await worker.executor.run(
-                self._look, batch, confines.bounds, confines.allowance, BATCH_SECONDS
-            )
-        except FrameworkError as error:
+            found: Inspected = await worker.executor.run(self._look, batch, confines, BATCH_SECONDS)
+        except ResourceLimitError:
+            raise  # no worker can be started
+        except (FrameworkError, MemoryError) as error:
             deaths = getattr(error, "deaths", ())
-            if not deaths:
+            if deaths and not deaths[-1].started:
                 raise
-            await self._died(worker, batch, str(deaths[-1]), [str(one) for one in deaths])
+            await self._failed(worker, batch, error, [str(one) for one in deaths])
         else:
             await self._found(batch, found)
         finally:
@@ -192,19 +210,26 @@ class Inspector:
             self._memory.learn(found.done, found.used, f"survey.{batch[0].kind}")
         if rest := batch[found.done :]:
             self._returned.append(rest)
+        again = set(found.again)
+        self._greedy.extend(item for item in batch if item.number in again)
         for problem in found.problems:
             self._status.last_error = f"{shown(problem.path)}: {problem.detail}"
         await self._threads.run(self._enter, found.looks, found.problems)
-        self._stage.done += found.done
-        self._stage.bytes += sum(item.size for item in batch[: found.done])
+        self._stage.done += found.done - len(again)
+        self._stage.bytes += sum(item.size for item in batch[: found.done] if item.number not in again)
 
     def _enter(self, looks: list[Look], problems: list[Any]) -> None:
         self._contents.enter(looks)
         if problems:
             self._catalogue.add([], problems)
+        if self._budget.limit is not None:
+            limits.trim()  # texts of any size come and go, and leave holes
 
-    async def _died(self, worker: Worker, batch: list[Item], cause: str, deaths: list[str]) -> None:
-        one = batch[0]
+    async def _failed(self, worker: Worker, batch: list[Item], error: BaseException, deaths: list[str]) -> None:
+        if not deaths and not self._confines.last and len(batch) == 1:
+            self._greedy.extend(batch)  # as when a result is too large to be handed back
+            return
+        one, cause = batch[0], f"it ended its worker: {deaths[-1]}" if deaths else str(error) or type(error).__name__
         path = one.path if len(batch) == 1 else None
         for death in deaths:
             self._catalogue.note_event("died", worker.name, death, path)
@@ -212,6 +237,6 @@ class Inspector:
             self._suspects.extend(batch)
             return
         self._status.last_error = f"{shown(path)}: {cause}"
-        await self._threads.run(self._enter, [Look(one.number, FAILED, f"it ended its worker: {cause}")], [])
+        await self._threads.run(self._enter, [Look(one.number, FAILED, cause)], [])
         self._stage.done += 1
         self._stage.bytes += one.size

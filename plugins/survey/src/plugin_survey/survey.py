@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 
+from plugin_survey.budget import Budget
 from plugin_survey.catalogue import Catalogue, Outcome, Run
 from plugin_survey.contents import Contents, known
 from plugin_survey.crew import Crew
 from plugin_survey.duplicates import find_groups
 from plugin_survey.engine import Engine, Workers
 from plugin_survey.fingerprint import ALGORITHM, Identity
-from plugin_survey.inspector import Confines, Inspector, Memory
+from plugin_survey.inspector import Inspector, Memory
 from plugin_survey.places import identities
 from plugin_survey.progress import Progress, Quiet
 from plugin_survey.report import Findings, path_entry
@@ -63,14 +64,14 @@ class Means:
         crew: Makes worker processes, asked for when there are many files, or files to be looked into; None where there
             are none, and then nothing is looked into.
         memory: The service that chooses sizes of batches.
-        confines: What the inspection may take.
+        budget: What all processes may take together.
     """
 
     threads: Workers
     workers: int
     crew: Callable[[], Awaitable[Crew]] | None = None
     memory: Memory | None = None
-    confines: Confines = field(default_factory=Confines)
+    budget: Budget = field(default_factory=Budget)
 
 
 async def take_survey(
@@ -97,11 +98,16 @@ async def take_survey(
     """
     clock = time.monotonic()
     found = Findings(request.roots, ALGORITHM, request.min_size, time.time())
-    catalogue = Catalogue(catalogue_path, request.run(found.started_at), shown_as=shown_as)
+    run = request.run(found.started_at)
+    catalogue = Catalogue(catalogue_path, run, shown_as=shown_as, cache=means.budget.cache)
     try:
         own |= identities(catalogue_path, catalogue_path + "-journal")
         with progress or Quiet() as shown:
-            await _Survey(request, catalogue, means, found, shown).take(own)
+            survey = _Survey(request, catalogue, means, found, shown)
+            try:
+                await survey.take(own)
+            finally:
+                await survey.end()
     finally:
         catalogue.close(commit=True)
     found.durations.total = time.monotonic() - clock
@@ -119,7 +125,7 @@ class _Survey:
         self._means = means
         self._found = found
         self._progress = progress
-        self._status = Status()
+        self._status = Status(budget=means.budget.limit)
         self._crew: asyncio.Task[Crew] | None = None
 
     async def take(self, own: frozenset[Identity]) -> None:
@@ -128,8 +134,16 @@ class _Survey:
         if self._request.check or self._request.index:
             async with self._watched(lambda: None):
                 await self._inspect()
+        if self._crew is not None and self._crew.done():
+            await self._crew.result().dismiss()  # what they take is needed for the report
         self._status.begin(REPORT)
         await self._means.threads.run(self._evaluate)
+
+    async def end(self) -> None:
+        """Give up what is being got, if this ended early."""
+        if self._crew is not None and not self._crew.done():
+            self._crew.cancel()
+            await asyncio.wait([self._crew])
 
     async def _fingerprint(self, own: frozenset[Identity]) -> None:
         stage = self._status.begin(FINGERPRINT)
@@ -163,7 +177,7 @@ class _Survey:
                 await self._hired(),
                 self._means.threads,
                 memory=self._means.memory,
-                confines=self._means.confines,
+                budget=self._means.budget,
                 status=self._status,
             )
             await inspector.run(work.contents)
@@ -190,7 +204,7 @@ class _Survey:
         ticks = 0
         while True:
             look()
-            if ticks % SAMPLES_EACH == 0:
+            if ticks % SAMPLES_EACH == 0 or self._status.budget:
                 self._sample()
             self._progress.show(self._status)
             ticks += 1
