@@ -14,6 +14,7 @@ import click
 from framework import CommandContext
 from plugin_survey import inspection, progress
 from plugin_survey.budget import Budget
+from plugin_survey.chaos import Kills
 from plugin_survey.draft import drafted
 from plugin_survey.lender import Lender
 from plugin_survey.places import Places, absolute_roots, check_targets, identities, places
@@ -57,6 +58,14 @@ class Context(CommandContext, Protocol):
     help="What all processes together may take, such as 256MiB; default: no limit.",
 )
 @click.option(
+    "--chaos",
+    "kills",
+    metavar="kill=N",
+    type=Kills(),
+    default=0,
+    help="Kill N worker processes meanwhile, which changes nothing; needs --check or --index.",
+)
+@click.option(
     "--progress",
     "shown",
     type=click.Choice(progress.CHOICES),
@@ -79,6 +88,7 @@ def survey(
     check: bool,
     index: bool,
     max_memory: int | None,
+    kills: int,
     shown: str,
     quiet: bool,
 ) -> None:
@@ -87,7 +97,9 @@ def survey(
     By default both are written to the user's state directory. Symbolic links are not followed; hard links are one
     file. Exits with 1 when something could not be read.
     """
-    request = Request(absolute_roots(paths), exclude, one_file_system, min_size, check=check, index=index)
+    if kills and not (check or index):
+        raise click.UsageError("--chaos kills the processes that look into files: add --check or --index.")
+    request = Request(absolute_roots(paths), exclude, one_file_system, min_size, check, index, kills)
     check_targets(catalogue, report)
     budget = Budget(max_memory)
     options = Options(workers or _cpus(), budget, progress.NONE if quiet else shown, quiet=quiet)

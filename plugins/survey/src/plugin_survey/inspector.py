@@ -16,6 +16,7 @@ from framework import limits
 from framework.errors import FrameworkError, ResourceLimitError
 from plugin_survey.budget import Budget
 from plugin_survey.catalogue import Catalogue
+from plugin_survey.chaos import Chaos
 from plugin_survey.contents import Contents
 from plugin_survey.crew import Crew, Worker
 from plugin_survey.engine import Workers, first_of
@@ -42,10 +43,6 @@ class Memory(Protocol):
         """Take what so many items took."""
 
 
-Struck = Callable[[Worker, float], Any]
-"""Is told of each batch that a worker is about to get, and which part of all is done."""
-
-
 class Inspector:
     """Looks into what a catalogue does not know yet.
 
@@ -57,7 +54,7 @@ class Inspector:
         memory: Chooses the sizes of batches; without it, they are small.
         budget: What all processes may take.
         status: Where its progress goes.
-        strike: What kills workers on request.
+        chaos: What kills workers on request.
         inspect: What a worker does with a batch.
     """
 
@@ -71,7 +68,7 @@ class Inspector:
         memory: Memory | None,
         budget: Budget,
         status: Status,
-        strike: Struck | None = None,
+        chaos: Chaos | None = None,
         inspect: Callable[..., Inspected] = inspect_batch,
     ) -> None:
         self._catalogue = catalogue
@@ -83,7 +80,7 @@ class Inspector:
         self._budget = budget
         self._status = status
         self._stage = status.begin(INSPECT)
-        self._strike = strike
+        self._chaos = chaos
         self._look = inspect
         self._suspects: deque[Item] = deque()
         self._greedy: deque[Item] = deque()
@@ -173,6 +170,10 @@ class Inspector:
         return self._contents.take(kind, self._size(kind)) if kind is not None else []
 
     def _size(self, kind: str) -> int:
+        most = self._chaos.most(self._stage.total or 0) if self._chaos else None
+        return min(self._learnt_size(kind), most or MOST)
+
+    def _learnt_size(self, kind: str) -> int:
         if self._memory is None:
             return BASE
         name = f"survey.{kind}"
@@ -188,7 +189,7 @@ class Inspector:
 
     async def _inspect(self, worker: Worker, batch: list[Item]) -> None:
         done = (self._stage.done / self._stage.total) if self._stage.total else 0.0
-        striking = self._strike(worker, done) if self._strike else None
+        striking = self._chaos.strike(worker, done) if self._chaos else None
         confines = self._confines
         try:
             found: Inspected = await worker.executor.run(self._look, batch, confines, BATCH_SECONDS)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 from plugin_survey.budget import Budget
 from plugin_survey.catalogue import Catalogue, Outcome, Run
+from plugin_survey.chaos import Chaos
 from plugin_survey.contents import Contents, known
 from plugin_survey.crew import Crew
 from plugin_survey.duplicates import find_groups
@@ -33,7 +34,7 @@ SAMPLES_EACH = 3
 class Request:
     """What to survey. `roots` are absolute paths, `min_size` is the size in bytes from which on duplicates count.
 
-    `check` asks for integrity, `index` for text.
+    `check` asks for integrity, `index` for text. So many workers as `kills` are killed while files are looked into.
     """
 
     roots: tuple[bytes, ...]
@@ -42,6 +43,7 @@ class Request:
     min_size: int = 1
     check: bool = False
     index: bool = False
+    kills: int = 0
 
     def run(self, started_at: float) -> Run:
         """Return what the catalogue says of a run that begins."""
@@ -178,6 +180,7 @@ class _Survey:
                 self._means.threads,
                 memory=self._means.memory,
                 budget=self._means.budget,
+                chaos=Chaos(self._request.kills, self._catalogue) if self._request.kills else None,
                 status=self._status,
             )
             await inspector.run(work.contents)
