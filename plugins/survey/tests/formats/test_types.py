@@ -110,7 +110,7 @@ def test_jpeg_images_with_fillers_and_appended_data_are_ok(found_in: Check, whol
 
 def test_pdf_documents_of_both_forms_are_ok(found_in: Check) -> None:
     for document in (pdf(), pdf(front=b"junk\n"), pdf() + b"\r\n", pdf_with_stream(), pdf_with_stream(deflated=False)):
-        assert found_in(document, "pdf")[1:4] == (OK, "", 3 + (b"/XRef" in document))
+        assert found_in(document, "pdf")[1:4] == (OK, "", 4 + (b"/XRef" in document))
 
 
 def test_a_pdf_document_changed_in_length_is_damaged(found_in: Check) -> None:
@@ -175,7 +175,7 @@ def test_json_that_is_none_is_damaged(bad: str, found_in: Check) -> None:
 
 
 def test_large_json_gets_the_same_verdict_as_small(found_in: Check) -> None:
-    value = [
+    value: list[object] = [
         {"name": f"ü{number}", "list": [number, None, {"x": [[]]}], "escaped": '\\"\n'} for number in range(30_000)
     ]
     content = json.dumps(value).encode()

@@ -21,6 +21,9 @@ from plugin_survey.formats.source import Source
 _SMALL = 1 << 20
 """Largest size that is read at once: as Python objects it may take 22 times as much."""
 
+_LONGEST_SCALAR = 4096
+"""Characters of anything but a string."""
+
 # possessive throughout: what matched once is never tried again, so that time grows with the text and no faster
 _BLANK = r"(?:[ \t\r\n]++|//[^\n]*+(?=\n)|/\*[^*]*+(?:\*(?!/)[^*]*+)*+\*/)*+"
 _STRING = r'"[^"\\\x00-\x08\x0a-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x08\x0a-\x1f]*+)*+"'
@@ -120,7 +123,9 @@ class _Reader:
 
     def _token(self, pattern: re.Pattern[str]) -> None:
         while not (found := pattern.match(self._text, self._at)):
-            if not self._more():
+            # only a string can be longer than what the window holds, and be all right
+            short = self._text[self._at : self._at + 1] != '"'
+            if (short and len(self._text) - self._at > _LONGEST_SCALAR) or not self._more():
                 raise self._damage()
         self._at = found.end()
 
@@ -152,7 +157,8 @@ class _Reader:
         return Damaged(f"line {line:,}: {rest!a} is not JSON, or cut off")
 
 
-_ANY_STRING = re.compile(r'"(?:[^"\\\n]++|\\.)*+"')
+_ANY_STRING = re.compile(r'"(?:[^"\\\n]++|\\.)*+"?')
+"""One that is not closed is one as well: to try again from each quote in it would take the square of the time."""
 
 
 def read_json(source: Source, gathered: Gathered) -> None:
@@ -165,9 +171,9 @@ def strings(text: str) -> Iterator[str]:
     """Yield every string in some JSON, unescaped where it can be."""
     for found in _ANY_STRING.finditer(text):
         if "\\" not in found[0]:
-            yield found[0][1:-1]
+            yield found[0].strip('"')
             continue
         try:
             yield json.loads(found[0], strict=False)
         except ValueError:
-            yield found[0][1:-1]
+            yield found[0].strip('"')

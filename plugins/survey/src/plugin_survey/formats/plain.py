@@ -18,7 +18,7 @@ _MARKS = (
 _TITLE_WITHIN = 16 << 10
 """Characters that are searched for a title."""
 
-_HEADING = re.compile(r"^(?:#[ \t]+(?P<marked>[^\n]*)|(?P<underlined>[^\n]*\S[^\n]*)\n=+[ \t]*)$", re.MULTILINE)
+_HEADING = re.compile(r"^(?:#[ \t]++(?P<marked>[^\n]++)|(?P<underlined>[ \t]*+\S[^\n]*+)\n=++[ \t\r]*+)$", re.MULTILINE)
 _FRONT = re.compile(r"---[ \t]*\r?\n(?P<front>(?:(?!---)[^\n]*\n)*)---")
 _FRONT_TITLE = re.compile(r"^title:(?P<title>[^\n]*)$", re.MULTILINE)
 
