@@ -143,11 +143,14 @@ def test_text_is_cut_to_the_bytes_wanted_between_characters(kind: str, text_in: 
 
 def test_what_is_readable_of_a_damaged_document_is_read_and_noted(text_in: Read) -> None:
     cut = text_in(b"<a><b>good</b><c>", "xml")
-    assert (cut.text, cut.note) == ("good\n", "line 1: no element found")
+    assert (cut.text, cut.note) == ("good\n", "it is cut off in line 1: no element found")
     parts = {
         "document.xml": "<w:d xmlns:w='w'><w:t>good</w:t>",
         "footnotes.xml": "<w:d xmlns:w='w'><w:t> note</w:t></w:d>",
     }
     office = text_in(open_xml("word", parts), "docx")
-    assert (office.text, office.note) == ("good note", "member 'word/document.xml': line 1: no element found")
+    assert (office.text, office.note) == (
+        "good note",
+        "member 'word/document.xml': it is cut off in line 1: no element found",
+    )
     assert text_in(b"no archive", "docx").note.startswith("it is cut off")

@@ -41,6 +41,11 @@ Check = Callable[..., Finding]
         (b"PK\x03\x04" + b"\0" * 40, "file.png", "zip"),
         (b"\x7fELF\x02", "program", "elf"),
         (b"%PDF-1.7", "x.txt", "pdf"),
+        (b"\x01\x02\x03" * 99, "picture.png", "unknown"),
+        (b"\x01\x02\x03" * 99, "data.json", "unknown"),
+        (b'{"a": 1' + bytes(99), "data.json", "json"),
+        (b"\x01junk\n%PDF-1.4", "x.pdf", "pdf"),
+        (b"<?xml version='1.0'?>", "notes.txt", "text"),
         (b"BZh, said the man", "x", "text"),
         ("größe".encode("latin-1"), "größe", "text"),
     ],
@@ -166,12 +171,19 @@ def test_json_as_programs_write_it_is_ok(good: str, found_in: Check) -> None:
         "\0",
         '["\0"]',
         "[01]",
-        "{{x}}",
     ],
 )
 def test_json_that_is_none_is_damaged(bad: str, found_in: Check) -> None:
     assert found_in(bad.encode(), "json").verdict == DAMAGED
     assert found_in((" " * (1 << 21) + bad).encode(), "json").verdict == DAMAGED
+
+
+def test_what_may_be_a_template_is_unchecked(found_in: Check) -> None:
+    assert found_in(b'{"name": {{ name }}}', "json").verdict == UNCHECKED
+    assert found_in(b"<a>{% if b %}<b>{% endif %}</a>", "xml").verdict == UNCHECKED
+    # but one that is used as such is complete
+    assert found_in(b'{"text": "{{ number }} of', "json").verdict == DAMAGED
+    assert found_in(b"<a>{{ b }}<b>", "xml").verdict == DAMAGED
 
 
 def test_large_json_gets_the_same_verdict_as_small(found_in: Check) -> None:

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 
 from plugin_survey.formats.bounds import Tally
-from plugin_survey.formats.finding import Damaged, Unchecked
+from plugin_survey.formats.finding import CUT_OFF, Damaged, Unchecked
 from plugin_survey.formats.gathered import Gathered
-from plugin_survey.formats.plain import beginning
+from plugin_survey.formats.plain import beginning, doubted
 from plugin_survey.formats.source import Source
 
 _SMALL = 1 << 20
@@ -33,6 +33,7 @@ _SCALAR = rf"(?:{_STRING}|(?:{_NUMBER}|true|false|null|NaN|-?+Infinity)(?=[\s,\]
 _SPACE = re.compile(_BLANK)
 _ITEMS = re.compile(rf"(?:{_BLANK}{_SCALAR}{_BLANK},)*+")
 _PAIRS = re.compile(rf"(?:{_BLANK}{_STRING}{_BLANK}:{_BLANK}{_SCALAR}{_BLANK},)*+")
+_OPEN_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?!")')
 _KEY = re.compile(rf"{_STRING}{_BLANK}:")
 _VALUE = re.compile(_SCALAR)
 
@@ -49,7 +50,10 @@ def check_json(source: Source, tally: Tally) -> None:
         else:
             tally.members = 1
             return
-    _Reader(source, tally).run()
+    try:
+        _Reader(source, tally).run()
+    except Damaged as error:
+        raise doubted(source, error) from None
 
 
 class _Reader:
@@ -151,8 +155,8 @@ class _Reader:
 
     def _damage(self) -> Damaged:
         rest = self._text[self._at : self._at + 20].strip()
-        if not rest:
-            return Damaged(f"it is cut off: {len(self._open)} brackets are still open at its end")
+        if not rest or (self._ended and _OPEN_STRING.match(self._text, self._at)):
+            return Damaged(f"{CUT_OFF}: {len(self._open)} brackets are open at its end")
         line = self._line + self._text.count("\n", 0, self._at)
         return Damaged(f"line {line:,}: {rest!a} is not JSON, or cut off")
 

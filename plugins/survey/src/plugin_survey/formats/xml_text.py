@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 from xml.parsers import expat
 
 from plugin_survey.formats.bounds import Bounds, Tally
-from plugin_survey.formats.finding import Damaged, Unchecked
+from plugin_survey.formats.finding import CUT_OFF, Damaged, Unchecked
 from plugin_survey.formats.gathered import Gathered
+from plugin_survey.formats.plain import doubted
 from plugin_survey.formats.source import Source
 
 _ENCODING = re.compile(rb"""<\?xml[^>]{1,100}?encoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""")
@@ -27,6 +28,12 @@ _LONGEST_TAG_WITH_ENTITIES = 64 << 10
 """Bytes; what one tag may expand to is 85 times as much, since a reference has at least three."""
 
 _NO_ELEMENT = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
+_AT_END = {
+    _NO_ELEMENT,
+    expat.errors.codes[expat.errors.XML_ERROR_UNCLOSED_TOKEN],
+    expat.errors.codes[expat.errors.XML_ERROR_UNCLOSED_CDATA_SECTION],
+    expat.errors.codes[expat.errors.XML_ERROR_PARTIAL_CHAR],
+}
 _NOT_DAMAGE = {
     expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING],
     expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY],
@@ -114,6 +121,8 @@ class Reader:
         problem = f"line {error.lineno:,}: {expat.ErrorString(error.code)}"
         if error.code == _NO_ELEMENT and not self.elements:
             return Unchecked("it has no element: it is cut off, or a piece that is to be put before others")
+        if error.code in _AT_END:
+            return Damaged(f"{CUT_OFF} in {problem}")
         return Unchecked(problem) if error.code in _NOT_DAMAGE else Damaged(problem)
 
 
@@ -122,6 +131,8 @@ def check_xml(source: Source, tally: Tally) -> None:
     reader = Reader(tally.bounds)
     try:
         reader.feed(source.chunks())
+    except Damaged as error:
+        raise doubted(source, error) from None
     finally:
         tally.members = reader.elements
 
