@@ -9,7 +9,7 @@ from plugin_survey.formats.finding import Damaged, Unchecked
 from plugin_survey.formats.gathered import Gathered
 from plugin_survey.formats.office import Package, first_text
 from plugin_survey.formats.source import Source
-from plugin_survey.formats.web import shown_in
+from plugin_survey.formats.web import add_page, decoded_page
 from plugin_survey.formats.xml_text import Reader, local
 
 _PAGE = r".*\.x?html?"
@@ -20,11 +20,9 @@ def read_epub(source: Source, gathered: Gathered) -> None:
     package = Package(source, gathered)
     for name in _chapters(package, gathered) or package.matching(_PAGE):
         try:
-            _, text = shown_in(package.beginning(name, 8 * gathered.bounds.text_bytes))
+            add_page(decoded_page(package.beginning(name, 4 * gathered.bounds.text_bytes)), gathered)
         except (Damaged, Unchecked) as error:
             gathered.note = str(error)
-        else:
-            gathered.add(text + "\n")
 
 
 def _chapters(package: Package, gathered: Gathered) -> list[str]:

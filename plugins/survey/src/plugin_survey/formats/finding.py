@@ -11,6 +11,9 @@ DAMAGED = "damaged"
 UNCHECKED = "unchecked"
 """Nobody knows: there is no check for its type, or the check had to stop; `problem` says why."""
 
+CUT_OFF = "it is cut off"
+"""How problems begin of files that miss their end."""
+
 VERDICTS = (OK, DAMAGED, UNCHECKED)
 
 

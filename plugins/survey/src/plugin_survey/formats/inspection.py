@@ -9,6 +9,7 @@ from plugin_survey.formats.registry import BY_KIND
 from plugin_survey.formats.source import Path, Source
 
 DEFAULT = Bounds()
+_NO_MEMORY = "there is not enough memory for it"
 
 
 def check(path: Path, kind: str, *, bounds: Bounds = DEFAULT) -> Finding:
@@ -36,6 +37,8 @@ def check(path: Path, kind: str, *, bounds: Bounds = DEFAULT) -> Finding:
             verdict, problem = DAMAGED, str(error)
         except Unchecked as error:
             verdict, problem = UNCHECKED, str(error)
+        except MemoryError:
+            verdict, problem = UNCHECKED, _NO_MEMORY
         return Finding(kind, verdict, problem, tally.members, tally.expanded_bytes)
 
 
@@ -61,4 +64,6 @@ def text(path: Path, kind: str, *, bounds: Bounds = DEFAULT) -> Text:
             gathered.truncated = True
         except (Damaged, Unchecked) as error:
             gathered.note = str(error)
+        except MemoryError:
+            gathered.note = _NO_MEMORY
     return gathered.finish()

@@ -48,17 +48,17 @@ def check_jpeg(source: Source, tally: Tally) -> None:
 
 def _marker(source: Source, place: int) -> tuple[int, int]:
     """Return the next marker and where it ends; any number of bytes 255 may come before it."""
-    byte = source.read(place, 1)
-    if byte and byte != b"\xff":
+    data = source.read(place, 2)
+    if data[:1] not in (b"\xff", b""):
         raise Damaged(f"at byte {place:,} there is no marker, as the segment before says")
-    while byte == b"\xff":
-        place += 1
-        byte = source.read(place, 1)
-    if not byte:
-        raise Damaged(f"it is cut off: the marker that ends a JPEG image is missing at byte {place:,}")
-    if byte == b"\0":
-        raise Damaged(f"at byte {place:,} there is no marker, as the segment before says")
-    return place + 1, byte[0]
+    for chunk in [data] if data[1:] not in (b"\xff", b"") else source.chunks(place):
+        rest = chunk.lstrip(b"\xff")
+        place += len(chunk) - len(rest)
+        if rest and rest[0]:
+            return place + 1, rest[0]
+        if rest:
+            raise Damaged(f"at byte {place:,} there is no marker, as the segment before says")
+    raise Damaged(f"it is cut off: the marker that ends a JPEG image is missing at byte {place:,}")
 
 
 def _after_segment(source: Source, place: int) -> int:

@@ -13,13 +13,16 @@ import re
 from collections.abc import Iterator
 
 from plugin_survey.formats.bounds import Tally
-from plugin_survey.formats.finding import Damaged, Unchecked
+from plugin_survey.formats.finding import CUT_OFF, Damaged, Unchecked
 from plugin_survey.formats.gathered import Gathered
-from plugin_survey.formats.plain import beginning
+from plugin_survey.formats.plain import beginning, doubted
 from plugin_survey.formats.source import Source
 
 _SMALL = 1 << 20
 """Largest size that is read at once: as Python objects it may take 22 times as much."""
+
+_LONGEST_SCALAR = 4096
+"""Characters of anything but a string."""
 
 # possessive throughout: what matched once is never tried again, so that time grows with the text and no faster
 _BLANK = r"(?:[ \t\r\n]++|//[^\n]*+(?=\n)|/\*[^*]*+(?:\*(?!/)[^*]*+)*+\*/)*+"
@@ -30,6 +33,7 @@ _SCALAR = rf"(?:{_STRING}|(?:{_NUMBER}|true|false|null|NaN|-?+Infinity)(?=[\s,\]
 _SPACE = re.compile(_BLANK)
 _ITEMS = re.compile(rf"(?:{_BLANK}{_SCALAR}{_BLANK},)*+")
 _PAIRS = re.compile(rf"(?:{_BLANK}{_STRING}{_BLANK}:{_BLANK}{_SCALAR}{_BLANK},)*+")
+_OPEN_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?!")')
 _KEY = re.compile(rf"{_STRING}{_BLANK}:")
 _VALUE = re.compile(_SCALAR)
 
@@ -46,7 +50,10 @@ def check_json(source: Source, tally: Tally) -> None:
         else:
             tally.members = 1
             return
-    _Reader(source, tally).run()
+    try:
+        _Reader(source, tally).run()
+    except Damaged as error:
+        raise doubted(source, error) from None
 
 
 class _Reader:
@@ -120,7 +127,9 @@ class _Reader:
 
     def _token(self, pattern: re.Pattern[str]) -> None:
         while not (found := pattern.match(self._text, self._at)):
-            if not self._more():
+            # only a string can be longer than what the window holds, and be all right
+            short = self._text[self._at : self._at + 1] != '"'
+            if (short and len(self._text) - self._at > _LONGEST_SCALAR) or not self._more():
                 raise self._damage()
         self._at = found.end()
 
@@ -146,13 +155,14 @@ class _Reader:
 
     def _damage(self) -> Damaged:
         rest = self._text[self._at : self._at + 20].strip()
-        if not rest:
-            return Damaged(f"it is cut off: {len(self._open)} brackets are still open at its end")
+        if not rest or (self._ended and _OPEN_STRING.match(self._text, self._at)):
+            return Damaged(f"{CUT_OFF}: {len(self._open)} brackets are open at its end")
         line = self._line + self._text.count("\n", 0, self._at)
         return Damaged(f"line {line:,}: {rest!a} is not JSON, or cut off")
 
 
-_ANY_STRING = re.compile(r'"(?:[^"\\\n]++|\\.)*+"')
+_ANY_STRING = re.compile(r'"(?:[^"\\\n]++|\\.)*+"?')
+"""One that is not closed is one as well: to try again from each quote in it would take the square of the time."""
 
 
 def read_json(source: Source, gathered: Gathered) -> None:
@@ -165,9 +175,9 @@ def strings(text: str) -> Iterator[str]:
     """Yield every string in some JSON, unescaped where it can be."""
     for found in _ANY_STRING.finditer(text):
         if "\\" not in found[0]:
-            yield found[0][1:-1]
+            yield found[0].strip('"')
             continue
         try:
             yield json.loads(found[0], strict=False)
         except ValueError:
-            yield found[0][1:-1]
+            yield found[0].strip('"')

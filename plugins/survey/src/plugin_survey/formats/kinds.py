@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from plugin_survey.formats.registry import BY_KIND, FORMATS
+from plugin_survey.formats.registry import BY_KIND, FORMATS, Format
 
 HEAD = 8192
 """Bytes of the beginning that `kind_of` makes use of."""
@@ -26,6 +26,8 @@ _CONTENT = re.compile(
     rb"|(?P<eml>(?:Return-Path|Received|Delivered-To|X-Original-To): [^\n]*\n))",
     re.IGNORECASE,
 )
+_FRONT = 32
+"""Bytes by which to tell whether a beginning was lost."""
 _MADE_FROM = frozenset({".in", ".tmpl", ".template", ".tpl", ".j2", ".jinja", ".jinja2", ".mustache", ".erb", ".php"})
 """Endings of what others are made from, which need not follow the rules of those."""
 
@@ -47,8 +49,7 @@ def kind_of(head: bytes, name: str) -> str:
         return named.kind if named.archive == kind else kind
     if is_text(head):
         return _text_kind(head, named.kind if named.textual else "", suffix)
-    # what should begin otherwise is of that type and damaged, but nothing says that of a text
-    return UNKNOWN if named.textual and not named.check else named.kind
+    return named.kind if _may_be(named, head) else UNKNOWN
 
 
 def is_text(head: bytes) -> bool:
@@ -60,9 +61,22 @@ def is_text(head: bytes) -> bool:
 
 
 def _text_kind(head: bytes, named: str, suffix: str) -> str:
-    if named and named != TEXT:
+    if named:
         return named
     found = _CONTENT.match(head)
-    if found and found.lastgroup in BY_KIND and suffix not in _MADE_FROM:
-        return str(found.lastgroup)
-    return TEXT
+    return str(found.lastgroup) if found and suffix not in _MADE_FROM else TEXT
+
+
+def _may_be(named: Format, head: bytes) -> bool:
+    """Return whether a file of unknown content may be a damaged one of the type that its name says.
+
+    Not every file that begins otherwise is: names are wrong more often than the first bytes are lost.
+    """
+    if not named.check:
+        return False
+    if not head[:_FRONT].strip(b"\0"):
+        return True  # what a crash leaves of a file whose content had not reached the disk
+    if named.textual:
+        return is_text(head[:_FRONT].rstrip(b"\0"))
+    # something was put in front, as readers of some types allow
+    return bool(re.search(named.magic, head[:1024], re.DOTALL))

@@ -57,7 +57,6 @@ def _check_tables(source: Source, place: int, shift: int, tally: Tally) -> None:
             continue
         seen.add(place)
         for number, generation, offset in listed(source, place + shift, due, tally):
-            tally.member()
             found = _OBJECT.match(source.read(offset + shift, 48))
             if not found or (int(found[1]), int(found[2])) != (number, generation):
                 raise Damaged(f"its object {number} {generation} is not at byte {offset + shift:,}, as its table says")

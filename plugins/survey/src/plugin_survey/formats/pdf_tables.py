@@ -46,7 +46,7 @@ def listed(source: Source, place: int, earlier: list[int], tally: Tally) -> Iter
     """
     head = source.read(place, _DICTIONARY)
     if found := _TEXT.match(head):
-        yield from _in_text(source, place + found.end(), earlier)
+        yield from _in_text(source, place + found.end(), earlier, tally)
     elif found := _STREAM.match(head):
         dictionary = found["dictionary"]
         _note_earlier(dictionary, earlier)
@@ -60,7 +60,7 @@ def _note_earlier(dictionary: bytes, earlier: list[int]) -> None:
         earlier.append(int(found[1]))
 
 
-def _in_text(source: Source, place: int, earlier: list[int]) -> Iterator[Object]:
+def _in_text(source: Source, place: int, earlier: list[int], tally: Tally) -> Iterator[Object]:
     while found := _SECTION.match(source.read(place, 64)):
         first, count = int(found[1]), int(found[2])
         place += found.end()
@@ -75,6 +75,7 @@ def _in_text(source: Source, place: int, earlier: list[int]) -> Iterator[Object]
             if not entry:
                 raise Damaged(f"its table of objects is corrupt at byte {place + at:,}")
             at = entry.end()
+            tally.member()
             # some programs count from 1 what begins with the entry for 0
             if number == first and first == 1 and entry[3] == b"f" and entry[2] == b"65535":
                 first = 0
@@ -100,6 +101,7 @@ def _in_stream(source: Source, place: int, dictionary: bytes, tally: Tally) -> I
             row = next(rows, None)
             if row is None:
                 raise Damaged(f"its table of objects at byte {place:,} is cut off")
+            tally.member()
             kind, offset, generation = _fields(row, widths)
             if kind == 1:
                 yield number, generation, offset

@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import re
 
+from plugin_survey.formats.finding import CUT_OFF, Damaged, Unchecked
 from plugin_survey.formats.gathered import Gathered
-from plugin_survey.formats.source import Source
+from plugin_survey.formats.source import CHUNK, Source
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -18,7 +19,7 @@ _MARKS = (
 _TITLE_WITHIN = 16 << 10
 """Characters that are searched for a title."""
 
-_HEADING = re.compile(r"^(?:#[ \t]+(?P<marked>[^\n]*)|(?P<underlined>[^\n]*\S[^\n]*)\n=+[ \t]*)$", re.MULTILINE)
+_HEADING = re.compile(r"^(?:#[ \t]++(?P<marked>[^\n]++)|(?P<underlined>[ \t]*+\S[^\n]*+)\n=++[ \t\r]*+)$", re.MULTILINE)
 _FRONT = re.compile(r"---[ \t]*\r?\n(?P<front>(?:(?!---)[^\n]*\n)*)---")
 _FRONT_TITLE = re.compile(r"^title:(?P<title>[^\n]*)$", re.MULTILINE)
 
@@ -70,3 +71,13 @@ def _title(text: str) -> str:
     if found := _HEADING.search(text, front.end() if front else 0):
         return (found["marked"] or found["underlined"] or "").strip().rstrip("#")
     return ""
+
+
+_MARKERS = re.compile(rb"\{\{|\{%|<%")
+
+
+def doubted(source: Source, damage: Damaged) -> Damaged | Unchecked:
+    """Return what to raise for some damage: a template may break the rules of what is made from it, but not its end."""
+    if not str(damage).startswith(CUT_OFF) and _MARKERS.search(source.read(0, CHUNK)):
+        return Unchecked(f"{damage}; it may be a template")
+    return damage

@@ -36,11 +36,6 @@ def check_tar(source: Source, tally: Tally) -> None:
             raise Damaged(f"it is cut off: member {tally.members:,} is incomplete, or its size wrong")
 
 
-def is_header(block: bytes) -> bool:
-    """Return whether a block has the checksum of a TAR header."""
-    return len(block) == BLOCK and block != _EMPTY and _number(block[_CHECKSUM]) in _sums(block)
-
-
 def _check_sum(header: bytes, place: int) -> None:
     if _number(header[_CHECKSUM]) not in _sums(header):
         raise Damaged(f"the header at byte {place:,} does not have the checksum that it says")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 
 from plugin_survey.formats.gathered import Gathered
 from plugin_survey.formats.plain import beginning, decoded
@@ -23,10 +24,13 @@ _MARKUP = re.compile(
     r"<!--(?:[^-]++|-(?!->))*+(?:-->)?"
     r"|<(?P<hidden>script|style|template)\b(?:[^<]++|<(?!/(?P=hidden)\b))*+(?:</(?P=hidden)\b[^<>]*+>?)?"
     r"|<title\b[^<>]*+>(?P<title>[^<]*+)"
-    r"|<[/!?]?+(?P<name>[a-zA-Z][a-zA-Z0-9:-]*+)(?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+>?"
+    r"|<[/!?]?+(?P<name>[a-zA-Z][a-zA-Z0-9:-]*+)(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+'|[\"'])*+>?"
     r"|<[/!?][^<>]*+>?",
     re.IGNORECASE,
 )
+_PIECES = 2000
+_PORTION = 64 << 10
+"""Characters."""
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
 _BLANKS = re.compile(r"[ \t\r\f\v\xa0]+")
 _LINES = re.compile(r" ?\n[ \n]*")
@@ -34,14 +38,12 @@ _LINES = re.compile(r" ?\n[ \n]*")
 
 def read_html(source: Source, gathered: Gathered) -> None:
     """Read a page: its title, and its text without scripts, styles and comments."""
-    most = 8 * gathered.bounds.text_bytes
+    most = 4 * gathered.bounds.text_bytes
     told = _CHARSET.search(source.read(0, 1024))
     markup = beginning(source, gathered, most)
     if told and gathered.note:
         markup = _as_told(source.read(0, most), told[1].decode("ascii", "ignore"), markup, gathered)
-    title, text = shown(markup)
-    gathered.title = title
-    gathered.add(text)
+    add_page(markup, gathered)
 
 
 def _as_told(data: bytes, encoding: str, guess: str, gathered: Gathered) -> str:
@@ -53,21 +55,29 @@ def _as_told(data: bytes, encoding: str, guess: str, gathered: Gathered) -> str:
     return text
 
 
-def shown(markup: str) -> tuple[str, str]:
-    """Return title and text of a page."""
-    title = ""
-
-    def replace(found: re.Match[str]) -> str:
-        nonlocal title
-        if found["title"] is not None:
-            title = title or found["title"]
-            return "\n"
-        return "" if found["name"] and _INLINE.fullmatch(found["name"]) else "\n"
-
-    text = html.unescape(_MARKUP.sub(replace, markup))
-    return html.unescape(title), _LINES.sub("\n", _BLANKS.sub(" ", text)).strip()
+def add_page(markup: str, gathered: Gathered) -> None:
+    """Gather the text of a page, and its title if there is none yet."""
+    for piece in _portions(markup, gathered):
+        gathered.add(_LINES.sub("\n", _BLANKS.sub(" ", html.unescape(piece))))
 
 
-def shown_in(data: bytes) -> tuple[str, str]:
-    """Return title and text of a page given as bytes."""
-    return shown(decoded(data, whole=True)[0])
+def _portions(markup: str, gathered: Gathered) -> Iterator[str]:
+    """Yield the text between tags in portions of some size, because each small string takes much memory."""
+    pieces: list[str] = []
+    last = 0
+    for found in _MARKUP.finditer(markup):
+        pieces += (markup[last : found.start()], "" if found["name"] and _INLINE.fullmatch(found["name"]) else "\n")
+        last = found.end()
+        if found["title"] and not gathered.title:
+            gathered.title = html.unescape(found["title"])
+        if len(pieces) > _PIECES:
+            yield "".join(pieces)
+            pieces.clear()
+    yield "".join(pieces)
+    for at in range(last, len(markup), _PORTION):
+        yield markup[at : at + _PORTION]
+
+
+def decoded_page(data: bytes) -> str:
+    """Return a page given as bytes; in books, where UTF-8 is the rule."""
+    return decoded(data, whole=False)[0]

@@ -14,17 +14,26 @@ from collections.abc import Callable, Iterable
 from xml.parsers import expat
 
 from plugin_survey.formats.bounds import Bounds, Tally
-from plugin_survey.formats.finding import Damaged, Unchecked
+from plugin_survey.formats.finding import CUT_OFF, Damaged, Unchecked
 from plugin_survey.formats.gathered import Gathered
-from plugin_survey.formats.source import CHUNK, Source
+from plugin_survey.formats.plain import doubted
+from plugin_survey.formats.source import Source
 
 _ENCODING = re.compile(rb"""<\?xml[^>]{1,100}?encoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""")
 _KNOWN_TO_EXPAT = re.compile("utf-?(?:8|16)|iso-8859-1|us-ascii", re.IGNORECASE)
 _LONGEST_ENTITY = 256
+_FED = 64 << 10
+"""Bytes that expat gets at once."""
 _LONGEST_TAG_WITH_ENTITIES = 64 << 10
 """Bytes; what one tag may expand to is 85 times as much, since a reference has at least three."""
 
 _NO_ELEMENT = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
+_AT_END = {
+    _NO_ELEMENT,
+    expat.errors.codes[expat.errors.XML_ERROR_UNCLOSED_TOKEN],
+    expat.errors.codes[expat.errors.XML_ERROR_UNCLOSED_CDATA_SECTION],
+    expat.errors.codes[expat.errors.XML_ERROR_PARTIAL_CHAR],
+}
 _NOT_DAMAGE = {
     expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING],
     expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY],
@@ -101,16 +110,19 @@ class Reader:
     def _parse(self, parser: expat.XMLParserType, chunks: Iterable[bytes]) -> None:
         fed = 0
         for chunk in chunks:
-            parser.Parse(chunk)
-            fed += len(chunk)
-            if fed - parser.CurrentByteIndex > self._longest_tag + CHUNK:
-                raise Unchecked(f"one of its tags is longer than {self._longest_tag:,} bytes")
+            for at in range(0, len(chunk), _FED):
+                parser.Parse(chunk[at : at + _FED])
+                fed += min(_FED, len(chunk) - at)
+                if fed - parser.CurrentByteIndex > self._longest_tag:
+                    raise Unchecked(f"one of its tags is longer than {self._longest_tag:,} bytes")
         parser.Parse(b"", True)  # noqa: FBT003 - expat takes no keywords
 
     def _verdict(self, error: expat.ExpatError) -> Damaged | Unchecked:
         problem = f"line {error.lineno:,}: {expat.ErrorString(error.code)}"
         if error.code == _NO_ELEMENT and not self.elements:
             return Unchecked("it has no element: it is cut off, or a piece that is to be put before others")
+        if error.code in _AT_END:
+            return Damaged(f"{CUT_OFF} in {problem}")
         return Unchecked(problem) if error.code in _NOT_DAMAGE else Damaged(problem)
 
 
@@ -119,6 +131,8 @@ def check_xml(source: Source, tally: Tally) -> None:
     reader = Reader(tally.bounds)
     try:
         reader.feed(source.chunks())
+    except Damaged as error:
+        raise doubted(source, error) from None
     finally:
         tally.members = reader.elements
 

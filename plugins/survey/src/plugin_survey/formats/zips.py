@@ -31,6 +31,8 @@ _END64_RECORD = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR64_RECORD = struct.Struct("<4sIQI")
 
 _LONGEST_ENTRY = _CENTRAL_HEADER.size + 3 * 0xFFFF
+_MOST_NAMED = 20_000
+"""Members that are kept by name."""
 _WINDOW = 1 << 20
 _MAX32 = 0xFFFFFFFF
 _ENCRYPTED = 0x0001
@@ -163,9 +165,11 @@ def members(source: Source, tally: Tally) -> dict[str, Entry]:
         Damaged: The directory is corrupt.
         Unchecked: There are more members, or more bytes in them, than allowed.
     """
-    found = {}
+    found: dict[str, Entry] = {}
     for entry in Directory(source):
         tally.member()
+        if len(found) == _MOST_NAMED:
+            raise Unchecked(f"it has more than {_MOST_NAMED:,} members, which no document has")
         if entry.readable:
             found[entry.name.decode("utf-8", "replace")] = entry
     return found
