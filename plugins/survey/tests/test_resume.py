@@ -37,6 +37,7 @@ class Surveys:
         config = folder / "framework.yaml"
         config.write_text(json.dumps({"plugins": {name: {} for name in (*NEEDED, "survey")}}))
         self._environment = {**os.environ, "FRAMEWORK_CONFIG": str(config), "TMPDIR": str(folder)}
+        self._environment["XDG_STATE_HOME"] = str(folder / "state")
         self._folder = folder
 
     def start(self, name: str, *options: str) -> subprocess.Popen[str]:
@@ -51,7 +52,7 @@ class Surveys:
 
     def finish(self, name: str, *options: str) -> dict[str, Any]:
         output, errors = self.start(name, *options).communicate(timeout=110)
-        found: dict[str, Any] = json.loads(output) if output else {"errors": errors}
+        found: dict[str, Any] = {"errors": errors} | (json.loads(output) if output else {})
         return found
 
 
@@ -133,6 +134,7 @@ def test_a_survey_that_is_killed_again_and_again_comes_to_the_same(
     assert killed
     left = (tmp_path / "killed.part").exists()
     report = surveys.finish("killed")
+    assert "error" not in report["errors"]
     assert content_of(tmp_path / "killed") == content_of(tmp_path / "calm")
     for key in ("duplicates", "verdicts", "bad", "texts", "problems"):
         assert report[key] == expected[key]
@@ -144,6 +146,7 @@ def test_a_survey_that_is_killed_again_and_again_comes_to_the_same(
 def test_workers_killed_on_request_change_nothing(surveys: Surveys, tmp_path: Path) -> None:
     make_tree(surveys.tree, 200)
     expected, report = surveys.finish("calm"), surveys.finish("wild", "--chaos", "kill=3")
+    assert report["errors"] == ""
     assert content_of(tmp_path / "wild") == content_of(tmp_path / "calm")
     assert report["workers"] == {"died": 3, "killed": 3}
     assert report["verdicts"] == expected["verdicts"]

@@ -141,16 +141,17 @@ async def _publish(
 ) -> tuple[Findings, dict[str, Any]]:
     """Take the survey; nothing appears in the target places unless all of it succeeded."""
     async with AsyncExitStack() as stack:
-        # first, so that what writes it has ended before it is kept or goes
-        draft = stack.enter_context(drafted(targets.catalogue, context.message))
         lender = Lender(framework, stack, OWNER)
         document = await lender.acquire("file.temp", directory=os.path.dirname(targets.report))
         # after the files, so that it has ended before they go; more, for the walk, counting ahead and the catalogue
         threads = await lender.acquire("executor.thread", workers=options.workers + 3)
+        means = await lender.means(threads, options.workers, options.budget, deep=request.check or request.index)
+        # when all plugins have started: the kernel does not trust one again during whose start the program was killed
+        draft = stack.enter_context(drafted(targets.catalogue, context.message))
         found = await take_survey(
             request,
             draft.path,
-            await lender.means(threads, options.workers, options.budget, deep=request.check or request.index),
+            means,
             progress=progress.choose(options.progress, context.message, interactive=context.interactive),
             own=targets.identities() | identities(document.path),
             shown_as=targets.catalogue,
@@ -158,7 +159,7 @@ async def _publish(
         content = make_report(found)
         write = functools.partial(write_report, shown_as=targets.report)
         await threads.run(write, content, str(document.path))
-        await threads.run(draft.publish)
+        draft.publish()
         await document.keep_as(targets.report)
     return found, content
 
