@@ -74,8 +74,8 @@ def test_all_processes_together_obey_the_budget(tmp_path: Path, budget: int, tex
     options = ["--check", "--index", "--max-memory", f"{budget}MiB", "--quiet", "-o", "json"]
     peak, report = peak_of([*COMMAND, str(tmp_path / "tree"), *options], environment)
     assert 40 * MIB < peak <= budget * MIB * 1.05
-    assert report["memory"]["budget"] == budget * MIB
-    assert 0 < report["memory"]["peak"] <= budget * MIB * 1.05
+    assert report["memory"]["budget_bytes"] == budget * MIB
+    assert 0 < report["memory"]["peak_bytes"] <= budget * MIB * 1.05
     assert report["texts"] >= texts
 
 

@@ -41,7 +41,7 @@ class Surveys:
         self._folder = folder
 
     def start(self, name: str, *options: str) -> subprocess.Popen[str]:
-        targets = ["--catalogue", str(self._folder / name), "--report", str(self._folder / f"{name}.json")]
+        targets = ["--catalogue", str(self._folder / name), "--report", str(self._folder / f"{name}.json"), "--force"]
         return subprocess.Popen(
             [*COMMAND, str(self.tree), *OPTIONS, *targets, *options],
             env=self._environment,
@@ -136,7 +136,7 @@ def test_a_survey_that_is_killed_again_and_again_comes_to_the_same(
     report = surveys.finish("killed")
     assert "error" not in report["errors"]
     assert content_of(tmp_path / "killed") == content_of(tmp_path / "calm")
-    for key in ("duplicates", "verdicts", "bad", "texts", "problems"):
+    for key in ("duplicates", "verdicts", "damaged", "texts", "problems", "types"):
         assert report[key] == expected[key]
     if left:
         assert report["totals"]["recalled"] > 0
@@ -148,7 +148,7 @@ def test_workers_killed_on_request_change_nothing(surveys: Surveys, tmp_path: Pa
     expected, report = surveys.finish("calm"), surveys.finish("wild", "--chaos", "kill=3")
     assert report["errors"] == ""
     assert content_of(tmp_path / "wild") == content_of(tmp_path / "calm")
-    assert report["workers"] == {"died": 3, "killed": 3}
+    assert (report["died_workers"], report["killed_workers"]) == (3, 3)
     assert report["verdicts"] == expected["verdicts"]
     with closing(sqlite3.connect(tmp_path / "wild")) as database:
         assert database.execute("SELECT what, COUNT(*), COUNT(path) FROM event").fetchall() == [("killed", 3, 0)]

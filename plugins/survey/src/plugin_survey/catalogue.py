@@ -43,7 +43,7 @@ INSERT_FILE = (
     "INSERT INTO file (path, size, mtime_ns, ctime_ns, device, inode, digest, kind, run)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_SAMPLE = "INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?)"
+_SAMPLE = "INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)"
 _BATCH = "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?)"
 _EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)"
 _FORGET = """
@@ -248,9 +248,9 @@ class Catalogue:
                     self.database.execute("COMMIT")
             self.database.close()
 
-    def note_sample(self, memory: int, budget: int | None, files: int, size: int) -> None:
+    def note_sample(self, stage: str, memory: int, budget: int | None, files: int, size: int) -> None:
         """Note how much memory all processes have now, and what was done until now. Costs next to nothing."""
-        self._notes.append((_SAMPLE, (self.run, time.time(), memory, budget, files, size)))
+        self._notes.append((_SAMPLE, (self.run, time.time(), stage, memory, budget, files, size)))
 
     def note_batch(self, workload: str, size: int, bytes_per_item: float, reason: str) -> None:
         """Note that batches of a sort of work have another size now."""
@@ -275,14 +275,6 @@ class Catalogue:
         # taken one by one: others append meanwhile
         while self._notes:
             self.database.execute(*self._notes.popleft())
-
-    def deaths(self) -> tuple[int, int]:
-        """Return how many workers died in this run, and how many of those were killed on request."""
-        with self.guarded() as database:
-            self._write_notes()
-            found = dict(database.execute("SELECT what, COUNT(*) FROM event WHERE run = ? GROUP BY what", (self.run,)))
-        killed = found.get("killed", 0)
-        return found.get("died", 0) + killed, killed
 
     def script(self, script: str) -> None:
         """Execute statements within the transaction; to be called while the database is guarded."""

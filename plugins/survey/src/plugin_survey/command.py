@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,13 +13,16 @@ from typing import Any, Protocol
 import click
 
 from framework import CommandContext
-from plugin_survey import inspection, progress
+from plugin_survey import progress
 from plugin_survey.budget import Budget
 from plugin_survey.chaos import Kills
 from plugin_survey.draft import drafted
+from plugin_survey.gathering import gather
 from plugin_survey.lender import Lender
-from plugin_survey.places import Places, absolute_roots, check_targets, identities, places
-from plugin_survey.report import Findings, group_rows, make_report, summary_rows, write_report
+from plugin_survey.outputs import Output, outputs
+from plugin_survey.overview import Overview, Setting
+from plugin_survey.places import Places, absolute_roots, check_catalogue, identities, places
+from plugin_survey.report import group_rows, make_report, summary_rows
 from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey
 
@@ -37,7 +41,15 @@ class Context(CommandContext, Protocol):
 @click.command("survey")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
 @click.option("--catalogue", metavar="FILE", type=click.Path(), help="Where the SQLite catalogue goes.")
-@click.option("--report", metavar="FILE", type=click.Path(), help="Where the JSON report goes.")
+@click.option(
+    "--report",
+    "reports",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(),
+    help="Where a report goes: a page (.html), data (.json) or a workbook (.xlsx); may be repeated.",
+)
+@click.option("--force", is_flag=True, help="Replace reports that exist.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Files read at once; default: the number of CPUs.")
 @click.option(
     "--min-size",
@@ -80,7 +92,8 @@ def survey(
     *,
     paths: tuple[str, ...],
     catalogue: str | None,
-    report: str | None,
+    reports: tuple[str, ...],
+    force: bool,
     workers: int | None,
     min_size: int,
     one_file_system: bool,
@@ -100,17 +113,14 @@ def survey(
     if kills and not (check or index):
         raise click.UsageError("--chaos kills the processes that look into files: add --check or --index.")
     request = Request(absolute_roots(paths), exclude, one_file_system, min_size, check, index, kills)
-    check_targets(catalogue, report)
-    budget = Budget(max_memory)
-    options = Options(workers or _cpus(), budget, progress.NONE if quiet else shown, quiet=quiet)
+    written = outputs(reports, force=force)
+    if catalogue is not None:
+        check_catalogue(catalogue, written)
     context: Context = ctx.obj
-    found = asyncio.run(_survey(context, request, catalogue, report, options))
-    failed = found.verdicts.get(inspection.FAILED, 0)
-    if found.problems:
-        context.message(f"survey: {len(found.problems):,} files or folders could not be read; the report names them")
-    if failed:
-        context.message(f"survey: {failed:,} files could not be looked into to their end; the report names them")
-    if found.problems or failed:
+    options = Options(workers or _cpus(), Budget(max_memory), progress.NONE if quiet else shown, quiet=quiet)
+    overview = asyncio.run(_survey(context, request, catalogue, written, options))
+    if overview.problems:
+        context.message(f"survey: {len(overview.problems):,} files or folders could not be read; the report names them")
         ctx.exit(FAILED)
 
 
@@ -125,27 +135,30 @@ class Options:
 
 
 async def _survey(
-    context: Context, request: Request, catalogue: str | None, report: str | None, options: Options
-) -> Findings:
+    context: Context, request: Request, catalogue: str | None, reports: tuple[Output, ...], options: Options
+) -> Overview:
     async with context.open() as framework:
-        with places(request.roots, catalogue, report, lambda: framework.state_directory(OWNER)) as targets:
-            found, content = await _publish(context, framework, request, targets, options)
-    _show(context, found, content)
+        with places(request.roots, catalogue, reports, lambda: framework.state_directory(OWNER)) as targets:
+            overview = await _publish(context, framework, request, targets, options)
+    _show(context, overview)
     if not options.quiet:
-        context.message(f"catalogue: {targets.catalogue}\nreport: {targets.report}")
-    return found
+        context.message(f"catalogue: {targets.catalogue}")
+        for report in targets.reports:
+            context.message(f"report: {report.path}")
+    return overview
 
 
-async def _publish(
-    context: Context, framework: Any, request: Request, targets: Places, options: Options
-) -> tuple[Findings, dict[str, Any]]:
+async def _publish(context: Context, framework: Any, request: Request, targets: Places, options: Options) -> Overview:
     """Take the survey; nothing appears in the target places unless all of it succeeded."""
     async with AsyncExitStack() as stack:
         lender = Lender(framework, stack, OWNER)
-        document = await lender.acquire("file.temp", directory=os.path.dirname(targets.report))
+        documents = [await lender.acquire("file.temp", directory=report.folder) for report in targets.reports]
+        scratch = await lender.acquire("file.directory")
         # after the files, so that it has ended before they go; more, for the walk, counting ahead and the catalogue
         threads = await lender.acquire("executor.thread", workers=options.workers + 3)
         means = await lender.means(threads, options.workers, options.budget, deep=request.check or request.index)
+        stop = threading.Event()
+        stack.callback(stop.set)  # before the threads are given back, who are waited for
         # when all plugins have started: the kernel does not trust one again during whose start the program was killed
         draft = stack.enter_context(drafted(targets.catalogue, context.message))
         found = await take_survey(
@@ -153,25 +166,34 @@ async def _publish(
             draft.path,
             means,
             progress=progress.choose(options.progress, context.message, interactive=context.interactive),
-            own=targets.identities() | identities(document.path),
+            own=targets.identities() | identities(*(document.path for document in documents)),
             shown_as=targets.catalogue,
         )
-        content = make_report(found)
-        write = functools.partial(write_report, shown_as=targets.report)
-        await threads.run(write, content, str(document.path))
+        settings = _settings(request, options)
+        gathering = functools.partial(gather, found, draft.path, settings, killing=bool(request.kills))
+        overview: Overview = await threads.run(gathering)
+        for report, document in zip(targets.reports, documents, strict=True):
+            await threads.run(report.write, overview, str(document.path), str(scratch.path), stop.is_set)
         draft.publish()
-        await document.keep_as(targets.report)
-    return found, content
+        for report, document in zip(targets.reports, documents, strict=True):
+            await document.keep_as(report.path)
+    return overview
 
 
-def _show(context: Context, found: Findings, content: dict[str, Any]) -> None:
+def _settings(request: Request, options: Options) -> dict[str, Setting]:
+    settings = request.options() | {"workers": options.workers, "max_memory": options.budget.limit}
+    return {name: value for name, value in settings.items() if name != "min_size"}
+
+
+def _show(context: Context, overview: Overview) -> None:
+    content = make_report(overview)
     if context.format != "table":
         context.emit(content)
         return
     context.emit(summary_rows(content), columns=("what", "found"))
-    if found.groups:
+    if overview.duplicates:
         context.emit([])
-        context.emit(group_rows(found.groups[:SHOWN_GROUPS]), columns=("wasted", "size", "files", "example"))
+        context.emit(group_rows(overview.duplicates[:SHOWN_GROUPS]), columns=("wasted", "size", "files", "example"))
 
 
 def _cpus() -> int:

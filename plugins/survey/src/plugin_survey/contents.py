@@ -38,13 +38,6 @@ INSERT INTO text (id, title, body, truncated)
 SELECT content.id, ?2, ?3, ?4 FROM todo JOIN content ON content.digest = todo.digest AND content.kind = todo.kind
 WHERE todo.id = ?1
 """
-_VERDICTS = "SELECT verdict, COUNT(*) FROM content WHERE verdict NOT NULL GROUP BY verdict ORDER BY verdict"
-_BAD = """
-SELECT MIN(file.path), bad.kind, bad.verdict, bad.problem
-FROM (SELECT * FROM content WHERE verdict IN ('damaged', 'failed')) AS bad
-JOIN file ON file.digest = bad.digest AND file.kind = bad.kind
-GROUP BY bad.id ORDER BY 1
-"""
 
 
 class Work(NamedTuple):
@@ -117,33 +110,3 @@ class Contents:
                 if one.body or one.title:
                     database.execute(_READ, (one.number, one.title, one.body or "", one.truncated))
             self._catalogue.commit_when_due()
-
-
-class BadContent(NamedTuple):
-    """A content that is damaged, or that could not be looked into to its end, by the first of its paths."""
-
-    path: bytes
-    kind: str
-    verdict: str
-    problem: str
-
-
-class Known(NamedTuple):
-    """What a catalogue knows of its contents: how many have each verdict, the bad ones, and how many have a text."""
-
-    verdicts: dict[str, int]
-    bad: list[BadContent]
-    texts: int
-
-
-def known(catalogue: Catalogue) -> Known:
-    """Return what is known of all contents, by whichever run found it out.
-
-    Raises:
-        ResourceUnavailableError: The catalogue cannot be read.
-    """
-    with catalogue.guarded() as database:
-        verdicts = dict(database.execute(_VERDICTS))
-        bad = [BadContent(*row) for row in database.execute(_BAD)] if verdicts else []
-        (texts,) = database.execute("SELECT COUNT(*) FROM text").fetchone()
-    return Known(verdicts, bad, texts)

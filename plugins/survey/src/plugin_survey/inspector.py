@@ -21,7 +21,7 @@ from plugin_survey.contents import Contents
 from plugin_survey.crew import Crew, Worker
 from plugin_survey.engine import Workers, first_of
 from plugin_survey.inspection import FAILED, Inspected, Item, Look, inspect_batch
-from plugin_survey.report import shown
+from plugin_survey.shown import shown
 from plugin_survey.status import INSPECT, Status
 
 BASE, MOST = 16, 512

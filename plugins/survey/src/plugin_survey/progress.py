@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from plugin_survey.report import human
+from plugin_survey.shown import human
 from plugin_survey.status import Stage, Status
 
 if TYPE_CHECKING:

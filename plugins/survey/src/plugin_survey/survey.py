@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from plugin_survey.budget import Budget
 from plugin_survey.catalogue import Catalogue, Outcome, Run
 from plugin_survey.chaos import Chaos
-from plugin_survey.contents import Contents, known
+from plugin_survey.contents import Contents
 from plugin_survey.crew import Crew
 from plugin_survey.duplicates import find_groups
 from plugin_survey.engine import Engine, Workers
@@ -47,9 +48,13 @@ class Request:
 
     def run(self, started_at: float) -> Run:
         """Return what the catalogue says of a run that begins."""
+        return Run(started_at, [path_entry(root) for root in self.roots], self.options(), ALGORITHM)
+
+    def options(self) -> dict[str, Any]:
+        """Return everything but the roots."""
         options = asdict(self)
         del options["roots"]
-        return Run(started_at, [path_entry(root) for root in self.roots], options, ALGORITHM)
+        return options
 
     def walker(self) -> Walker:
         """Return a walker at its start."""
@@ -217,7 +222,8 @@ class _Survey:
         self._status.measured(tree_bytes())
         files = sum(stage.done for stage in self._status.stages)
         size = sum(stage.bytes for stage in self._status.stages)
-        self._catalogue.note_sample(self._status.memory, self._status.budget, files, size)
+        stage = self._status.stages[-1].name
+        self._catalogue.note_sample(stage, self._status.memory, self._status.budget, files, size)
 
     def _evaluate(self) -> None:
         found, catalogue, durations = self._found, self._catalogue, self._found.durations
@@ -226,8 +232,6 @@ class _Survey:
         durations.duplicates = time.monotonic() - started
         found.names, found.files, found.bytes = catalogue.totals()
         found.problems = list(catalogue.problems())
-        found.verdicts, found.bad, found.texts = known(catalogue)
-        found.died, found.killed = catalogue.deaths()
         found.peak_memory, found.budget = self._status.peak, self._status.budget
         catalogue.finish(Outcome(asdict(found.counts), asdict(durations)))
         durations.catalogue += time.monotonic() - started - durations.duplicates
