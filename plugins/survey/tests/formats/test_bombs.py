@@ -21,7 +21,7 @@ from plugin_survey.formats import DAMAGED, OK, UNCHECKED
 
 from .conftest import open_xml, pdf, png_chunk, zipped
 
-HEADROOM = 96 << 20
+HEADROOM = 64 << 20
 """Bytes of address space that the process may use beyond what it has once everything is imported."""
 
 INSPECT = """
