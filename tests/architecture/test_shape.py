@@ -14,8 +14,8 @@ import framework
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 FILE_LIMIT = 400
 FUNCTION_LIMIT = 60
-NAME_LIMIT = 30
-KERNEL_LIMIT = 14900
+NAME_LIMIT = 33
+KERNEL_LIMIT = 14920
 """Lines of the kernel without the command line and the test kit; the design aims at about 3,000."""
 
 

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from framework.ledger import Ledger
     from framework.manager import ResourceManager
     from framework.plugins import Plugin, PluginContextManager, PluginManager, plugin
-    from framework.protocols import AllocationStrategy, CleanupParticipant, CommandContext, Host, MetricsCollector
+    from framework.protocols import (
+        AllocationStrategy,
+        Bag,
+        CleanupParticipant,
+        CommandContext,
+        Hint,
+        Host,
+        Member,
+        MetricsCollector,
+    )
     from framework.records import (
         LeaseRecord,
         PluginMetadata,
@@ -37,12 +46,15 @@ PLUGIN_API = 1
 
 _HOMES = {
     "AllocationStrategy": "protocols",
+    "Bag": "protocols",
     "CleanupParticipant": "protocols",
     "CommandContext": "protocols",
     "Framework": "host",
+    "Hint": "protocols",
     "Host": "protocols",
     "LeaseRecord": "records",
     "Ledger": "ledger",
+    "Member": "protocols",
     "MetricsCollector": "protocols",
     "MetricsManager": "telemetry",
     "Plugin": "plugins",
@@ -70,12 +82,15 @@ _HOMES = {
 
 __all__ = [
     "AllocationStrategy",
+    "Bag",
     "CleanupParticipant",
     "CommandContext",
     "Framework",
+    "Hint",
     "Host",
     "LeaseRecord",
     "Ledger",
+    "Member",
     "MetricsCollector",
     "MetricsManager",
     "Plugin",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -42,9 +42,51 @@ class MetricsCollector(Protocol):
         """Return the measurements of now by name; must not block."""
 
 
+class Member(Hashable, Protocol):
+    """A pooled entity, as a bag sees it; always the same object for the same entity."""
+
+    @property
+    def id(self) -> str:
+        """The name of the entity."""
+
+    @property
+    def load(self) -> int:
+        """How many tasks hold it now."""
+
+
+class Bag(Protocol):
+    """The entities of one resource class that have room, in the order in which a strategy takes them.
+
+    Each method takes the same time however many entities there are, or grows with their logarithm.
+    """
+
+    def push(self, member: Member) -> None:
+        """Take in an entity that is not here: it is new, or has room again, or its load or its scores changed."""
+
+    def pop(self) -> Member:
+        """Give the entity that is to be taken next, which leaves; there is one."""
+
+    def discard(self, member: Member) -> None:
+        """Let an entity go that is here: it was taken by name, or is out of service."""
+
+    def key(self) -> float:
+        """Return how dear the next one is: between classes of equal rank the least is taken. There is a next one."""
+
+
+class Hint(NamedTuple):
+    """What a strategy would like for one task; what the task requires always comes first."""
+
+    prefer: tuple[str, ...] = ()
+    """Names of entities to take if they will do and have room, the best first."""
+    near: Mapping[str, str] = {}
+    """Labels: classes that have them all come before others."""
+    avoid: Mapping[str, frozenset[str]] = {}
+    """Values of labels: classes that have one of them come last."""
+
+
 @runtime_checkable
 class AllocationStrategy(Protocol):
-    """Decides which of several fitting resource classes is taken first.
+    """Decides which of several fitting resource classes is taken first, and if it likes which of their entities.
 
     A strategy ranks classes, once each, and never sees a list of candidates: its cost must not grow with the pool.
     """
@@ -53,6 +95,15 @@ class AllocationStrategy(Protocol):
 
     def rank(self, resource_class: ResourceClass) -> float:
         """Return the rank of a class; the lowest rank is taken first."""
+
+    # Besides it may have any of these methods; the pool calls them under its lock, so they must not call the pool:
+    #   bag(resource_class) -> Bag             what the entities of a class are kept in, asked for once for each class
+    #   hint(task_id) -> Hint | None           what it would like for a task that is about to be served
+    #   granted(task_id, members)              a task was given these entities (`Sequence[Member]`)
+    #   released(task_id, members)             and gave these back
+    #   scored(member, scores)                 somebody measured something of an entity (`Mapping[str, float]`, for
+    #                                          instance `cpu` and `memory` from 0 to 1); it is pushed again afterwards
+    #   removed(member)                        an entity is gone for good: forget it
 
 
 class Host(Protocol):

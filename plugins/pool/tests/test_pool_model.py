@@ -144,8 +144,8 @@ class PoolMachine(RuleBasedStateMachine):
             own = [one for one in self.pool._stock.entities.values() if one.group is group]
             assert group.total == len(own)
             assert group.in_service == len([one for one in own if not one.service])
-            assert group.room == len([one for one in own if one.has_room]) == len(list(group.first()))
-            assert set(group.first()) == {one for one in own if one.has_room}
+            assert group.room == len([one for one in own if one.has_room]) == len(list(group.bag))
+            assert set(group.bag) == {one for one in own if one.has_room}
 
 
 PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

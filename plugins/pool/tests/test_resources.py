@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -174,3 +176,51 @@ def test_the_catalogue_tells_what_there_is_and_what_is_typical() -> None:
     assert found["executor", "juggling"] == CatalogEntry("executor", "juggling", 1, 0, 4, 4, typical=False)
     assert found["database", "db_connection"] == CatalogEntry("database", "db_connection", typical=True)
     assert {kind for kind, _ in found} == {"executor", "orchestrator", "reviewer", "tool", "api", "database"}
+
+
+def test_many_are_added_at_once() -> None:
+    """Just as one after the other would be."""
+    given: list[Any] = [
+        {"id": "a", "type": "t", "capabilities": {"x": 3}},
+        {"id": "b", "type": "t", "capabilities": {"x": 3}},
+        {"id": "c", "type": "t", "name": "Third", "capabilities": [{"type": "x", "level": 3}], "capacity": 2},
+        ResourceInstance("d", "t", labels={"zone": "n"}),
+    ]
+    many, one_by_one = ResourcePool(), ResourcePool()
+    assert many.add_resources(iter(given)) == 4
+    for one in given:
+        one_by_one.add_resource(one)
+    for name in "abcd":
+        assert many.get_resource(name) == one_by_one.get_resource(name)
+    assert many.get_status_report() == one_by_one.get_status_report()
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ({"id": "a", "type": "t"}, "'a' is there twice"),
+        ({"id": "old", "type": "t"}, "has a resource 'old' already"),
+        ({"id": "c", "type": "t", "capacity": True}, "capacity of resource 'c' is True"),
+        ({"id": "c", "type": "t", "levels": 3}, "unknown field 'levels'"),
+        ({"type": "t"}, "id of a resource is None"),
+        ({"id": "c\x1b", "type": "t"}, "id of a resource is 'c"),
+    ],
+)
+def test_of_many_none_is_added_when_one_is_wrong(last: object, said: str) -> None:
+    pool = ResourcePool()
+    pool.add_resource({"id": "old", "type": "t"})
+    with pytest.raises(InvalidRequestError, match=said):
+        pool.add_resources([{"id": "a", "type": "t"}, {"id": "b", "type": "t", "capacity": 1}, last])
+    assert pool.get_status_report().total_resources == 1
+    with pytest.raises(InvalidRequestError, match="a list of descriptions"):
+        pool.add_resources({"id": "a", "type": "t"})
+
+
+def test_many_that_come_serve_those_who_wait() -> None:
+    pool = ResourcePool()
+    with ThreadPoolExecutor(1) as threads:
+        lease = threads.submit(pool.acquire, "task", {"type": "t", "count": 2}, until="impossible", timeout=60)
+        while not pool.get_status_report().waiting:
+            time.sleep(0.001)  # until the thread waits
+        pool.add_resources([{"id": str(one), "type": "t"} for one in range(3)])
+        assert lease.result().resources == ("0", "1")

@@ -416,6 +416,23 @@ async def test_cancelling_the_wish_for_more_leaves_what_was_held(pool: ResourceP
     assert pool.get_status_report().available == 1
 
 
+async def test_a_shared_entity_is_not_handed_to_who_has_it_already(pool: ResourcePool) -> None:
+    """It wants another one; who waits behind it gets the room."""
+    pool = ResourcePool()
+    for name in "xy":
+        pool.add_resource({"id": name, "type": "s", "capacity": 2})
+    for task, names in {"first": "x", "second": "y", "third": "x", "fourth": "y"}.items():
+        assert pool.allocate_resources(task, {"type": "s", "ids": [names]})
+    more = asyncio.create_task(pool.extend_async("first", {"type": "s"}))
+    await until(lambda: pool.get_status_report().waiting)
+    next_one = await waiting(pool, "next", {"type": "s"})
+    pool.release_resources("third")
+    assert (await next_one).resources == ("x",)
+    assert not more.done()
+    pool.release_resources("fourth")
+    assert (await more).resources == ("x", "y")
+
+
 def test_a_lease_ends_when_its_time_is_over_and_not_when_it_was_renewed(pool: ResourcePool, clock: Clock) -> None:
     kept, lost = pool.acquire("kept", ONE, ttl=10), pool.acquire("lost", ONE, ttl=10)
     clock.now += 9

@@ -140,8 +140,8 @@ class WaitingMachine(RuleBasedStateMachine):
             assert len(set(entity.holders)) == len(entity.holders) <= entity.group.capacity
             assert set(entity.holders) == {one for one in stock.leases.values() if entity in one.entities}
         for group in stock.index.groups:
-            assert set(group.first()) == {one for one in stock.entities.values() if one.group is group and one.has_room}
-            assert group.room == len(list(group.first()))
+            assert set(group.bag) == {one for one in stock.entities.values() if one.group is group and one.has_room}
+            assert group.room == len(list(group.bag))
 
     @invariant()
     def no_queue_is_forgotten_or_left_behind(self) -> None:

@@ -23,6 +23,7 @@ from plugin_pool.records import (
 )
 from plugin_pool.request import Request
 from plugin_pool.strategies import BestFit, FirstFit
+from plugin_pool.watcher import Watcher
 
 __all__ = [
     "RULES",
@@ -51,5 +52,6 @@ __all__ = [
     "StatusReport",
     "TaskResourceAllocation",
     "Tier",
+    "Watcher",
     "infer_resource_requirements",
 ]

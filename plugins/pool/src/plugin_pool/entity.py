@@ -19,7 +19,7 @@ class Entity:
 
     Attributes:
         holders: The leases that it is part of, at most as many as its group's capacity.
-        listed: Bit n is set while the group's bag for entities with n holders has it, perhaps out of date.
+        listed: A note of the bag that it is in.
         service: One of the constants of this module.
     """
 
@@ -32,6 +32,11 @@ class Entity:
         self.holders: tuple[Lease, ...] = ()
         self.listed = 0
         self.service = IN_SERVICE
+
+    @property
+    def load(self) -> int:
+        """How many tasks hold it now."""
+        return len(self.holders)
 
     @property
     def has_room(self) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import compress, islice
 
 from plugin_pool.entity import Entity
 from plugin_pool.explanation import Blocker, Explanation, NearMiss, Part, Step
 from plugin_pool.group import Group
-from plugin_pool.index import bits
+from plugin_pool.index import bits, selectors
 from plugin_pool.line import Line
 from plugin_pool.planner import Plan
 from plugin_pool.records import ResourceRequirement, Tier
@@ -26,6 +26,23 @@ _LOOKED_AT = 10_000
 """So many leases, or entities out of service, are looked at for blockers, the oldest first."""
 
 _BEFORE = {Tier.BUSY: Tier.FREE, Tier.ERROR: Tier.BUSY, Tier.IMPOSSIBLE: Tier.ERROR}
+
+
+class Lacking:
+    """What would do for what a plan lacks: the groups, as a mask, and the names of entities."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.mask = 0
+        self.names: set[str] = set()
+        for line in plan.short:
+            if line.requirement.ids:
+                self.names.update(line.requirement.ids)
+            else:
+                self.mask |= line.signature.mask
+
+    def has(self, entity: Entity) -> bool:
+        """Return whether an entity would do."""
+        return bool(self.mask >> entity.group.number & 1) or entity.id in self.names
 
 
 class Explainer:
@@ -49,7 +66,8 @@ class Explainer:
         needed = sum([one.units for one in plan.unmet])
         free = tier is Tier.FREE and not self._line.plan(request, waiter.key if waiter else None, own).satisfied
         holder = next((one for one in self._line.privileged() if one is not waiter), None) if free else None
-        blockers = list(self._blockers(whole, tier))
+        lacking = Lacking(whole)
+        blockers = list(islice(self._blockers(lacking, tier), _SHOWN))
         lines = (*request.named, *request.lines, *request.optional)
         return Explanation(
             task=waiter.task_id if waiter else "",
@@ -60,8 +78,8 @@ class Explainer:
             needed=needed,
             found=needed - sum([one.count for one in plan.missing]),
             similar=tuple([hint for one in lines for hint in self._stock.index.similar(one.signature)]),
-            blockers=tuple(blockers[:_SHOWN]),
-            blocked=len(blockers),
+            blockers=tuple(blockers),
+            blocked=max(self._blocked(lacking, tier), len({one.id for one in blockers})),
             kept_for=holder.task_id if holder else "",
             position=self._line.ahead_of(waiter) + 1 if waiter else 0,
             waited=self._clock() - waiter.since if waiter else 0.0,
@@ -83,15 +101,19 @@ class Explainer:
     def _part(self, line: Needed) -> Part:
         if line.requirement.ids:
             return Part(line.requirement, tuple(self._named(line)), ())
-        index, mask, steps = self._stock.index, (1 << len(self._stock.index.groups)) - 1, []
+        signature, now = line.signature, self._stock.index.service
+        if signature.explained is None or signature.explained[0] != now:
+            signature.explained = (now, tuple(self._funnel(line)), tuple(islice(self._misses(line), _MISSES)))
+        free = Step("free", sum([one.room for one in signature.with_room()]))
+        return Part(line.short(line.units), (*signature.explained[1], free), signature.explained[2])
+
+    def _funnel(self, line: Needed) -> Iterator[Step]:
+        index = self._stock.index
+        mask, totals = (1 << index.size) - 1, [one.total for one in index.groups]
         for condition, fulfil in index.conditions(line.signature):
             mask &= fulfil
-            steps.append(Step(condition, sum([index.groups[one].total for one in bits(mask)])))
-        groups = line.signature.groups
-        steps.append(Step("in service", sum([one.in_service for one in groups])))
-        steps.append(Step("free", sum([one.room for one in groups])))
-        misses = () if any(one.total for one in groups) else tuple(islice(self._misses(line), _MISSES))
-        return Part(line.short(line.units), tuple(steps), misses)
+            yield Step(condition, sum(compress(totals, selectors(mask))))
+        yield Step("in service", sum([one.in_service for one in line.signature.groups]))
 
     def _named(self, line: Needed) -> Iterator[Step]:
         found = [self._stock.entities[one] for one in line.requirement.ids if one in self._stock.entities]
@@ -104,6 +126,8 @@ class Explainer:
 
     def _misses(self, line: Needed) -> Iterator[NearMiss]:
         """Yield entities that miss one condition, then two, and so on; of the right type as long as there are any."""
+        if any(one.total for one in line.signature.groups):
+            return
         index = self._stock.index
         conditions = list(index.conditions(line.signature))
         typed = index.types.get(line.signature.type, 0) or (1 << len(index.groups)) - 1
@@ -118,23 +142,33 @@ class Explainer:
             name = group.example.id if group.example else f"a {group.shape.type}"
             yield NearMiss(name, tuple([_instead(group, one) for one in lacking]))
 
-    def _blockers(self, plan: Plan, tier: Tier) -> Iterator[Blocker]:
-        """Yield the entities that would do for what is lacking, and cannot be had."""
-        groups = {group for one in plan.short for group in one.signature.groups if not one.requirement.ids}
-        names = {name for one in plan.short for name in one.requirement.ids}
+    def _blockers(self, lacking: Lacking, tier: Tier) -> Iterator[Blocker]:
+        """Yield the entities that would do for what is lacking, and cannot be had; the oldest of each sort first."""
         if tier is Tier.ERROR:
             for entity in islice(self._stock.out_of_service, _LOOKED_AT):
-                if entity.group in groups or entity.id in names:
+                if lacking.has(entity):
                     yield Blocker(entity.id, entity.status.value)
         elif tier is Tier.BUSY:
             now = time.time()
             for lease in islice(self._stock.leases.values(), _LOOKED_AT):
-                left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
                 for entity in lease.entities:
-                    if (entity.group in groups or entity.id in names) and not entity.service and not entity.has_room:
+                    if not entity.service and not entity.has_room and lacking.has(entity):
+                        left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
                         yield Blocker(
                             entity.id, entity.status.value, lease.task_id, lease.since, now - lease.since, left
                         )
+
+    def _blocked(self, lacking: Lacking, tier: Tier) -> int:
+        """Return how many entities would do for what is lacking, and cannot be had."""
+        if tier not in (Tier.BUSY, Tier.ERROR):
+            return 0
+        groups = list(compress(self._stock.index.groups, selectors(lacking.mask)))
+        named = [self._stock.entities[one] for one in lacking.names if one in self._stock.entities]
+        named = [one for one in named if not lacking.mask >> one.group.number & 1]
+        if tier is Tier.ERROR:
+            return sum([one.total - one.in_service for one in groups]) + sum([bool(one.service) for one in named])
+        full = [one for one in named if not one.service and not one.has_room]
+        return sum([one.in_service - one.room for one in groups]) + len(full)
 
 
 def _gap(group: Group, line: Needed) -> int:

@@ -23,20 +23,23 @@ class Lease:
     Attributes:
         task_id: The task.
         epoch: Number of this lease, never used again.
-        entities: What it holds.
         since: When it was given, in seconds since the epoch.
+        entities: What it holds, or held last.
         usage: `deployed`, `busy` or `blocked`.
         expires: When it ends unless renewed, by the pool's clock; None for never.
+        ttl: The seconds that it lives each time it is renewed.
     """
 
     __slots__ = ("entities", "epoch", "expires", "pool", "since", "task_id", "ttl", "usage")
 
-    def __init__(self, pool: ResourcePool, task_id: str, epoch: int, since: float) -> None:
+    def __init__(
+        self, pool: ResourcePool, task_id: str, epoch: int, since: float, entities: tuple[Entity, ...]
+    ) -> None:
         self.pool = pool
         self.task_id = task_id
         self.epoch = epoch
-        self.entities: tuple[Entity, ...] = ()
         self.since = since
+        self.entities = entities
         self.usage = _DEPLOYED
         self.ttl: float | None = None
         self.expires: float | None = None
@@ -44,8 +47,7 @@ class Lease:
     @property
     def resources(self) -> tuple[str, ...]:
         """Ids of the entities that it holds, or held last."""
-        entities = self.entities
-        return (entities[0].id,) if len(entities) == 1 else tuple([one.id for one in entities])
+        return tuple([one.id for one in self.entities])
 
     def mark_executing(self) -> bool:
         """Say that the task runs; see `ResourcePool.mark_executing`."""

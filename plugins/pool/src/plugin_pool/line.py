@@ -15,11 +15,14 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
+import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from plugin_pool.entity import Entity
 from plugin_pool.group import Group
 from plugin_pool.planner import Plan
+from plugin_pool.records import Tier
 from plugin_pool.request import Request
 from plugin_pool.stock import Stock
 from plugin_pool.waiter import Waiter
@@ -28,18 +31,24 @@ Key = tuple[float, int]
 
 
 class Queue:
-    """Tasks that wait for the same."""
+    """Tasks that wait for the same; there is at least one, or it is forgotten.
+
+    Attributes:
+        head: The key of who is next.
+    """
 
     def __init__(self, name: object, request: Request) -> None:
         self.name = name
         self.request = request
         self.waiters: dict[str, Waiter] = {}
+        self.head: Key = (math.inf, 0)
         self._heap: list[tuple[Key, Waiter]] = []
 
     def add(self, waiter: Waiter) -> None:
         """Put a task in, by its key."""
         self.waiters[waiter.task_id] = waiter
         heapq.heappush(self._heap, (waiter.key, waiter))
+        self.head = self._heap[0][0]
 
     def remove(self, waiter: Waiter) -> None:
         """Take a task out, wherever it is."""
@@ -47,15 +56,18 @@ class Queue:
         if len(self._heap) > 2 * len(self.waiters) + 8:
             self._heap = [(one.key, one) for one in self.waiters.values()]
             heapq.heapify(self._heap)
-
-    def first(self) -> Waiter | None:
-        """Return who is next."""
-        while self._heap:
-            waiter = self._heap[0][1]
-            if self.waiters.get(waiter.task_id) is waiter:
-                return waiter
+        while self._heap and self.waiters.get((first := self._heap[0][1]).task_id) is not first:
             heapq.heappop(self._heap)
-        return None
+        if self._heap:
+            self.head = self._heap[0][0]
+
+    @property
+    def first(self) -> Waiter:
+        """Who is next."""
+        return self._heap[0][1]
+
+
+_head = operator.attrgetter("head")
 
 
 class Line:
@@ -105,17 +117,24 @@ class Line:
 
     def join(self, waiter: Waiter) -> None:
         """Let a task that has a key wait."""
-        name = _name(waiter)
-        queue = self._queues.get(name)
-        if queue is None:
-            queue = self._open(name, waiter.request)
+        queue = waiter.request.queue if waiter.extends is None else None
+        if queue is None or not queue.waiters:
+            name = _name(waiter)
+            queue = self._queues.get(name) or self._open(name, waiter.request)
+            if waiter.extends is None:
+                waiter.request.queue = queue
         queue.add(waiter)
+        waiter.queue = queue
         self.waiters[waiter.task_id] = waiter
+        for watcher in self._stock.watchers:
+            watcher.joined(waiter)
 
     def leave(self, waiter: Waiter) -> None:
         """Let a task wait no more; what was earmarked for it goes to others."""
         request = waiter.request
         self._remove(waiter)
+        for watcher in self._stock.watchers:
+            watcher.left(waiter)
         if request.units > 1:
             self._serve(self._touching(request), self._groups_of(request))
 
@@ -128,7 +147,11 @@ class Line:
 
     def serve(self, entities: Collection[Entity]) -> None:
         """Hand entities that have room again to those who wait for them."""
-        if self._queues:
+        if not self._queues:
+            return
+        if len(entities) == 1 and not self._gangs and not self._by_name:
+            self._hand_over(next(iter(entities)).group)
+        else:
             self._serve(self._fitting(entities), {entity.group for entity in entities})
 
     def recheck(self, entities: Iterable[Entity]) -> None:
@@ -143,15 +166,24 @@ class Line:
                     self.leave(waiter)
                     waiter.wake()
 
-    def plan(self, request: Request, key: Key | None = None, aside: Sequence[Entity] = ()) -> Plan:
+    def plan(
+        self, request: Request, key: Key | None = None, aside: Sequence[Entity] = (), task_id: str | None = None
+    ) -> Plan:
         """Return what a request would take now, by itself or as the waiter with a key."""
         before = [one.request for one in self.privileged() if key is None or one.key < key] if self._gangs else ()
-        return self._stock.planner.plan(request, before=before, aside=aside)
+        return self._stock.planner.plan(request, before=before, aside=aside, task_id=task_id)
+
+    def tier(self, request: Request, aside: Sequence[Entity] = ()) -> Tier:
+        """Return what it would take to meet a request that cannot be met now.
+
+        That what is lacking is kept for a gang is the one reason for which it can be `free`.
+        """
+        return self._stock.planner.tier(request, aside, better=Tier.FREE if self._gangs else Tier.BUSY)
 
     def privileged(self) -> list[Waiter]:
         """Return the gangs that have earmarks."""
         latest = self._clock() - self._patience
-        firsts = [one for queue in self._gangs if (one := queue.first()) is not None and one.since <= latest]
+        firsts = [one for queue in self._gangs if (one := queue.first).since <= latest]
         found, taken = [], 0
         for waiter in sorted(firsts, key=lambda one: one.key):
             waiter.request.refresh()
@@ -170,16 +202,26 @@ class Line:
         names = [self._stock.entities[one] for one in _names(request) if one in self._stock.entities]
         return {*_groups(request), *(one.group for one in names)}
 
+    def _hand_over(self, group: Group) -> None:
+        """Do what `_serve` does, quicker, where nobody waits for several entities or for certain ones."""
+        while group.room and group.waiting:
+            waiter = min(group.waiting, key=_head).first
+            plan = self._plan_for(waiter)
+            if not plan.satisfied:  # it has this very entity already, and wants another one
+                self._serve(group.waiting, {group})
+                return
+            self._grant(waiter, plan)
+
     def _serve(self, queues: Iterable[Queue], groups: set[Group]) -> None:
         """Serve the firsts of some queues as long as there is room in the groups of which they may not have known."""
-        heap = [(one.key, queue) for queue in queues if (one := queue.first()) is not None]
+        heap = [(queue.head, queue) for queue in queues]
         heapq.heapify(heap)
         while heap and any(group.room for group in groups):
             queue = heapq.heappop(heap)[1]
-            waiter = queue.first()
-            if waiter is None:
+            if not queue.waiters:
                 continue
-            plan = self.plan(queue.request, waiter.key, waiter.extends.entities if waiter.extends else ())
+            waiter = queue.first
+            plan = self._plan_for(waiter)
             if not plan.satisfied:
                 continue
             again = {queue}
@@ -190,15 +232,23 @@ class Line:
                 again |= self._fitting(waiter.got)
             known = {one for _, one in heap}
             for other in again - known:
-                if (first := other.first()) is not None:
-                    heapq.heappush(heap, (first.key, other))
+                if other.waiters:
+                    heapq.heappush(heap, (other.head, other))
+
+    def _plan_for(self, waiter: Waiter) -> Plan:
+        own = waiter.extends.entities if waiter.extends else ()
+        return self.plan(waiter.request, waiter.key, own, waiter.task_id)
 
     def _grant(self, waiter: Waiter, plan: Plan) -> bool:
         """Hand over what a plan says; False when nobody is there any more to take it."""
         self._remove(waiter)
         self._lend(waiter, plan)
         if waiter.wake():
+            for watcher in self._stock.watchers:
+                watcher.served(waiter)
             return True
+        for watcher in self._stock.watchers:
+            watcher.left(waiter)
         self._take_back(waiter)
         return False
 
@@ -215,7 +265,7 @@ class Line:
 
     def _remove(self, waiter: Waiter) -> None:
         del self.waiters[waiter.task_id]
-        queue = self._queues[_name(waiter)]
+        queue = waiter.queue
         queue.remove(waiter)
         if queue.waiters:
             return

@@ -9,7 +9,6 @@ Hall's condition (1935), and of which no part does.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from plugin_pool.group import Group
@@ -29,27 +28,28 @@ class Matching:
         self.choices = choices
         self.flows: list[dict[Group, int]] = [{} for _ in choices]
         self.left: dict[Group, int] = {}
-        """Room that is left, for each group that was looked at."""
+        """Room that is left, for each group of which something was placed."""
         self.reached: tuple[int, ...] = ()
         """After `place` fell short: the fewest demands that together cannot be met."""
         self._room = room
-        self._takers: dict[Group, set[int]] = {}
+        self._takers: dict[Group, set[int]] | None = None
+        """The demands that take of a group; made when something is to be moved for the first time."""
 
     def place(self, demand: int, units: int) -> int:
-        """Place units of a demand, moving others if need be, and return how many found a place."""
-        wanted = units
-        known, room = self.left, self._room
+        """Place units of a demand, once, moving others if need be, and return how many found a place."""
+        wanted, left, room, flow = units, self.left, self._room, self.flows[demand]
         for group in self.choices[demand]:
-            spare = known.get(group)
-            if spare is None:
-                spare = room(group)
+            spare = left[group] if group in left else room(group)
+            if spare >= wanted:
+                left[group], flow[group] = spare - wanted, wanted
+                wanted = 0
+                break
             if spare:
-                taken = min(spare, wanted)
-                known[group] = spare - taken
-                self._move(demand, group, taken)
-                wanted -= taken
-                if not wanted:
-                    return units
+                left[group], flow[group] = 0, spare
+                wanted -= spare
+        if flow and self._takers is not None:
+            for group in flow:
+                self._takers.setdefault(group, set()).add(demand)
         while wanted and (moved := self._augment(demand, wanted)):
             wanted -= moved
         return units - wanted
@@ -59,30 +59,31 @@ class Matching:
         made = Matching(self.choices, self._room)
         made.flows = [flow.copy() for flow in self.flows]
         made.left = self.left.copy()
-        made._takers = {group: takers.copy() for group, takers in self._takers.items()}
         return made
 
     def spare(self, group: Group) -> int:
         """Return the room that is left in a group."""
-        left = self.left.get(group)
-        if left is None:
-            left = self.left[group] = self._room(group)
-        return left
+        return self.left[group] if group in self.left else self._room(group)
 
     def _augment(self, demand: int, most: int) -> int:
         """Move units along one path that ends where there is room, and return how many."""
-        seen: dict[Group, int] = {}  # the demand that would take from a group
+        takers = self._takers
+        if takers is None:
+            takers = self._takers = {}
+            for number, flow in enumerate(self.flows):
+                for group in flow:
+                    takers.setdefault(group, set()).add(number)
+        left, seen = self.left, {}  # by group: the demand that would take from it
         gives: dict[int, Group | None] = {demand: None}  # the group that a demand would take less from
-        queue = deque([demand])
-        while queue:
-            one = queue.popleft()
+        queue = [demand]
+        for one in queue:
             for group in self.choices[one]:
                 if group in seen:
                     continue
                 seen[group] = one
-                if self.spare(group):
+                if left[group] if group in left else self._room(group):
                     return self._shift(group, seen, gives, most)
-                for other in self._takers.get(group, ()):
+                for other in takers.get(group, ()):
                     if other not in gives:
                         gives[other] = group
                         queue.append(other)
@@ -91,7 +92,7 @@ class Matching:
 
     def _shift(self, end: Group, seen: dict[Group, int], gives: dict[int, Group | None], most: int) -> int:
         steps: list[tuple[int, Group, Group | None]] = []
-        units, group = min(most, self.left[end]), end
+        units, group = min(most, self.spare(end)), end
         while True:
             demand = seen[group]
             less = gives[demand]
@@ -104,15 +105,17 @@ class Matching:
             if less is not None:
                 self._move(demand, less, -units)
             self._move(demand, more, units)
-        self.left[end] -= units
+        self.left[end] = self.spare(end) - units
         return units
 
     def _move(self, demand: int, group: Group, units: int) -> None:
-        flow = self.flows[demand]
+        flow, takers = self.flows[demand], self._takers
         now = flow.get(group, 0) + units
         if now:
             flow[group] = now
-            self._takers.setdefault(group, set()).add(demand)
-        else:
-            del flow[group]
-            self._takers[group].discard(demand)
+            if takers is not None:
+                takers.setdefault(group, set()).add(demand)
+            return
+        del flow[group]
+        if takers is not None:
+            takers[group].discard(demand)

@@ -6,13 +6,14 @@ One planner serves checking, allocating, waiting and explaining, so that they ca
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from framework import Hint
 from plugin_pool.entity import IN_SERVICE, Entity
 from plugin_pool.group import Group
-from plugin_pool.index import Index
+from plugin_pool.index import Index, Signature
 from plugin_pool.matching import Matching
 from plugin_pool.records import ResourceRequirement, Tier
 from plugin_pool.request import Line, Request
@@ -23,6 +24,9 @@ _COUNTS: Mapping[Tier, Callable[[Group], int]] = {
     Tier.ERROR: operator.attrgetter("total"),
 }
 """How many entities of a group a tier has."""
+
+_PREFERRED = 16
+"""So many of the entities that a hint prefers are looked at."""
 
 
 @dataclass(slots=True)
@@ -37,6 +41,7 @@ class Plan:
             the named ones.
         short: All lines that compete for what there is too little of; more of that for each of them would do.
         excluded: Entities that `takes` must not be met with.
+        prefer: Entities to take of a group before others.
     """
 
     named: list[Entity] = field(default_factory=list)
@@ -44,7 +49,8 @@ class Plan:
     missing: list[ResourceRequirement] = field(default_factory=list)
     unmet: tuple[Line, ...] = ()
     short: dict[Line, None] = field(default_factory=dict)
-    excluded: set[Entity] = field(default_factory=set)
+    excluded: Collection[Entity] = ()
+    prefer: tuple[Entity, ...] = ()
 
     @property
     def satisfied(self) -> bool:
@@ -52,10 +58,18 @@ class Plan:
         return not self.missing
 
     def entities(self) -> Iterator[Entity]:
-        """Yield the entities that would be taken if that were done now."""
+        """Yield the entities that would be taken if that were done now, as far as the strategy lets that be known."""
         yield from self.named
         for group, units in self.takes.items():
-            yield from islice((one for one in group.first() if one not in self.excluded), units)
+            yield from self.first(group, units)
+
+    def first(self, group: Group, units: int) -> list[Entity]:
+        """Return so many entities of a group, preferred ones first, none of them excluded."""
+        if not self.prefer:
+            return list(islice((one for one in group.bag if one not in self.excluded), units))
+        found = dict.fromkeys([one for one in self.prefer if one.group is group and one.has_room], True)
+        wanted = (one for one in (*found, *group.bag) if one not in self.excluded)
+        return list(islice(dict.fromkeys(islice(wanted, units + len(found))), units))
 
 
 class _Bound:
@@ -90,7 +104,13 @@ class Planner:
         self._entities = entities
 
     def plan(
-        self, request: Request, tier: Tier = Tier.FREE, *, before: Sequence[Request] = (), aside: Sequence[Entity] = ()
+        self,
+        request: Request,
+        tier: Tier = Tier.FREE,
+        *,
+        before: Sequence[Request] = (),
+        aside: Sequence[Entity] = (),
+        task_id: str | None = None,
     ) -> Plan:
         """Return what a request would take of what a tier has.
 
@@ -99,24 +119,80 @@ class Planner:
             tier: FREE plans with entities that have room, BUSY with all in service, ERROR with all there are.
             before: Requests that come first: nothing is taken that would leave one of them with less than it has now.
             aside: Entities that must not be taken.
+            task_id: The task for which the strategy is asked what it would like.
         """
+        steering = self._index.choose()
+        if tier is Tier.FREE and (steering.has_bags or steering.has_hints):
+            return self._steered(request, steering.hint(task_id) if task_id else None, before, aside)
+        if before or aside or not request.plain:
+            return self._plan(request, tier, before, aside, _as_ranked)
         request.refresh()
-        if request.only is not None and not before and not aside:
+        if request.only is not None:
             return self._one(request.lines[0], tier)
+        return self._lines(request, tier)
+
+    def _lines(self, request: Request, tier: Tier) -> Plan:
+        """Do what `_plan` does, quicker, where nothing is named or optional and nobody comes first."""
+        lines, plan = request.scarce, Plan()
+        free = tier is Tier.FREE
+        choices = [one.signature.with_room() if free else one.signature.groups for one in lines]
+        matching = Matching(choices, _COUNTS[tier])
+        for number, line in enumerate(lines):
+            if matching.place(number, line.units) < line.units:
+                self._short(matching, number, line, plan, lines)
+        takes = plan.takes
+        for flow in matching.flows:
+            for group, units in flow.items():
+                takes[group] = takes[group] + units if group in takes else units
+        return plan
+
+    def _steered(self, request: Request, hint: Hint | None, before: Sequence[Request], aside: Sequence[Entity]) -> Plan:
+        """Plan as the strategy likes it for one task."""
+        request.refresh()
+        preferred = self._preferred(hint)
+        first = {one.group: number for number, one in reversed(list(enumerate(preferred)))}
+
+        def order(signature: Signature) -> Sequence[Group]:
+            groups = self._index.ordered(signature, hint)
+            return sorted(groups, key=lambda one: first.get(one, len(first))) if first else groups
+
+        if request.only is not None and not before and not aside:
+            plan = self._one(request.lines[0], Tier.FREE, order(request.only))
+        else:
+            plan = self._plan(request, Tier.FREE, before, aside, order)
+        plan.prefer = preferred
+        return plan
+
+    def _preferred(self, hint: Hint | None) -> tuple[Entity, ...]:
+        """Return the entities that a hint prefers and that can be had."""
+        names = hint.prefer[:_PREFERRED] if hint else ()
+        found = [self._entities[one] for one in names if one in self._entities]
+        return tuple([one for one in found if one.has_room])
+
+    def _plan(
+        self,
+        request: Request,
+        tier: Tier,
+        before: Sequence[Request],
+        aside: Sequence[Entity],
+        order: Callable[[Signature], Sequence[Group]],
+    ) -> Plan:
+        request.refresh()
         kept = [*aside, *self._named(before)]
         bound = _Bound(tier, kept)
         plan = Plan(excluded=bound.entities)
         reach = [self._reach(one, _Bound(tier, kept)) for one in before] if request.named else []
         for line in request.named:
             self._bind(line, bound, plan)
-        lines = sorted(request.lines, key=lambda one: len(one.signature.groups))
+        lines = request.scarce
         ahead = [line for one in before for line in one.lines]
-        matching = Matching([one.signature.groups for one in (*ahead, *lines, *request.optional)], bound.counter())
+        matching = Matching([order(one.signature) for one in (*ahead, *lines, *request.optional)], bound.counter())
         placed = [matching.place(number, line.units) for number, line in enumerate(ahead)]
         if reach and sum(placed) < sum(reach):
             plan.missing.extend([line.requirement for line in request.named])
         for number, line in enumerate(lines, len(ahead)):
-            self._place(matching, number, line, plan, [*ahead, *lines])
+            if matching.place(number, line.units) < line.units:
+                self._short(matching, number, line, plan, [*ahead, *lines])
         if plan.satisfied:
             matching = self._optional(request, matching, len(ahead) + len(lines), bound, plan)
         for flow in matching.flows[len(ahead) :]:
@@ -124,19 +200,30 @@ class Planner:
                 plan.takes[group] = plan.takes.get(group, 0) + units
         return plan
 
-    def tier(self, request: Request, aside: Sequence[Entity] = ()) -> Tier:
-        """Return what it would take to meet a request, without the entities that are set aside."""
-        tiers = (one for one in (Tier.FREE, Tier.BUSY, Tier.ERROR) if self.plan(request, one, aside=aside).satisfied)
-        return next(tiers, Tier.IMPOSSIBLE)
+    def tier(self, request: Request, aside: Sequence[Entity] = (), *, better: Tier = Tier.FREE) -> Tier:
+        """Return what it would take to meet a request, `better` at best, without the entities that are set aside."""
+        if better is Tier.FREE and self.plan(request, aside=aside).satisfied:
+            return better
+        if aside:
+            return self._tier(request, aside)
+        if request.known_at != self._index.service:  # only who comes, goes, fails or is repaired makes a difference
+            request.known, request.known_at = self._tier(request, ()), self._index.service
+        return request.known
+
+    def _tier(self, request: Request, aside: Sequence[Entity]) -> Tier:
+        tiers = (Tier.BUSY, Tier.ERROR)
+        return next((one for one in tiers if self.plan(request, one, aside=aside).satisfied), Tier.IMPOSSIBLE)
 
     def fits(self, entity: Entity, line: Line) -> bool:
         """Return whether an entity is of the kind that a line needs."""
         return bool(line.signature.mask >> entity.group.number & 1)
 
-    def _one(self, line: Line, tier: Tier) -> Plan:
-        """Do what `plan` does, quicker, where one entity is needed and nobody comes first."""
+    def _one(self, line: Line, tier: Tier, groups: Sequence[Group] | None = None) -> Plan:
+        """Do what `_plan` does, quicker, where one entity is needed and nobody comes first."""
         count = _COUNTS[tier]
-        for group in line.signature.groups:
+        if groups is None:
+            groups = line.signature.with_room() if tier is Tier.FREE else line.signature.groups
+        for group in groups:
             if count(group):
                 return Plan(takes={group: 1})
         return Plan(missing=[line.requirement], unmet=(line,), short={line: None})
@@ -164,10 +251,9 @@ class Planner:
             plan.short[line] = None
             plan.unmet = plan.unmet or (line,)
 
-    def _place(self, matching: Matching, number: int, line: Line, plan: Plan, lines: list[Line]) -> None:
-        placed = matching.place(number, line.units)
-        if placed == line.units:
-            return
+    def _short(self, matching: Matching, number: int, line: Line, plan: Plan, lines: Sequence[Line]) -> None:
+        """Take note that a line falls short."""
+        placed = sum(matching.flows[number].values())
         plan.missing.append(line.short(line.units - placed))
         reached = [lines[one] for one in matching.reached]
         plan.short.update(dict.fromkeys(reached))
@@ -195,8 +281,12 @@ class Planner:
         if spare and not bound.entities & set(found) and all(_there(one, bound.tier) for one in found):
             for one in found:
                 bound.bind(one)
-                matching.left[one.group] -= 1
+                matching.left[one.group] = matching.spare(one.group) - 1
                 plan.named.append(one)
+
+
+def _as_ranked(signature: Signature) -> Sequence[Group]:
+    return signature.groups
 
 
 def only(line: Line, ids: Iterable[str]) -> ResourceRequirement:

@@ -32,14 +32,17 @@ from plugin_pool.records import (
     Tier,
 )
 from plugin_pool.request import Request
+from plugin_pool.requests import Requests
 from plugin_pool.roster import Roster
 from plugin_pool.stock import Stock
 from plugin_pool.strategies import Chooser, chosen
 from plugin_pool.vocabulary import LONGEST_NAME
 from plugin_pool.waiting import Waiting, seconds
+from plugin_pool.watcher import Watcher
 
 _GIVEN = True
 _FREE = Tier.FREE
+_DEPLOYED = ResourceStatus.DEPLOYED
 _COMPLETED = ReleaseReason.COMPLETED
 _result = functools.partial(tuple.__new__, AllocationResult)
 """Makes a result in half the time of its class, which matters where all the rest takes a microsecond."""
@@ -94,8 +97,16 @@ class ResourcePool(Roster, Waiting):
         )
         self._explainer = Explainer(self._stock, self._line, clock)
         self._expiry = Expiry(clock, self.sweep)
+        self._requests = Requests(self._stock, self._lock)
+        self._acquire, self._release_lock = self._lock.acquire, self._lock.release  # half the price of `with`
+        self._leases, self._waiters = self._stock.leases, self._line.waiters
         self._error_after = frozenset([_reason(one) for one in error_after])
         self._plain_end = _COMPLETED not in self._error_after
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell somebody of every change from now on."""
+        with self._lock:
+            self._stock.watch(watcher)
 
     def prepare(self, requirements: object) -> Request:
         """Return requirements in a form that is read once and can be asked for many times.
@@ -103,13 +114,7 @@ class ResourcePool(Roster, Waiting):
         Raises:
             InvalidRequestError: They are wrong, or there are none.
         """
-        if type(requirements) is Request:
-            if requirements.index is not self._index:
-                raise InvalidRequestError("The request was prepared by another pool.", "Prepare it with this one.")
-            return requirements
-        read = reading.requirements(requirements)
-        with self._lock:
-            return Request(self._index, read)
+        return self._requests.get(requirements)
 
     def check_resource_requirements(self, requirements: object) -> CheckResult:
         """Return whether a request could be met now, and what is lacking otherwise. It changes nothing.
@@ -120,7 +125,7 @@ class ResourcePool(Roster, Waiting):
         request = self.prepare(requirements)
         with self._lock:
             plan = self._line.plan(request)
-            tier = Tier.FREE if plan.satisfied else self._stock.planner.tier(request)
+            tier = Tier.FREE if plan.satisfied else self._line.tier(request)
             found = Instances(tuple(plan.entities()), self._record)
         return CheckResult(plan.satisfied, tuple(plan.missing), found, tier)
 
@@ -135,34 +140,50 @@ class ResourcePool(Roster, Waiting):
         Raises:
             InvalidRequestError: A parameter is wrong, or the task holds something already.
         """
-        request = requirements if type(requirements) is Request else self.prepare(requirements)
-        if request.index is not self._index:
-            self.prepare(request)  # which refuses it
-        if ttl is not None:
-            ttl = seconds(ttl, "The time to live")
-        with self._lock:
-            lease = self._quick(task_id, request) or self._allocate(task_id, request)
-            if isinstance(lease, Lease):
-                if ttl is not None:
-                    self._limit(lease, ttl)
-                names = (lease.entities[0].id,) if request.only is not None else lease.resources
-                return _result((_GIVEN, names, "", (), _FREE, lease.epoch))
-            tier = self._stock.planner.tier(request)
-        return self._refused(request, lease, tier)
+        # Most of what a pool does is to give one entity that is free, while nobody waits and no strategy steers. It is
+        # written out here with no call but those that there must be; everything else goes the long way.
+        if type(requirements) is not Request:
+            requirements = self.prepare(requirements)
+        signature, stock = requirements.only, self._stock
+        if signature is None or ttl is not None or requirements.index is not self._index:
+            return self._at_length(task_id, requirements, ttl)
+        if type(task_id) is not str or not 0 < len(task_id) <= LONGEST_NAME or not task_id.isprintable():
+            return self._at_length(task_id, requirements, ttl)
+        self._acquire()
+        try:
+            if stock.plain and not self._waiters and signature.seen == self._index.size and task_id not in self._leases:
+                kind = signature.kind
+                for group in signature.roomy if signature.version == kind.version else signature.with_room():
+                    if group.room:
+                        stack = group.stack
+                        if stack is None or (entity := stack.entities[0]).holders or entity.service:
+                            break
+                        stack.entities.popleft()
+                        entity.listed = 0
+                        group.room -= 1
+                        if not group.room:
+                            kind.version += 1
+                        lease = Lease(self, task_id, stock.epoch(), time.time(), (entity,))
+                        entity.holders = (lease,)
+                        self._leases[task_id] = lease
+                        if stock.watchers:
+                            stock.tell_lent(lease, lease.entities)
+                        return _result((_GIVEN, (entity.id,), "", (), _FREE, lease.epoch))
+        finally:
+            self._release_lock()
+        return self._at_length(task_id, requirements, ttl)
 
-    def _quick(self, task_id: str, request: Request) -> Lease | None:
-        """Return a lease where one entity is needed, one is free, nobody waits, and the task has a good name."""
-        only, stock = request.only, self._stock
-        if only is None or self._line.waiters or task_id in stock.leases:
-            return None
-        if type(task_id) is not str or len(task_id) > LONGEST_NAME or not task_id.isprintable() or not task_id:
-            return None
-        if only.seen != len(self._index.groups):
-            return None
-        for group in only.groups:
-            if group.room:
-                return stock.lend_one(task_id, group)
-        return None
+    def _at_length(self, task_id: str, request: Request, ttl: float | None) -> AllocationResult:
+        request = self.prepare(request)
+        lives = None if ttl is None else seconds(ttl, "The time to live")
+        with self._lock:
+            given = self._allocate(task_id, request)
+            if isinstance(given, Lease):
+                if lives is not None:
+                    self._limit(given, lives)
+                return _result((_GIVEN, given.resources, "", (), _FREE, given.epoch))
+            tier = self._line.tier(request)
+        return self._refused(request, given, tier)
 
     def _refused(self, request: Request, plan: Plan, tier: Tier) -> AllocationResult:
         similar = [hint for line in request.lines for hint in self._index.similar(line.signature)]
@@ -175,7 +196,7 @@ class ResourcePool(Roster, Waiting):
             _refuse_twice(self._stock.leases[task_id])
         if task_id in self._line.waiters:
             raise InvalidRequestError(f"The task {task_id!r} waits already.", "Use another task id.")
-        plan = self._line.plan(request)
+        plan = self._line.plan(request, task_id=task_id)
         return self._stock.lend(task_id, plan) if plan.satisfied else plan
 
     def _record(self, entity: Entity) -> ResourceInstance:
@@ -222,14 +243,32 @@ class ResourcePool(Roster, Waiting):
             InvalidRequestError: The reason is unknown, or something else is named than what the task holds.
         """
         why = reason if type(reason) is ReleaseReason else _reason(reason)
-        with self._lock:
-            lease = self._stock.leases.get(task_id)
+        plain, stock = why is _COMPLETED and faulty is None and self._plain_end, self._stock
+        self._acquire()
+        try:
+            lease = self._leases.get(task_id)
             if lease is None or (epoch is not None and lease.epoch != epoch):
                 return False
-            if why is _COMPLETED and self._plain_end and faulty is None and not self._line.waiters:
-                self._stock.take_back(lease)
-            else:
+            if not plain or self._waiters:
                 self._release(lease, why, faulty)
+            elif not stock.plain or len(lease.entities) != 1 or lease.usage is not _DEPLOYED:
+                stock.take_back(lease)
+            else:
+                entity = lease.entities[0]
+                group = entity.group
+                if group.stack is None or entity.service:
+                    stock.take_back(lease)
+                else:  # the short way, as in `allocate_resources`
+                    del self._leases[task_id]
+                    entity.holders = ()
+                    group.stack.push(entity)
+                    if not group.room:
+                        group.kind.version += 1
+                    group.room += 1
+                    if stock.watchers:
+                        stock.tell_returned(lease, lease.entities, why)
+        finally:
+            self._release_lock()
         return True
 
     def _release(self, lease: Lease, reason: ReleaseReason, faulty: object = None) -> None:
@@ -238,7 +277,7 @@ class ResourcePool(Roster, Waiting):
             broken = _named(lease, faulty)
         elif reason in self._error_after:
             broken = lease.resources
-        self._stock.take_back(lease, broken)
+        self._stock.take_back(lease, reason, broken)
         waiter = self._line.waiters.get(lease.task_id)
         if waiter is not None and waiter.extends is lease:
             waiter.refused = Tier.BUSY

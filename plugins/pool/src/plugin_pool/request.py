@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from framework.errors import InvalidRequestError
 from plugin_pool.index import Index, Signature
-from plugin_pool.records import ResourceRequirement
+from plugin_pool.records import ResourceRequirement, Tier
 from plugin_pool.vocabulary import MOST_REQUIREMENTS, MOST_UNITS
+
+if TYPE_CHECKING:
+    from plugin_pool.line import Queue
 
 
 class Line:
@@ -36,10 +40,27 @@ class Request:
         named: Required, certain entities.
         optional: Taken where there is room for a whole line, in this order.
         only: The signature, where just one entity of any kind that fits is needed; else None.
+        plain: True where nothing is named and nothing optional.
         units: How many entities it needs.
+        queue: The tasks that wait with it, perhaps out of date.
+        known: What it takes to meet it where it cannot be met at once, as of the index's `service` at `known_at`.
     """
 
-    __slots__ = ("index", "key", "lines", "named", "only", "optional", "units")
+    __slots__ = (
+        "_scarce",
+        "_seen",
+        "index",
+        "key",
+        "known",
+        "known_at",
+        "lines",
+        "named",
+        "only",
+        "optional",
+        "plain",
+        "queue",
+        "units",
+    )
 
     def __init__(self, index: Index, requirements: Iterable[ResourceRequirement]) -> None:
         lines = _merged(index, requirements)
@@ -50,7 +71,11 @@ class Request:
         self.units = sum([one.units for one in (*self.lines, *self.named)])
         single = len(lines) == 1 and len(self.lines) == 1 and self.units == 1
         self.only = self.lines[0].signature if single else None
+        self.plain = len(lines) == len(self.lines)
         self.key = tuple([_key(one) for one in lines])
+        self._scarce, self._seen = self.lines, -1
+        self.known, self.known_at = Tier.IMPOSSIBLE, -1
+        self.queue: Queue | None = None
         if self.units + sum([one.units for one in self.optional]) > MOST_UNITS:
             raise InvalidRequestError(
                 f"A request asks for more than {MOST_UNITS:,} entities.", "Divide it into several requests."
@@ -64,13 +89,27 @@ class Request:
         made.lines = tuple([one for one in self.lines if one in chosen])
         made.named = tuple([one for one in self.named if one in chosen])
         made.units = sum([one.units for one in (*made.lines, *made.named)])
+        made.plain = not made.named
         made.key = tuple([_key(one) for one in (*made.lines, *made.named)])
+        made._scarce, made._seen = made.lines, -1
+        made.known, made.known_at = Tier.IMPOSSIBLE, -1
+        made.queue = None
         return made
 
     def refresh(self) -> None:
         """Take groups into account that are new."""
+        if self._seen == self.index.size:
+            return
         for one in (*self.lines, *self.named, *self.optional):
             self.index.refresh(one.signature)
+        self._scarce = tuple(sorted(self.lines, key=lambda one: len(one.signature.groups)))
+        self._seen = self.index.size
+
+    @property
+    def scarce(self) -> tuple[Line, ...]:
+        """The required lines, those that the fewest groups fit first: in that order least has to be moved later."""
+        self.refresh()
+        return self._scarce
 
     @property
     def mask(self) -> int:

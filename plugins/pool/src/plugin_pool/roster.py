@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Iterable, Mapping
 
 from framework import get_logger
+from framework.errors import InvalidRequestError
 from plugin_pool import reading
+from plugin_pool.arrivals import Arrivals
 from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE
 from plugin_pool.line import Line
 from plugin_pool.records import CatalogEntry, ResourceInstance, StatusReport
@@ -29,7 +33,7 @@ class Roster:
         """
         given = reading.entity(resource)
         with self._lock:
-            hints = self._stock.index.unknown(given.type, [one.type for one in given.capabilities])
+            words = self._stock.index.unknown(given.type, _types(given))
             entity = self._stock.add(given)
             if entity.group.total == 1:
                 self._line.came(entity.group)
@@ -37,9 +41,32 @@ class Roster:
             if self._line.waiters:
                 self._line.serve([entity])
                 record = self._stock.instance(entity)
-        for word, known in hints:
-            get_logger().warning("pool_word_unknown", resource=given.id, word=word, nearest=known)
+        _warn(given.id, words)
         return record
+
+    def add_resources(self, resources: Iterable[object]) -> int:
+        """Add many entities, all or none, and return how many; several times quicker than one after the other.
+
+        Raises:
+            InvalidRequestError: A field of one of them is unknown, missing or wrong, or an id is taken or there twice.
+        """
+        if isinstance(resources, str | Mapping) or not isinstance(resources, Iterable):
+            raise InvalidRequestError(
+                f"The resources are {resources!r:.60}; a list of descriptions is allowed.",
+                "Use add_resource() for a single one.",
+            )
+        arrivals = list(Arrivals().read(resources))
+        likes = {id(one): one for _, _, one in arrivals}
+        with self._lock:
+            hints = {one.id: self._stock.index.unknown(one.type, _types(one)) for one in likes.values()}
+            added, came = self._stock.add_all(arrivals)
+            for group in came:
+                self._line.came(group)
+            if self._line.waiters:
+                self._line.serve(added)
+        for name, words in hints.items():
+            _warn(name, words)
+        return len(arrivals)
 
     def remove_resource(self, resource_id: str) -> ResourceInstance:
         """Remove an entity that no task holds, and return its last record.
@@ -109,6 +136,22 @@ class Roster:
                 (self._line.serve if service == IN_SERVICE else self._line.recheck)([entity])
         return changed
 
+    def report_load(self, resource_id: str, **scores: float) -> None:
+        """Tell the strategy what was measured of an entity, for instance `cpu=0.7, memory=0.2`, from 0 to 1.
+
+        Raises:
+            InvalidRequestError: There is none of that id, or a score is no finite number.
+        """
+        given: dict[str, object] = {**scores}
+        for name, value in given.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InvalidRequestError(
+                    f"The score {name!r} of {resource_id!r:.80} is {value!r:.60}; a finite number is allowed.",
+                    "Report what was measured, as cpu=0.7.",
+                )
+        with self._lock:
+            self._stock.score(self._stock.find(resource_id), scores)
+
     def get_status_report(self) -> StatusReport:
         """Return how many entities there are in all, and with each status."""
         with self._lock:
@@ -118,3 +161,12 @@ class Roster:
         """Return what the pool can do: each capability of each type, those typical of predefined types included."""
         with self._lock:
             return tuple(self._stock.catalog())
+
+
+def _types(given: ResourceInstance) -> list[str]:
+    return [one.type for one in given.capabilities]
+
+
+def _warn(resource: str, words: list[tuple[str, str]]) -> None:
+    for word, known in words:
+        get_logger().warning("pool_word_unknown", resource=resource, word=word, nearest=known)

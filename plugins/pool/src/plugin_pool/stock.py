@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from framework import ResourceStatus
 from framework.errors import InvalidRequestError, ResourceUnavailableError, did_you_mean
+from plugin_pool.arrivals import Arrival
 from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE, REMOVED, Entity
 from plugin_pool.group import Group
 from plugin_pool.index import Index, bits
 from plugin_pool.lease import Lease
 from plugin_pool.planner import Plan, Planner
-from plugin_pool.records import Capability, CatalogEntry, ResourceInstance, StatusReport
+from plugin_pool.records import Capability, CatalogEntry, ReleaseReason, ResourceInstance, StatusReport
 from plugin_pool.vocabulary import TYPICAL
+from plugin_pool.watcher import Watcher
 
 if TYPE_CHECKING:
     from plugin_pool.pool import ResourcePool
@@ -37,9 +40,34 @@ class Stock:
         self.out_of_service: dict[Entity, None] = {}
         """Entities that are faulty or draining, in the order in which that was found."""
         self.planner = Planner(index, self.entities)
-        self._epochs = itertools.count(1)
+        self.watchers: tuple[Watcher, ...] = ()
+        self.plain = False
+        """True once it is known that the strategy only ranks: then the shortest way may be taken."""
+        self.epoch = itertools.count(1).__next__
         self._counts = dict.fromkeys(ResourceStatus, 0)
         """Entities that are busy, blocked, in error or released; the others follow from the counts of the groups."""
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell somebody of every change."""
+        self.watchers = (*self.watchers, watcher)
+
+    def choose(self) -> None:
+        """Find out what the strategy wants, before the first request.
+
+        Raises:
+            InvalidRequestError: The strategy raised, or its rank is no finite number.
+        """
+        if self.index.steering is None:
+            steering = self.index.choose()
+            if steering.listens:
+                self.watch(steering)
+            self.plain = not (steering.has_bags or steering.has_hints)
+
+    def score(self, entity: Entity, scores: Mapping[str, float]) -> None:
+        """Tell the strategy what was measured of an entity, and put it where it belongs now."""
+        self.choose()
+        if self.index.steering is not None:
+            entity.group.again(entity, functools.partial(self.index.steering.score, entity, scores))
 
     def add(self, given: ResourceInstance) -> Entity:
         """Take in an entity.
@@ -47,13 +75,39 @@ class Stock:
         Raises:
             InvalidRequestError: Its id is taken.
         """
-        if given.id in self.entities:
+        self._refuse_taken(given.id)
+        return self._enter(given.id, given.name, self.index.group(given))
+
+    def add_all(self, arrivals: Collection[Arrival]) -> tuple[list[Entity], list[Group]]:
+        """Take in many entities, all or none, and return them, and the groups of which they are the first.
+
+        Raises:
+            InvalidRequestError: An id is taken, or there twice.
+        """
+        names: set[str] = set()
+        likes: dict[int, ResourceInstance] = {}
+        for name, _, like in arrivals:
+            self._refuse_taken(name, names)
+            names.add(name)
+            likes[id(like)] = like
+        groups = {number: self.index.group(like) for number, like in likes.items()}
+        came = [one for one in dict.fromkeys(groups.values()) if not one.total]
+        return [self._enter(name, shown, groups[id(like)]) for name, shown, like in arrivals], came
+
+    def _refuse_taken(self, name: str, others: Collection[str] = ()) -> None:
+        if name in self.entities:
             raise InvalidRequestError(
-                f"The pool has a resource {given.id!r} already.", "Give it another id, or remove the other one first."
+                f"The pool has a resource {name!r} already.", "Give it another id, or remove the other one first."
             )
-        group = self.index.group(given)
-        entity = self.entities[given.id] = Entity(given.id, "" if given.name == given.id else given.name, group)
+        if name in others:
+            raise InvalidRequestError(f"The resource {name!r} is there twice.", "Give one of them another id.")
+
+    def _enter(self, name: str, shown: str, group: Group) -> Entity:
+        entity = self.entities[name] = Entity(name, "" if shown == name else shown, group)
         group.add(entity)
+        self.index.service += 1
+        for watcher in self.watchers:
+            watcher.added(entity)
         return entity
 
     def remove(self, entity: Entity) -> None:
@@ -70,6 +124,8 @@ class Stock:
             )
         self.set_service(entity, REMOVED)
         del self.entities[entity.id]
+        for watcher in self.watchers:
+            watcher.removed(entity)
 
     def find(self, name: str) -> Entity:
         """Return the entity of that id.
@@ -87,81 +143,129 @@ class Stock:
 
     def set_service(self, entity: Entity, service: int) -> None:
         """Change what may become of an entity, and count it accordingly."""
-        before = entity.status
+        status, before = entity.status, entity.service
         entity.group.set_service(entity, service)
+        self.index.service += 1
         if service in (DRAINING, FAULTY):
             self.out_of_service[entity] = None
         else:
             self.out_of_service.pop(entity, None)
-        self._count(before, -1)
-        if service != REMOVED:
-            self._count(entity.status, 1)
+        self._count(status, -1)
+        if service == REMOVED:
+            return
+        self._count(entity.status, 1)
+        for watcher in self.watchers:
+            watcher.serviced(entity, before)
 
     def lend(self, task_id: str, plan: Plan) -> Lease:
         """Give a task what a plan says."""
-        lease = Lease(self._pool, task_id, next(self._epochs), time.time())
+        lease = Lease(self._pool, task_id, self.epoch(), time.time(), ())
         lease.entities = tuple(self._take(plan, lease))
         self.leases[task_id] = lease
+        if self.watchers:
+            self.tell_lent(lease, lease.entities)
         return lease
 
     def lend_one(self, task_id: str, group: Group) -> Lease:
         """Give a task one entity of a group that has room."""
-        lease = self.leases[task_id] = Lease(self._pool, task_id, next(self._epochs), time.time())
-        if group.capacity == 1:
-            lease.entities = (group.take_alone(lease),)
-        else:
-            lease.entities = tuple(self._take(Plan(takes={group: 1}), lease))
+        entity = group.bag.pop()
+        lease = Lease(self._pool, task_id, self.epoch(), time.time(), (entity,))
+        group.hold(entity, lease)
+        self.leases[task_id] = lease
+        if self.watchers:
+            self.tell_lent(lease, lease.entities)
         return lease
+
+    def tell_lent(self, lease: Lease, entities: Sequence[Entity]) -> None:
+        """Tell all who watch that a task was given entities."""
+        for watcher in self.watchers:
+            watcher.lent(lease, entities)
+
+    def tell_returned(
+        self, lease: Lease, entities: Sequence[Entity], reason: ReleaseReason, faulty: Collection[str] = ()
+    ) -> None:
+        """Tell all who watch that a task gave back entities."""
+        for watcher in self.watchers:
+            watcher.returned(lease, entities, reason, faulty)
 
     def extend(self, lease: Lease, plan: Plan) -> tuple[Entity, ...]:
         """Give a lease more, as a plan says, and return what."""
         more = tuple(self._take(plan, lease))
         lease.entities += more
+        self.tell_lent(lease, more)
         return more
 
-    def shrink(self, lease: Lease, entities: Collection[Entity]) -> None:
-        """Take back some of what a lease holds."""
+    def shrink(self, lease: Lease, entities: Sequence[Entity], reason: ReleaseReason) -> None:
+        """Take back some of what a lease was given more."""
         lease.entities = tuple([one for one in lease.entities if one not in entities])
-        for entity in entities:
-            before = entity.status
-            entity.group.give_back(entity, lease)
-            self._recount(before, entity)
+        self._give_back(lease, entities)
+        self.tell_returned(lease, entities, reason)
 
     def _take(self, plan: Plan, lease: Lease) -> list[Entity]:
-        chosen = list(plan.named)
-        simple: list[tuple[Group, int]] = []
+        chosen: list[Entity] = []
+        for entity in plan.named:
+            chosen.append(entity)
+            entity.group.bag.discard(entity)
+            self._hold(entity, lease)
+        choosy = bool(plan.excluded or plan.prefer) or lease.usage is not _DEPLOYED
         for group, units in plan.takes.items():
-            if group.capacity == 1 and not plan.excluded:
-                simple.append((group, units))
-            else:  # which ones they are must be settled before the first is taken
-                chosen += islice((one for one in group.first() if one not in plan.excluded), units)
-        for entity in chosen:
-            before = entity.status
-            entity.group.take_exactly(entity, lease)
-            self._recount(before, entity)
-        for group, units in simple:
-            chosen += [group.take(lease) for _ in range(units)]
-        if simple and lease.usage is not ResourceStatus.DEPLOYED:
-            for entity in chosen[-sum([units for _, units in simple]) :]:
-                self._recount(ResourceStatus.AVAILABLE, entity)
+            if choosy or group.capacity != 1:
+                chosen += self._pick(group, units, plan, lease)
+                continue
+            pop = group.bag.pop
+            for _ in range(units):
+                entity = pop()
+                entity.holders = (lease,)
+                chosen.append(entity)
+            group.count(-units)
         return chosen
 
-    def take_back(self, lease: Lease, faulty: Iterable[str] = ()) -> None:
+    def _pick(self, group: Group, units: int, plan: Plan, lease: Lease) -> list[Entity]:
+        """Take so many different entities of a group, preferred ones first, none that is excluded."""
+        found = [one for one in plan.prefer if one.group is group and one.has_room and one not in plan.excluded][:units]
+        for one in found:
+            group.bag.discard(one)
+        passed: list[Entity] = []
+        while len(found) < units:
+            entity = group.bag.pop()
+            (passed if entity in plan.excluded else found).append(entity)
+        for one in passed:
+            group.bag.push(one)
+        for one in found:
+            self._hold(one, lease)
+        return found
+
+    def _hold(self, entity: Entity, lease: Lease) -> None:
+        before = entity.status
+        entity.group.hold(entity, lease)
+        self._recount(before, entity)
+
+    def take_back(
+        self, lease: Lease, reason: ReleaseReason = ReleaseReason.COMPLETED, faulty: Collection[str] = ()
+    ) -> None:
         """End a lease; the entities named go out of service until somebody repairs them."""
         del self.leases[lease.task_id]
-        plain = lease.usage is _DEPLOYED
-        for entity in lease.entities:
-            group = entity.group
-            if plain and group.capacity == 1 and not entity.service:  # then no count below is concerned
-                group.give_back(entity, lease)
-                continue
-            before = entity.status
-            group.give_back(entity, lease)
-            self._recount(before, entity)
+        self._give_back(lease, lease.entities)
+        self.tell_returned(lease, lease.entities, reason, faulty)
         for name in faulty:
             entity = self.entities[name]
             if entity.service != FAULTY:
                 self.set_service(entity, FAULTY)
+
+    def _give_back(self, lease: Lease, entities: Sequence[Entity]) -> None:
+        plain = lease.usage is _DEPLOYED
+        for entity in entities:
+            group = entity.group
+            if plain and group.capacity == 1 and not entity.service:  # then no count of a status is concerned
+                entity.holders = ()
+                group.bag.push(entity)
+                if not group.room:
+                    group.kind.version += 1
+                group.room += 1
+                continue
+            before = entity.status
+            group.give_back(entity, lease)
+            self._recount(before, entity)
 
     def mark(self, lease: Lease, usage: ResourceStatus) -> None:
         """Say what a task does with what it holds."""
@@ -169,6 +273,8 @@ class Stock:
         lease.usage = usage
         for status, entity in zip(before, lease.entities, strict=True):
             self._recount(status, entity)
+        for watcher in self.watchers:
+            watcher.marked(lease)
 
     def _recount(self, before: ResourceStatus, entity: Entity) -> None:
         after = entity.status
@@ -183,7 +289,7 @@ class Stock:
         """Return how many entities have which status."""
         counts = self._counts
         total = len(self.entities)
-        available = sum([one.free_in[0] for one in self.index.groups])
+        available = sum([one.idle for one in self.index.groups])
         busy, blocked = counts[ResourceStatus.BUSY], counts[ResourceStatus.BLOCKED]
         error, released = counts[ResourceStatus.ERROR], counts[ResourceStatus.RELEASED]
         deployed = total - available - busy - blocked - error - released

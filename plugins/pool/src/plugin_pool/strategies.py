@@ -52,6 +52,6 @@ def chosen(strategy: Chooser) -> Callable[[], AllocationStrategy]:
             )
         found = BUILT_IN[strategy]
         return lambda: found
-    if isinstance(strategy, AllocationStrategy):
+    if isinstance(strategy, AllocationStrategy) and not isinstance(strategy, type):
         return lambda: strategy
     return strategy

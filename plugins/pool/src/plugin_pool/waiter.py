@@ -13,6 +13,7 @@ from plugin_pool.request import Request
 if TYPE_CHECKING:
     from plugin_pool.entity import Entity
     from plugin_pool.lease import Lease
+    from plugin_pool.line import Queue
 
 
 class Waiter(ABC):
@@ -28,11 +29,14 @@ class Waiter(ABC):
 
     Attributes:
         key: Who has the least is served first.
+        queue: Those that wait for the same; set once it waits.
         since: When it began to wait, by the pool's clock.
         lease: What it holds once it was served.
         got: The entities that it was served with.
         refused: The tier for which it was sent away.
     """
+
+    queue: Queue
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from plugin_pool.expiry import Expiry
 from plugin_pool.lease import Lease
 from plugin_pool.line import Line
 from plugin_pool.planner import Plan
-from plugin_pool.records import Tier
+from plugin_pool.records import ReleaseReason, Tier
 from plugin_pool.request import Request
 from plugin_pool.stock import Stock
 from plugin_pool.waiter import LoopWaiter, ThreadWaiter, Waiter
@@ -180,11 +180,11 @@ class Waiting(ABC):
         own = waiter.extends.entities if waiter.extends else ()
         with self._lock:
             self._refuse_twice(waiter)
-            plan = self._line.plan(waiter.request, self._line.key_of(waiter), own)
+            plan = self._line.plan(waiter.request, self._line.key_of(waiter), own, waiter.task_id)
             if plan.satisfied:
                 self._lend(waiter, plan)
                 return False
-            tier = self._stock.planner.tier(waiter.request, own)
+            tier = self._line.tier(waiter.request, own)
             if tier.severity > waiter.until.severity or timeout == 0:
                 waiter.refused = tier
                 return False
@@ -235,6 +235,9 @@ class Waiting(ABC):
         lease.expires = None if ttl is None else self._clock() + ttl
         if lease.expires is not None and (before is None or lease.expires < before):
             self._expiry.note(lease)
+        if lease.expires is not before:
+            for watcher in self._stock.watchers:
+                watcher.limited(lease)
 
     def _take_back(self, waiter: Waiter) -> None:
         """Take back what could not be handed over."""
@@ -242,9 +245,9 @@ class Waiting(ABC):
         if lease is None or self._stock.leases.get(waiter.task_id) is not lease:
             return
         if waiter.extends is None:
-            self._stock.take_back(lease)
+            self._stock.take_back(lease, ReleaseReason.CANCELLED)
         else:
-            self._stock.shrink(lease, waiter.got)
+            self._stock.shrink(lease, waiter.got, ReleaseReason.CANCELLED)
 
     def _abandon(self, waiter: Waiter) -> None:
         """Let a task go that does not want to wait any more; what it was given meanwhile goes to the next."""
