@@ -1,6 +1,7 @@
 """Writes the parts of the reference that the code knows best, before every build, into `reference/`.
 
     reference/_generated/*.md    included by the pages beside it
+    reference/_generated/*.svg   pictures, as a command draws them
     reference/plugins/<x>.md     one page for each plugin directory of this repository
 
 Neither is committed, so neither can be stale. `tests/architecture/test_documentation.py` checks what comes out.
@@ -13,6 +14,9 @@ import glob
 import inspect
 import logging
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +95,8 @@ def pages(warn: Any = print) -> dict[str, str]:
         "_generated/permissions.md": permissions(),
         "_generated/kinds.md": "\n".join(text.removeprefix("#") for each in kinds.values() for text in each),
     }
+    if "pool" in manifests:
+        texts["_generated/waits.svg"] = waits()
     for name, one in manifests.items():
         texts[f"plugins/{name}.md"] = plugin_page(one, kinds.get(name, []))
     return texts
@@ -101,6 +107,15 @@ def own_plugins() -> dict[str, Manifest]:
     places = tuple(os.path.join(ROOT, kind, "") for kind in ("plugins", "contrib"))
     found = discover().manifests.items()
     return {name: one for name, one in sorted(found) if os.path.realpath(one.path).startswith(places)}
+
+
+def waits() -> str:
+    """Return the picture that the guide to the pool shows, as its command draws it."""
+    command = [sys.executable, "-c", "from framework.cli import main; main()", "pool", "simulate"]
+    command += ["--strategy", "first_fit", "--strategy", "best_fit", "--svg", "waits.svg"]
+    with tempfile.TemporaryDirectory() as folder:  # where there is no configuration
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)  # noqa: S603 - it is our own program
+        return _read(os.path.join(folder, "waits.svg"))
 
 
 def hooks() -> str:

@@ -216,7 +216,9 @@ def report(kind: str, size: int, times: dict[str, float]) -> str:
     """Return a line on one large file."""
     mebibytes = size / (1 << 20)
     parts = [f"{kind:7} {mebibytes:6.1f} MiB"]
-    parts += [f"{name} {mebibytes / max(times[name], 1e-9):7,.0f} MiB/s" for name in times if name != "peer"]
+    parts += [f"{name} {mebibytes / max(times[name], 1e-9):7,.0f} MiB/s" for name in ("read", "check") if name in times]
+    if "text" in times:  # only of the beginning
+        parts.append(f"text {times['text'] * 1e3:5.1f} ms")
     if "peer" in times:
         ours = times["text" if kind == "html" else "check"]
         parts.append(f"{PEERS[kind][0]} takes {times['peer'] / ours:.2f} times as long")

@@ -1,28 +1,36 @@
-"""What an allocation costs in the plugin `pool`, by the number of entities; gangs, explanations and waiters besides.
+"""What an allocation costs in the plugin `pool`, by the number of entities; threads, loading and memory besides.
 
     python tests/benchmarks/pool.py [--rounds 9] [--most 1000000]
 
 Allocating one entity and releasing it, as the API is called, with a prepared request and with mappings, in pools of 10
 to 1,000,000 entities that are half in use, against a plain scan of a list that checks and then allocates, and against
-`queue.Queue` and `asyncio.Queue`, which know no types. Gangs against single allocations. Choosing among many waiters.
-The variants take turns within each round; figures are the minimum over rounds of the mean processor time over a batch.
+`queue.Queue` and `asyncio.Queue`, which know no types. The variants take turns within each round; figures are the
+minimum over rounds of the mean processor time of the thread over a batch. Throughput of several threads is the best of
+all rounds. Loading and memory are measured in processes of their own.
 """
 
 import argparse
 import asyncio
+import gc
+import json
 import queue
+import subprocess
+import sys
 import threading
 import time
-import tracemalloc
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import psutil
+
 from plugin_pool import ResourcePool
-from plugin_pool.waiter import ThreadWaiter
 
 SIGNATURES = [{"type": "executor", "capabilities": {"web_search": 1 + one % 10, "file_ops": 1}} for one in range(20)]
 Call = Callable[[], object]
+Measure = Callable[[], float]
+"""Returns the seconds of what it is about, measured once."""
+
+LOADED = 1_000_000
 
 
 def entity(number: int) -> dict[str, Any]:
@@ -30,16 +38,31 @@ def entity(number: int) -> dict[str, Any]:
     return {"id": f"executor-{number}", "type": "executor", "capabilities": levels}
 
 
-def best(variants: dict[str, tuple[Call, int]], rounds: int) -> dict[str, float]:
-    """Return the seconds of one call by variant; each comes with the number of calls in a batch."""
+def each(call: Call, batch: int, clock: Callable[[], float] = time.thread_time) -> Measure:
+    """Return what measures one call, by the mean over a batch."""
+
+    def measure() -> float:
+        start = clock()
+        for _ in range(batch):
+            call()
+        return (clock() - start) / batch
+
+    return measure
+
+
+def best(variants: Mapping[str, Measure], rounds: int) -> dict[str, float]:
+    """Return the least seconds of each variant; they take turns."""
     found = dict.fromkeys(variants, float("inf"))
     for _ in range(rounds):
-        for name, (call, batch) in variants.items():
-            start = time.process_time()
-            for _ in range(batch):
-                call()
-            found[name] = min(found[name], (time.process_time() - start) / batch)
+        for name, measure in variants.items():
+            found[name] = min(found[name], measure())
     return found
+
+
+def show(found: Mapping[str, float], unit: float) -> None:
+    """Print a line for each figure, with its ratio to one of them."""
+    for name, seconds in found.items():
+        print(f"{name:70} {seconds * 1e6:14,.2f} us {seconds / unit:12,.2f} x")
 
 
 def pool_of(size: int) -> ResourcePool:
@@ -88,7 +111,7 @@ def scan(size: int) -> Call:
     return call
 
 
-def untyped() -> dict[str, tuple[Call, int]]:
+def untyped() -> dict[str, Measure]:
     """Return queues of the standard library, which only count."""
     threads: queue.Queue[int] = queue.Queue()
     loop: asyncio.Queue[int] = asyncio.Queue()
@@ -96,95 +119,68 @@ def untyped() -> dict[str, tuple[Call, int]]:
         threads.put(number)
         loop.put_nowait(number)
     return {
-        "queue.Queue": (lambda: threads.put(threads.get()), 5000),
-        "asyncio.Queue": (lambda: loop.put_nowait(loop.get_nowait()), 5000),
+        "queue.Queue": each(lambda: threads.put(threads.get()), 5000),
+        "asyncio.Queue": each(lambda: loop.put_nowait(loop.get_nowait()), 5000),
     }
 
 
-def gangs(pool: ResourcePool) -> dict[str, tuple[Call, int]]:
-    """Return gangs of several sizes, one that cannot be met, and its explanation."""
-    found: dict[str, tuple[Call, int]] = {}
-    for size in (1, 3, 10):
-        needs = [{"type": "executor", "capabilities": {"web_search": 1 + one}} for one in range(size)]
-        found[f"gang of {size}"] = (pair(pool, [pool.prepare(needs)]), 2000)
-    needs = [{"type": "executor", "capabilities": {"web_search": 11 - one}} for one in range(1, 10)]
-    needs.append({"type": "executor", "capabilities": {"web_search": 10, "nothing": 1}})
-    hopeless = pool.prepare(needs)
-    found["check of 10, one of which cannot be met"] = (lambda: pool.check_resource_requirements(hopeless), 500)
-    found["explanation of that"] = (lambda: pool.explain(hopeless), 100)
-    return found
-
-
-class Silent(ThreadWaiter):
-    """Waits without a thread."""
-
-    def prepare(self) -> None:
-        """Nothing to prepare."""
-
-    def wake(self) -> bool:
-        """Nobody to wake."""
-        return True
-
-
-def hand_over(waiters: int) -> Call:
-    """Return a call that releases one entity to the first of many waiters of 50 kinds, and lets another wait."""
-    pool = ResourcePool(clock=time.monotonic, patience=1e9)
-    for number in range(100):
-        pool.add_resource({"id": f"e{number}", "type": "t", "capabilities": {"x": 10, "y": 10}})
-    needs = [pool.prepare({"type": "t", "capabilities": {"x": 1 + one % 10, "y": 1 + one // 10}}) for one in range(50)]
-    count = 0
-    held: deque[Silent] = deque()
-    line: deque[Silent] = deque()
-
-    def ask() -> None:
-        nonlocal count
-        waiter = Silent(f"t{count}", needs[count % 50])
-        count += 1
-        (line if pool.join(waiter) else held).append(waiter)
-
-    for _ in range(100 + waiters):
-        ask()
-
-    def call() -> None:
-        pool.release_resources(held.popleft().task_id)
-        held.append(line.popleft())
-        ask()
-
-    return call
-
-
-def threads(pool: ResourcePool, count: int, calls: int = 20000) -> float:
-    """Return pairs per second of several threads together."""
+def together(pool: ResourcePool, count: int, calls: int = 20000) -> tuple[float, float]:
+    """Return pairs per second of several threads together, and per second of processor time."""
     needs = [pool.prepare(one) for one in SIGNATURES]
+    ready = threading.Barrier(count + 1)
 
     def work(which: int) -> None:
+        ready.wait()
         for number in range(calls // count):
             pool.allocate_resources(f"task-{which}", needs[number % 20])
             pool.release_resources(f"task-{which}")
 
     running = [threading.Thread(target=work, args=(which,)) for which in range(count)]
-    start = time.perf_counter()
     for one in running:
         one.start()
+    used = time.process_time()
+    ready.wait()
+    start = time.perf_counter()
     for one in running:
         one.join()
-    return calls / (time.perf_counter() - start)
+    return calls / (time.perf_counter() - start), calls / (time.process_time() - used)
 
 
-def load(size: int) -> tuple[float, float]:
-    """Return the seconds and bytes that one entity takes of many added together."""
-    given = [entity(number) for number in range(size)]
-    start = time.process_time()
-    for_time = ResourcePool()
-    for_time.add_resources(given)
-    seconds = (time.process_time() - start) / size
-    del for_time, given
-    tracemalloc.start()
-    pool = ResourcePool()
-    pool.add_resources(entity(number) for number in range(size // 10))
-    held = tracemalloc.get_traced_memory()[0] / (size // 10)
-    tracemalloc.stop()
-    return seconds, held
+def show_threads(pool: ResourcePool, rounds: int) -> None:
+    """Print the best throughput of 1, 4 and 16 threads, which take turns."""
+    rates = dict.fromkeys((1, 4, 16), (0.0, 0.0))
+    for _ in range(rounds):
+        for count, (wall, used) in rates.items():
+            again = together(pool, count)
+            rates[count] = max(wall, again[0]), max(used, again[1])
+    for count, (wall, used) in rates.items():
+        shares = f"{wall / rates[1][0]:5.2f} x, {used:9,.0f} by processor time {used / rates[1][1]:5.2f} x"
+        print(f"{count:2} threads {wall:46,.0f} pairs/s {shares}")
+
+
+def load(what: str, size: int) -> None:
+    """Print seconds of processor time that loading takes, or bytes that an entity takes, as JSON."""
+    own, pool = psutil.Process(), ResourcePool()
+    if what == "seconds":
+        given = [entity(number) for number in range(size)]
+        start = time.process_time()
+        pool.add_resources(given)
+        print(json.dumps(time.process_time() - start))
+        return
+    step = size if what == "bytes" else 10_000
+    gc.collect()
+    before = own.memory_info().rss
+    for first in range(0, size, step):
+        pool.add_resources(entity(number) for number in range(first, first + step))
+    gc.collect()
+    print(json.dumps((own.memory_info().rss - before) / size))
+
+
+def loaded(what: str, rounds: int) -> float:
+    """Return the least that processes of their own say of loading."""
+    command = [sys.executable, __file__, "--load", what]
+    done = [subprocess.run(command, check=True, stdout=subprocess.PIPE) for _ in range(rounds)]
+    return min([float(json.loads(one.stdout)) for one in done])
 
 
 def main() -> None:
@@ -192,27 +188,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--most", type=int, default=1_000_000)
+    parser.add_argument("--load", choices=("seconds", "bytes", "batches"), help="only load, and say what that takes")
     options = parser.parse_args()
+    if options.load:
+        load(options.load, LOADED)
+        return
     sizes = [size for size in (10, 1_000, 100_000, 1_000_000) if size <= options.most]
     pools = {size: pool_of(size) for size in sizes}
     variants = untyped()
     for size, pool in pools.items():
-        variants[f"pool of {size:,}, prepared"] = (pair(pool, [pool.prepare(one) for one in SIGNATURES]), 5000)
-        variants[f"pool of {size:,}, mappings"] = (pair(pool, SIGNATURES), 500)
+        variants[f"pool of {size:,}, prepared"] = each(pair(pool, [pool.prepare(one) for one in SIGNATURES]), 5000)
+        variants[f"pool of {size:,}, mappings"] = each(pair(pool, SIGNATURES), 500)
         if size <= 100_000:
-            variants[f"scan of {size:,}"] = (scan(size), max(1, 20_000 // size))
-    variants |= gangs(pools[1_000])
-    for waiters in (100, 10_000, 100_000):
-        variants[f"hand-over among {waiters:,} waiters"] = (hand_over(waiters), 50)
+            variants[f"scan of {size:,}"] = each(scan(size), max(1, 20_000 // size))
     found = best(variants, options.rounds)
-    unit = found["pool of 1,000, prepared"]
-    for name, seconds in found.items():
-        print(f"{name:45} {seconds * 1e6:12.2f} us {seconds / unit:12.2f} x")
-    rates = {count: max(threads(pools[1_000], count) for _ in range(3)) for count in (1, 4, 16)}
-    for count, rate in rates.items():
-        print(f"{count:2} threads {rate:45,.0f} pairs/s {rate / rates[1]:9.2f} x")
-    seconds, held = load(100_000)
-    print(f"adding an entity {seconds * 1e6:41.2f} us {held:10.0f} bytes")
+    show(found, found["pool of 1,000, prepared"])
+    show_threads(pools[1_000], options.rounds)
+    print(f"loading {LOADED:,} entities {loaded('seconds', 3):42.2f} s of processor time")
+    print(f"memory of each of them {loaded('bytes', 1):49.0f} bytes (resident)")
+    print(f"the same, added 10,000 at a time {loaded('batches', 1):39.0f} bytes (resident)")
 
 
 if __name__ == "__main__":

@@ -99,6 +99,7 @@ def requests(port: int, segment: str) -> dict[str, dict[str, Any]]:
         "memory.shared": {"size": 4096},
         "network.socket": {"size": 4096},
         "network.tcp": {"size": 4096, "host": "127.0.0.1", "port": port},
+        "pool.entity": {"requirements": {"type": "executor"}},
         "process.local": {"command": "sleep", "args": ["30"]},
         "process.thread": {"target": wait_for_stop},
         "sample.file": {"size": 4096},
@@ -110,6 +111,10 @@ async def host(**settings: Any) -> AsyncIterator[Framework]:
     plugins = [DummyPlugin(), SamplePlugin()]
     async with Framework.from_config({"leases": {"reclaim": False}, **settings}, plugins=plugins, owner=OWNER) as one:
         await one.plugins.activate_all()
+        if any(each.kind == "pool.entity" for each in one.kinds()):
+            pool: Any = await one.service("pool")
+            pool.add_resource({"id": "executor-1", "type": "executor"})
+            pool.add_resource({"id": "executor-2", "type": "executor"})
         yield one
 
 

@@ -158,6 +158,7 @@ def test_those_that_break_nothing_pass(site: Path, tmp_path: Path) -> None:
         "TestGoodParticipant",
         "TestGoodCollector",
         "TestGoodStrategy",
+        "TestGoodBag",
         "TestGoodPlugin",
     ]
 

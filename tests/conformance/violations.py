@@ -6,6 +6,7 @@
 import asyncio
 import atexit
 import contextlib
+import heapq
 import itertools
 import os
 import subprocess
@@ -13,12 +14,13 @@ import tempfile
 import threading
 import time
 import weakref
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
-from framework import Plugin, PluginType, Recovery, Resource, ResourceProvider, creates, hookimpl, plugin
+from framework import Hint, Member, Plugin, PluginType, Recovery, Resource, ResourceProvider, creates, hookimpl, plugin
 from framework.errors import ResourceLimitError, ResourceUnavailableError
 from framework.records import ResourceClass
 from framework.testing import (
@@ -885,6 +887,213 @@ class TestGrowingStrategy(OfStrategy):
     def rank(self, resource_class: ResourceClass) -> Any:
         self.seen.append(resource_class)
         return 0.0 * len([one for one in self.seen if one.type == "plain"])
+
+
+class TestForgetfulSignature(OfStrategy):
+    caught_by = "test_what_it_has_besides_can_be_called"
+
+    def granted(self, task_id: str) -> None:
+        pass
+
+
+class TestExpectantStrategy(OfStrategy):
+    caught_by = "test_an_odd_class_has_a_rank_too"
+
+    def rank(self, resource_class: ResourceClass) -> Any:
+        return float(resource_class.labels.get("priority", "0"))
+
+
+class TestRudeHint(OfStrategy):
+    caught_by = "test_a_hint_is_one"
+
+    def hint(self, task_id: str) -> Any:
+        return ["entity-1"]
+
+
+class TestGrowingHint(OfStrategy):
+    caught_by = "test_its_cost_does_not_grow"
+
+    def hint(self, task_id: str) -> Any:
+        tasks = self.__dict__.setdefault("tasks", [])
+        tasks.append(task_id)
+        return Hint(("entity-1",)) if [one for one in tasks if one == "entity-1"] else None
+
+
+class Row:
+    """A bag that breaks nothing: the one that has been there longest."""
+
+    def __init__(self) -> None:
+        self.members: OrderedDict[Member, None] = OrderedDict()
+
+    def push(self, member: Member) -> None:
+        self.members[member] = None
+
+    def pop(self) -> Member:
+        return self.members.popitem(last=False)[0]
+
+    def discard(self, member: Member) -> None:
+        del self.members[member]
+
+    def key(self) -> float:
+        return 0.0
+
+
+class OfBags(OfStrategy):
+    made: ClassVar[Any] = Row
+
+    def bag(self, resource_class: ResourceClass) -> Any:
+        return self.made()
+
+
+class TestGoodBag(OfBags):
+    pass
+
+
+class Loser(Row):
+    def push(self, member: Member) -> None:
+        if len(self.members) < 5:
+            super().push(member)
+
+    def pop(self) -> Member:
+        return super().pop() if self.members else cast("Member", None)
+
+    def discard(self, member: Member) -> None:
+        self.members.pop(member, None)
+
+
+class TestLosingBag(OfBags):
+    caught_by = "test_a_bag_gives_each_entity_once"
+    made = Loser
+
+
+class Repeater(Row):
+    def discard(self, member: Member) -> None:
+        pass
+
+
+class TestRepeatingBag(OfBags):
+    caught_by = "test_a_bag_gives_each_entity_once"
+    made = Repeater
+
+
+class Unkeyed(Row):
+    def key(self) -> float:
+        return float("nan")
+
+
+class TestUnkeyedBag(OfBags):
+    caught_by = "test_a_key_is_a_finite_number"
+    made = Unkeyed
+
+
+class TestSharedBag(OfBags):
+    caught_by = "test_two_pools_do_not_mix"
+    shared: ClassVar[Row] = Row()
+
+    def bag(self, resource_class: ResourceClass) -> Any:
+        return self.shared
+
+
+class Scanner(Row):
+    """Looks at all of them."""
+
+    def pop(self) -> Member:
+        found = min(self.members, key=lambda one: one.load)
+        del self.members[found]
+        return found
+
+
+class TestScanningBag(OfBags):
+    caught_by = "test_a_bag_costs_no_more_with_many"
+    made = Scanner
+
+
+class Remover:
+    """Has the list look at all of them."""
+
+    def __init__(self) -> None:
+        self.members: list[Member] = []
+
+    def push(self, member: Member) -> None:
+        self.members.append(member)
+
+    def pop(self) -> Member:
+        return self.members.pop()
+
+    def discard(self, member: Member) -> None:
+        self.members.remove(member)
+
+    def key(self) -> float:
+        return 0.0
+
+
+class TestRemovingBag(OfBags):
+    caught_by = "test_a_bag_costs_no_more_with_many"
+    made = Remover
+
+
+class Comparer(Remover):
+    """Has `min` compare all of them, none of it in Python."""
+
+    def __init__(self) -> None:
+        self.loads: dict[Member, tuple[int, int]] = {}
+        self.members_by_load: dict[tuple[int, int], Member] = {}
+        self.numbers = itertools.count()
+
+    def push(self, member: Member) -> None:
+        load = self.loads[member] = member.load, next(self.numbers)
+        self.members_by_load[load] = member
+
+    def pop(self) -> Member:
+        found = self.members_by_load[min(self.members_by_load)]
+        self.discard(found)
+        return found
+
+    def discard(self, member: Member) -> None:
+        del self.members_by_load[self.loads.pop(member)]
+
+
+class TestComparingBag(OfBags):
+    caught_by = "test_a_bag_costs_no_more_with_many"
+    made = Comparer
+
+
+class Hoarder(Row):
+    """A heap of which nothing is ever cleared that does not come up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heap: list[tuple[int, int]] = []
+        self.numbers = itertools.count()
+
+    def push(self, member: Member) -> None:
+        super().push(member)
+        heapq.heappush(self.heap, (member.load, next(self.numbers)))
+
+
+class TestHoardingBag(OfBags):
+    caught_by = "test_churn_leaves_nothing"
+    made = Hoarder
+
+
+class TestStrategyWithAnEndlessMemory(OfBags):
+    caught_by = "test_churn_leaves_nothing"
+
+    def granted(self, task_id: str, members: Any) -> None:
+        self.__dict__.setdefault("last", {})[task_id] = members[0].id
+
+
+class TestStrategyThatForgetsNobody(OfBags):
+    caught_by = "test_what_is_removed_is_forgotten"
+
+    def granted(self, task_id: str, members: Any) -> None:
+        self.__dict__.setdefault("seen", {}).update(dict.fromkeys(members))
+
+    def released(self, task_id: str, members: Any) -> None:
+        self.granted(task_id, members)
+
+    def hint(self, task_id: str) -> None:
+        return None
 
 
 class TestGoodPlugin(PluginContract):

@@ -123,6 +123,24 @@ async def test_leaving_the_context_releases(provider: ThingProvider) -> None:
     assert provider.closed == ["one"]
 
 
+async def test_a_resource_may_say_what_it_does_when_it_is_lent() -> None:
+    class Deployed(Thing):
+        lent_as = Usage.DEPLOYED
+
+    class DeployedProvider(ResourceProvider):
+        @creates("thing.deployed")
+        async def create_deployed(self, name: str) -> Deployed:
+            """A thing that somebody has already."""
+            return Deployed([])
+
+    provider = DeployedProvider()
+    await provider.initialize()
+    async with await provider.create("thing.deployed") as thing:
+        assert thing.status is ResourceStatus.DEPLOYED
+        assert provider.ledger.events() == {("acquired", "thing.deployed"): 1}
+    await provider.cleanup()
+
+
 async def test_create_by_kind_makes_up_a_name(provider: ThingProvider) -> None:
     thing = await provider.create("thing.plain", size=3)
     assert thing.name.startswith("thing.plain-")

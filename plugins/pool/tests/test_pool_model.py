@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_pool import ReleaseReason, ResourcePool, StatusReport
+from plugin_pool.kept import KeptPool
 
 IDS = [f"e{number}" for number in range(6)]
 TASKS = [f"t{number}" for number in range(4)]
@@ -26,7 +38,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @initialize(strategy=st.sampled_from(["first_fit", "best_fit"]))
     def begin(self, strategy: str) -> None:
-        self.pool = ResourcePool(strategy=strategy)
+        self.pool: Any = ResourcePool(strategy=strategy)
         self.entities: dict[str, dict[str, Any]] = {}
         self.held: dict[str, tuple[int, tuple[str, ...]]] = {}
         self.usage: dict[str, str] = {}
@@ -150,3 +162,51 @@ class PoolMachine(RuleBasedStateMachine):
 
 PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestPool = PoolMachine.TestCase
+
+
+class KeptPoolMachine(PoolMachine):
+    """As above, with a pool on disk that is closed, killed, or made a snapshot of, at any moment."""
+
+    @initialize(strategy=st.sampled_from(["first_fit", "best_fit"]))
+    def begin(self, strategy: str) -> None:
+        self.places = tempfile.TemporaryDirectory()
+        self.strategy = strategy
+        self.number = 0
+        super().begin(strategy)
+        self.pool = self.opened()
+
+    def opened(self) -> KeptPool:
+        return ResourcePool.open(f"{self.places.name}/{self.number}", strategy=self.strategy)
+
+    @rule()
+    def close_it(self) -> None:
+        self.pool.close()
+        self.pool = self.opened()
+
+    @rule()
+    def kill_it(self) -> None:
+        """What is on disk at this moment goes on; the former pool lets go of its files as they are."""
+        self.number += 1
+        shutil.copytree(f"{self.places.name}/{self.number - 1}", f"{self.places.name}/{self.number}")
+        self.pool._keeper.let_go()
+        self.pool = self.opened()
+
+    @rule()
+    def make_a_snapshot(self) -> None:
+        self.pool._keeper.renew()
+
+    def teardown(self) -> None:
+        if hasattr(self, "places"):
+            self.pool._keeper.let_go()
+            self.places.cleanup()
+
+
+KeptPoolMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestKeptPool = KeptPoolMachine.TestCase
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_kept_pool_for_long() -> None:
+    long = settings(max_examples=1000, stateful_step_count=100, deadline=None)
+    run_state_machine_as_test(KeptPoolMachine, settings=long)

@@ -21,6 +21,16 @@ def pool_of(*ids: str, **fields: Any) -> ResourcePool:
     return pool
 
 
+def test_all_entities_are_returned_in_their_order_as_they_are_now() -> None:
+    pool = pool_of("b", "a", "c")
+    pool.allocate_resources("task", {"type": "executor", "ids": ["a"]})
+    pool.remove_resource("c")
+    pool.quarantine_resource("b")
+
+    found = [(one.id, one.status.value, one.tasks) for one in pool.get_resources()]
+    assert found == [("b", "error", ()), ("a", "deployed", ("task",))]
+
+
 @pytest.mark.parametrize(
     "given",
     [

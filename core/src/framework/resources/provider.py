@@ -248,7 +248,7 @@ class ResourceProvider:
             raise
         finally:
             _creating.reset(token)
-        resource._lease, resource._ledger = lease, self.ledger  # noqa: SLF001 - a resource gets its lease here, once
+        resource._lease, resource._ledger, lease.usage = lease, self.ledger, resource.lent_as  # noqa: SLF001 - a resource gets its lease here, once
         resource._lent_on = loop  # noqa: SLF001
         self.ledger.hold(lease, resource)
         if not self._ready:

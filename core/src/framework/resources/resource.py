@@ -33,6 +33,8 @@ class Resource(abc.ABC):
 
     release_timeout: ClassVar[float] = 30.0
     """Seconds that `_close` may take before the lease is quarantined."""
+    lent_as: ClassVar[Usage] = Usage.AVAILABLE
+    """What it is said to be doing when it is lent."""
 
     _lease: Lease
     _ledger: Ledger

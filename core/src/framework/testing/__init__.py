@@ -67,7 +67,7 @@ _HOMES = {
 }
 _SUITES = (
     *("collector", "contract", "participant", "provider", "provider_death", "provider_limits", "provider_release"),
-    *("scene", "strategy"),
+    *("scene", "strategy", "strategy_bag", "turnover"),
 )
 
 __all__ = [

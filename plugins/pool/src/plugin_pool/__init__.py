@@ -1,10 +1,11 @@
 """A pool of entities with levelled capabilities: exact, fair, and able to say why a task waits."""
 
-from plugin_pool.errors import DeadlockError, ShortageError
+from plugin_pool.errors import DeadlockError, ShortageError, StateError
 from plugin_pool.explanation import Explanation
-from plugin_pool.inference import RULES, Rule, infer_resource_requirements
+from plugin_pool.inference import infer_resource_requirements
 from plugin_pool.lease import Lease
 from plugin_pool.orchestrator import Action, Orchestrator, OrchestratorState
+from plugin_pool.persistence import Durability, Persistence
 from plugin_pool.pool import ResourcePool
 from plugin_pool.records import (
     AllocationResult,
@@ -22,6 +23,7 @@ from plugin_pool.records import (
     Tier,
 )
 from plugin_pool.request import Request
+from plugin_pool.rules import RULES, Rule
 from plugin_pool.strategies import BestFit, FirstFit
 from plugin_pool.watcher import Watcher
 
@@ -37,11 +39,13 @@ __all__ = [
     "CatalogEntry",
     "CheckResult",
     "DeadlockError",
+    "Durability",
     "Explanation",
     "FirstFit",
     "Lease",
     "Orchestrator",
     "OrchestratorState",
+    "Persistence",
     "ReleaseReason",
     "Request",
     "ResourceInstance",
@@ -49,6 +53,7 @@ __all__ = [
     "ResourceRequirement",
     "Rule",
     "ShortageError",
+    "StateError",
     "StatusReport",
     "TaskResourceAllocation",
     "Tier",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framework.errors import ResourceUnavailableError
+from framework.errors import ResourceError, ResourceUnavailableError
 from plugin_pool.records import ResourceRequirement, Tier
 
 
@@ -23,3 +23,12 @@ class DeadlockError(ResourceUnavailableError):
     def __init__(self, problem: str, remedy: str, *, tasks: tuple[str, ...]) -> None:
         super().__init__(problem, remedy)
         self.tasks = tasks
+
+
+class StateError(ResourceError):
+    """What was kept of a pool cannot be read; `path` names the file, `offset` the byte at which that begins."""
+
+    def __init__(self, problem: str, remedy: str, *, path: str, offset: int = 0) -> None:
+        super().__init__(problem, remedy, resource=path)
+        self.path = path
+        self.offset = offset

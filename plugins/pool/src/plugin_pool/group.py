@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from framework import ResourceClass
@@ -94,6 +94,17 @@ class Group:
         if entity.service == IN_SERVICE:
             self.in_service += 1
             self._list(entity)
+
+    def fill(self, entities: Sequence[Entity]) -> None:
+        """Take in many entities at once that are new and that nobody has."""
+        self.total += len(entities)
+        self.in_service += len(entities)
+        self.shared_idle += len(entities)
+        self.example = entities[-1]
+        self.count(len(entities))
+        add = self.bag.add
+        for entity in entities:
+            add(entity)
 
     def hold(self, entity: Entity, lease: Lease) -> None:
         """Give an entity that had room and has left the bag to a lease."""

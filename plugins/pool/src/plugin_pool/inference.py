@@ -2,101 +2,83 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from framework.errors import InvalidRequestError
-from plugin_pool.pool import ResourcePool
-from plugin_pool.records import CapabilityRequirement, ResourceRequirement, Tier
+from plugin_pool.records import CapabilityRequirement, CheckResult, ResourceRequirement, Tier
+from plugin_pool.rules import RULES, Tell, checked
 
 
-class Rule(NamedTuple):
-    """Words that tell of a capability.
+class Inferring(ABC):
+    """Infers what tasks require that will run in a pool."""
 
-    Attributes:
-        type: The type of entity that has it.
-        capability: The capability.
-        words: Beginnings of words, in any languages; where words are not separated, any part of the text.
-    """
+    rules: Callable[[], Iterable[object]] = staticmethod(lambda: RULES)
+    """Returns the rules: those of the pool, of the settings and of plugins; asked each time, so they may change."""
 
-    type: str
-    capability: str
-    words: tuple[str, ...]
+    @abstractmethod
+    def check_resource_requirements(self, requirements: object) -> CheckResult:
+        """Return whether a request could be met now."""
 
+    def infer_resource_requirements(self, description: str) -> list[ResourceRequirement]:
+        """Return what a task requires by its description; see the function of that name.
 
-RULES = (
-    Rule(
-        "executor",
-        "web_search",
-        ("search", "look up", "find online", "research", "搜索", "检索", "查找", "suche", "recherch", "busca"),
-    ),
-    Rule(
-        "executor",
-        "code_generation",
-        ("code", "coding", "program", "implement", "refactor", "debug", "代码", "编程", "编写程序", "código", "codier"),
-    ),
-    Rule(
-        "executor",
-        "file_ops",
-        (
-            "file",
-            "folder",
-            "directory",
-            "directories",
-            "文件",
-            "目录",
-            "datei",
-            "ordner",
-            "fichier",
-            "dossier",
-            "archivo",
-        ),
-    ),
-    Rule(
-        "executor",
-        "report_generation",
-        ("report", "summary", "summari", "报告", "总结", "bericht", "zusammenfass", "rapport", "résum", "informe"),
-    ),
-)
-"""Searching, programming, files and reports, in English, Chinese, German, French and Spanish."""
+        In a host, the rules of the setting `rules` and those that plugins register count as well.
+
+        Raises:
+            InvalidRequestError: The description is no text, or a rule is wrong.
+        """
+        return infer_resource_requirements(description, pool=self, rules=self.rules())
 
 
 def infer_resource_requirements(
-    description: str, *, pool: ResourcePool | None = None, rules: Iterable[Rule] = RULES
+    description: str, *, pool: Inferring | None = None, rules: Iterable[object] = RULES
 ) -> list[ResourceRequirement]:
     """Return what a task requires by its description; nothing where no rule applies.
 
     Several capabilities of one type are required of one entity, unless the pool that is given has none with all of
-    them: then each of an entity of its own. It is a guess by words: a task that states what it needs does better.
+    them, but has entities for each: then each of an entity of its own. It is a guess by words, which does not
+    understand "do not search": a task that states what it needs does better.
 
     Args:
         description: What the task is to do, in words.
         pool: Where the task will run.
-        rules: What to infer from; `(*RULES, Rule(…))` for more.
+        rules: What to infer from: `Rule` or mappings with the same fields; `(*RULES, Rule(…))` for more.
 
     Raises:
-        InvalidRequestError: The description is no text.
+        InvalidRequestError: The description is no text, or a rule is wrong.
     """
     if not isinstance(description, str):
         raise InvalidRequestError(f"The description is {description!r:.60}; a text is allowed.", "Give a text.")
-    found: dict[str, dict[str, None]] = {}
-    for rule in rules:
-        if any(_tells(word.casefold(), description.casefold()) for word in rule.words):
-            found.setdefault(rule.type, {})[rule.capability] = None
-    return [one for kind, names in found.items() for one in _required(kind, tuple(names), pool)]
+    text = description.casefold()
+    found: dict[str, dict[str, int]] = {}
+    for rule in _ready(rules):
+        if rule.pattern.search(text):
+            levels = found.setdefault(rule.type, {})
+            levels[rule.capability] = max(rule.min_level, levels.get(rule.capability, 1))
+    return [one for kind, levels in found.items() for one in _required(kind, levels, pool)]
 
 
-def _required(kind: str, names: tuple[str, ...], pool: ResourcePool | None) -> list[ResourceRequirement]:
-    together = ResourceRequirement(kind, tuple([CapabilityRequirement(one) for one in names]))
-    if len(names) == 1 or pool is None:
+def _ready(rules: Iterable[object]) -> Iterable[Tell]:
+    given = tuple(rules)
+    return _own() if given == RULES else [one if isinstance(one, Tell) else checked(one) for one in given]
+
+
+@lru_cache(maxsize=1)
+def _own() -> tuple[Tell, ...]:
+    return tuple([checked(one) for one in RULES])
+
+
+def _required(kind: str, levels: dict[str, int], pool: Inferring | None) -> list[ResourceRequirement]:
+    needs = tuple([CapabilityRequirement(name, level) for name, level in levels.items()])
+    together = ResourceRequirement(kind, needs)
+    if len(needs) == 1 or pool is None:
         return [together]
-    if pool.check_resource_requirements(together).tier is not Tier.IMPOSSIBLE:
-        return [together]
-    return [ResourceRequirement(kind, (CapabilityRequirement(one),)) for one in names]
+    apart = [ResourceRequirement(kind, (one,)) for one in needs]
+    split = _impossible(pool, together) and not _impossible(pool, apart)
+    return apart if split else [together]
 
 
-def _tells(word: str, text: str) -> bool:
-    """Return whether a word of a text begins like this; in scripts that separate no words, whether it occurs."""
-    begin = r"\b" if word.isascii() or word[0] < "\u2e80" else ""
-    return re.search(begin + re.escape(word), text) is not None
+def _impossible(pool: Inferring, requirements: object) -> bool:
+    return pool.check_resource_requirements(requirements).tier is Tier.IMPOSSIBLE

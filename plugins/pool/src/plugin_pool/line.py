@@ -104,6 +104,10 @@ class Line:
         self._gangs: set[Queue] = set()
         self._by_name: dict[str, set[Queue]] = {}
 
+    def queues(self, most: int) -> list[Queue]:
+        """Return the queues, at most so many."""
+        return list(itertools.islice(self._queues.values(), most))
+
     @property
     def has_gangs(self) -> bool:
         """True while a task waits that needs several entities."""
@@ -126,6 +130,7 @@ class Line:
         queue.add(waiter)
         waiter.queue = queue
         self.waiters[waiter.task_id] = waiter
+        self._stock.tally.stirred()
         for watcher in self._stock.watchers:
             watcher.joined(waiter)
 
@@ -133,6 +138,7 @@ class Line:
         """Let a task wait no more; what was earmarked for it goes to others."""
         request = waiter.request
         self._remove(waiter)
+        self._stock.tally.leave(waiter.refused)
         for watcher in self._stock.watchers:
             watcher.left(waiter)
         if request.units > 1:
@@ -244,9 +250,11 @@ class Line:
         self._remove(waiter)
         self._lend(waiter, plan)
         if waiter.wake():
+            self._stock.tally.waits.add(self._clock() - waiter.since)
             for watcher in self._stock.watchers:
                 watcher.served(waiter)
             return True
+        self._stock.tally.leave(None)
         for watcher in self._stock.watchers:
             watcher.left(waiter)
         self._take_back(waiter)

@@ -24,6 +24,7 @@ from plugin_pool.records import (
 )
 from plugin_pool.request import Request
 from plugin_pool.waiter import Waiter
+from plugin_pool.waiting import check_task
 
 
 class OrchestratorState(enum.StrEnum):
@@ -115,6 +116,7 @@ class Orchestrator:
         Raises:
             InvalidRequestError: A parameter is wrong, the task is known already, or one to come first is not.
         """
+        check_task(task_id, priority)
         request = self._pool.prepare(requirements)
         with self._lock:
             if task_id in self._tasks and self._tasks[task_id].ended is None:
@@ -131,6 +133,9 @@ class Orchestrator:
         """Wait for the next task that has what it requires, and return its lease; None after so many seconds.
 
         Its lease is released with `finish`, not by itself.
+
+        Raises:
+            ResourceUnavailableError: The pool is kept on disk and cannot be written; the task has lost its lease.
         """
         until = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -141,8 +146,10 @@ class Orchestrator:
                 return None
             with self._lock:
                 task = self._tasks.get(task_id)
-                if task is not None and task.lease is not None and task.ended is None:
-                    return task.lease
+                lease = None if task is None or task.ended is not None else task.lease
+            if lease is not None:
+                self._pool.confirm(lease)
+                return lease
 
     def finish(
         self, task_id: str, reason: ReleaseReason | str = ReleaseReason.COMPLETED, *, faulty: object = None

@@ -7,10 +7,14 @@ from functools import cached_property
 
 import click
 
-from framework import MetricsCollector, Plugin, hookimpl
+from framework import MetricsCollector, Plugin, ResourceProvider, hookimpl
+from plugin_pool.attachment import Attachment
 from plugin_pool.collector import PoolCollector
 from plugin_pool.configured import configured
+from plugin_pool.hookspecs import PoolHooks
 from plugin_pool.pool import ResourcePool
+from plugin_pool.provider import PoolProvider
+from plugin_pool.settings import PoolSettings
 
 
 class PoolPlugin(Plugin):
@@ -21,6 +25,16 @@ class PoolPlugin(Plugin):
         """The pool, with the entities that the configuration lists."""
         return configured(self.settings, self.host)
 
+    @cached_property
+    def provider(self) -> PoolProvider:
+        """The provider of the pool's entities."""
+        return PoolProvider(self.pool)
+
+    @hookimpl
+    def register_resource_providers(self) -> list[ResourceProvider]:
+        """Return what lends the entities through the host."""
+        return [self.provider]
+
     @hookimpl
     def register_services(self) -> Mapping[str, object]:
         """Return the pool."""
@@ -28,16 +42,34 @@ class PoolPlugin(Plugin):
 
     @hookimpl
     def register_commands(self) -> list[click.Command]:
-        """Return the command; what it needs is imported now, because it is about to run."""
-        from plugin_pool.command import why
+        """Return the commands; what they need is imported now, because one is about to run."""
+        from plugin_pool.cli.pool import pool
+        from plugin_pool.cli.why import why
 
-        return [why]
+        return [pool, why]
+
+    @hookimpl
+    def add_hookspecs(self) -> list[type]:
+        """Return the hooks by which others learn what is blocked, add rules, and say what they still hold."""
+        return [PoolHooks]
 
     @hookimpl
     def register_metrics_collectors(self) -> list[MetricsCollector]:
-        """Return the collector."""
-        return [PoolCollector(self.pool)]
+        """Return the collector; as often as it is asked, it is seen whether anybody listens to events."""
+        return [PoolCollector(self.pool, self.attachment.adjust if self.attachment else None)]
+
+    @cached_property
+    def attachment(self) -> Attachment | None:
+        """What the pool does in a host, from its registration on; None without one."""
+        settings = self.settings or PoolSettings()
+        if self.host is None:
+            return None
+        made = Attachment(self.pool, self.host, warn_after=settings.warn_after, rules=settings.rules)
+        made.start()
+        return made
 
     async def cleanup(self) -> None:
-        """End the thread that ends allocations."""
+        """Detach it, end the thread that ends allocations, and let go of the directory in which the pool is kept."""
+        if (attached := self.__dict__.get("attachment")) is not None:  # it was never made if registering failed
+            attached.stop()
         self.pool.close()

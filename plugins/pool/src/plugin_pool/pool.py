@@ -12,14 +12,18 @@ from typing import NoReturn
 from framework import ResourceStatus
 from framework.errors import InvalidRequestError, did_you_mean
 from plugin_pool import reading, words
+from plugin_pool.chronicle import Followed
 from plugin_pool.entity import Entity
 from plugin_pool.expiry import Expiry
 from plugin_pool.explainer import Explainer
 from plugin_pool.explanation import Explanation
 from plugin_pool.index import Index
+from plugin_pool.inference import Inferring
 from plugin_pool.instances import Instances
+from plugin_pool.keepable import Keepable
 from plugin_pool.lease import Lease
 from plugin_pool.line import Line
+from plugin_pool.observed import Observed
 from plugin_pool.planner import Plan
 from plugin_pool.records import (
     AllocationResult,
@@ -38,7 +42,6 @@ from plugin_pool.stock import Stock
 from plugin_pool.strategies import Chooser, chosen
 from plugin_pool.vocabulary import LONGEST_NAME
 from plugin_pool.waiting import Waiting, seconds
-from plugin_pool.watcher import Watcher
 
 _GIVEN = True
 _FREE = Tier.FREE
@@ -49,14 +52,14 @@ _result = functools.partial(tuple.__new__, AllocationResult)
 
 ERROR_AFTER = (ReleaseReason.FAILED, ReleaseReason.EXPIRED)
 
-_STATUS = {
+STATUS = {
     ResourceStatus.DEPLOYED: (AllocationStatus.ALLOCATED, None),
     ResourceStatus.BUSY: (AllocationStatus.EXECUTING, None),
     ResourceStatus.BLOCKED: (AllocationStatus.BLOCKED, BlockedReason.DEPENDENCY_NOT_READY),
 }
 
 
-class ResourcePool(Roster, Waiting):
+class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
     """Entities with capabilities, given to tasks and taken back. Thread-safe; needs no host.
 
     Requirements are records, objects with the same attributes, plain mappings, or a `Request` from `prepare`.
@@ -102,11 +105,6 @@ class ResourcePool(Roster, Waiting):
         self._leases, self._waiters = self._stock.leases, self._line.waiters
         self._error_after = frozenset([_reason(one) for one in error_after])
         self._plain_end = _COMPLETED not in self._error_after
-
-    def watch(self, watcher: Watcher) -> None:
-        """Tell somebody of every change from now on."""
-        with self._lock:
-            self._stock.watch(watcher)
 
     def prepare(self, requirements: object) -> Request:
         """Return requirements in a form that is read once and can be asked for many times.
@@ -183,6 +181,7 @@ class ResourcePool(Roster, Waiting):
                     self._limit(given, lives)
                 return _result((_GIVEN, given.resources, "", (), _FREE, given.epoch))
             tier = self._line.tier(request)
+            self._stock.refuse(task_id, tier)
         return self._refused(request, given, tier)
 
     def _refused(self, request: Request, plan: Plan, tier: Tier) -> AllocationResult:
@@ -210,6 +209,10 @@ class ResourcePool(Roster, Waiting):
     def mark_blocked(self, task_id: str, *, epoch: int | None = None) -> bool:
         """Say that a task waits for something that it depends on: what it holds is `blocked`."""
         return self._mark(task_id, ResourceStatus.BLOCKED, epoch)
+
+    def mark_deployed(self, task_id: str, *, epoch: int | None = None) -> bool:
+        """Say that a task has stopped for now: what it holds is `deployed` again, as when it was given."""
+        return self._mark(task_id, ResourceStatus.DEPLOYED, epoch)
 
     def _mark(self, task_id: str, usage: ResourceStatus, epoch: int | None) -> bool:
         with self._lock:
@@ -352,7 +355,7 @@ class ResourcePool(Roster, Waiting):
                     return None
                 shortage = BlockedReason.RESOURCE_SHORTAGE
                 return TaskResourceAllocation(task_id, (), AllocationStatus.BLOCKED, shortage)
-            status, reason = _STATUS[lease.usage]
+            status, reason = STATUS[lease.usage]
             left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
             return TaskResourceAllocation(task_id, lease.resources, status, reason, lease.since, left, lease.epoch)
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from typing import Any, TypeVar
 
 from framework.errors import InvalidRequestError, did_you_mean
 from plugin_pool.records import Capability, CapabilityRequirement, ResourceInstance, ResourceRequirement
-from plugin_pool.vocabulary import LEVELS, LONGEST_NAME, MOST_CAPACITY, MOST_UNITS
+from plugin_pool.vocabulary import (
+    LEVELS,
+    LONGEST_NAME,
+    MOST_CAPACITY,
+    MOST_NAMED,
+    MOST_REQUIREMENTS,
+    MOST_UNITS,
+    MOST_WORDS,
+)
 
 T = TypeVar("T")
 
@@ -21,7 +31,7 @@ def entity(given: object) -> ResourceInstance:
     Raises:
         InvalidRequestError: A field is unknown, missing or wrong.
     """
-    found = _fields(given, _ENTITY, "resource")
+    found = fields(given, _ENTITY, "resource")
     name = text(found.get("id"), "The id of a resource")
     about = f"resource {name!r}"
     return ResourceInstance(
@@ -40,7 +50,7 @@ def requirement(given: object) -> ResourceRequirement:
     Raises:
         InvalidRequestError: A field is unknown, missing or wrong.
     """
-    found = _fields(given, _REQUIREMENT, "requirement")
+    found = fields(given, _REQUIREMENT, "requirement")
     ids = _ids(found.get("ids"))
     kind = found.get("type") or ""
     if kind or not ids:
@@ -60,17 +70,49 @@ def requirement(given: object) -> ResourceRequirement:
 
 
 def requirements(given: object) -> list[ResourceRequirement]:
-    """Return what is required, from one requirement or any number of them.
+    """Return what is required, from one requirement or any number of them; equal ones are added up.
 
     Raises:
-        InvalidRequestError: There are none, or one is wrong.
+        InvalidRequestError: There are none or too many, or one is wrong.
     """
     if isinstance(given, Mapping) or not isinstance(given, Iterable) or isinstance(given, str):
         given = [given]
-    found = [requirement(one) for one in given]
+    found: list[ResourceRequirement] = []
+    counts: list[int] = []
+    places: dict[object, int] = {}
+    for read in _read(given):
+        alone = read.ids or read.optional
+        key = read.type, read.capabilities, tuple(read.labels.items())
+        place = len(found) if alone else places.setdefault(key, len(found))
+        if place == len(found):
+            found.append(read)
+            counts.append(0)
+        counts[place] += read.count
+        if counts[place] > MOST_UNITS or len(found) > MOST_REQUIREMENTS:  # at once: there may be no end of them
+            raise _too_many(len(found))
     if not found:
         raise InvalidRequestError("A request has no requirements.", "Give at least one, as {'type': 'executor'}.")
-    return found
+    return [one if count == one.count else replace(one, count=count) for one, count in zip(found, counts, strict=True)]
+
+
+def _read(given: Iterable[object]) -> Iterator[ResourceRequirement]:
+    """Read each requirement; of a list that has the same object several times in a row, once."""
+    former, read = None, None
+    for one in given:
+        if read is None or one is not former or not isinstance(given, list | tuple):
+            read = requirement(one)
+        former = one
+        yield read
+
+
+def _too_many(different: int) -> InvalidRequestError:
+    if different > MOST_REQUIREMENTS:
+        return InvalidRequestError(
+            f"A request has more than {MOST_REQUIREMENTS:,} different requirements.", "Divide it into several requests."
+        )
+    return InvalidRequestError(
+        f"A request asks for more than {MOST_UNITS:,} entities.", "Divide it into several requests."
+    )
 
 
 def text(given: object, subject: str) -> str:
@@ -98,7 +140,7 @@ def number(given: object, subject: str, most: int) -> int:
     return given
 
 
-def _fields(given: object, known: tuple[str, ...], what: str) -> Mapping[str, Any]:
+def fields(given: object, known: tuple[str, ...], what: str) -> Mapping[str, Any]:
     """Return the fields that are there by name."""
     if type(given) is dict or isinstance(given, Mapping):
         if strange := [one for one in given if one not in known]:
@@ -131,6 +173,10 @@ def _capabilities(given: Any, level: str, about: str, make: Callable[[str, int],
             raise InvalidRequestError(
                 f"The capability {name!r} of {about} has the levels {pairs[name]} and {value}.", "Give it once."
             )
+        if len(pairs) > MOST_WORDS:
+            raise InvalidRequestError(
+                f"There are more than {MOST_WORDS:,} capabilities of {about}.", "Name only those that matter."
+            )
     return tuple([make(name, pairs[name]) for name in sorted(pairs)])
 
 
@@ -140,7 +186,7 @@ def _capability(given: Any, level: str, about: str) -> tuple[Any, Any]:
         return given, default
     if isinstance(given, tuple) and len(given) == 2:
         return given[0], given[1]
-    found = _fields(given, ("type", level), f"capability of {about}")
+    found = fields(given, ("type", level), f"capability of {about}")
     return found.get("type"), found.get(level, default)
 
 
@@ -151,6 +197,8 @@ def _labels(given: Any, about: str) -> Mapping[str, str]:
         raise InvalidRequestError(
             f"The labels of {about} are {given!r:.60}; a mapping of texts is allowed.", "Give them as {'zone': 'a'}."
         )
+    if len(given) > MOST_WORDS:
+        raise InvalidRequestError(f"There are more than {MOST_WORDS:,} labels of {about}.", "Give fewer.")
     subject = f"A label of {about}"
     return {text(key, subject): text(given[key], subject) for key in sorted(given, key=str)}
 
@@ -158,7 +206,12 @@ def _labels(given: Any, about: str) -> Mapping[str, str]:
 def _ids(given: Any) -> tuple[str, ...]:
     if given is None:
         return ()
-    found = tuple([text(one, "An id in a requirement") for one in _listed(given, "The ids of a requirement")])
+    listed = islice(_listed(given, "The ids of a requirement"), MOST_NAMED + 1)
+    found = tuple([text(one, "An id in a requirement") for one in listed])
+    if len(found) > MOST_NAMED:
+        raise InvalidRequestError(
+            f"A requirement names more than {MOST_NAMED:,} entities.", "Require them by what they can do, or by labels."
+        )
     if len(set(found)) < len(found):
         raise InvalidRequestError(f"A requirement names an entity twice: {', '.join(found)}.", "Name each once.")
     return found

@@ -74,6 +74,10 @@ class CapabilityRequirement:
     min_level: int = 1
 
 
+_SHOWN = 10
+"""So many ids of a requirement are written out."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceRequirement:
     """So many different entities of one type, each with all these capabilities and labels.
@@ -97,7 +101,8 @@ class ResourceRequirement:
     def __str__(self) -> str:
         wanted = [f"{one.type} >= {one.min_level}" for one in self.capabilities]
         wanted += [f"{key}={value}" for key, value in self.labels.items()]
-        what = ", ".join(self.ids) if self.ids else f"{self.count} {self.type}"
+        more = f" and {len(self.ids) - _SHOWN:,} more" if len(self.ids) > _SHOWN else ""
+        what = ", ".join(self.ids[:_SHOWN]) + more if self.ids else f"{self.count} {self.type}"
         return f"{what} ({', '.join(wanted)})" if wanted else what
 
 

@@ -91,6 +91,11 @@ class Roster:
         with self._lock:
             return self._stock.instance(self._stock.find(resource_id))
 
+    def get_resources(self) -> tuple[ResourceInstance, ...]:
+        """Return the records of all entities, as they are at one moment, in the order in which they were added."""
+        with self._lock:
+            return tuple([self._stock.instance(one) for one in self._stock.entities.values()])
+
     def repair_resource(self, resource_id: str) -> bool:
         """Put an entity back into service, after an error or after it was drained; False when it is in service.
 

@@ -17,7 +17,8 @@ from plugin_pool.group import Group
 from plugin_pool.index import Index, bits
 from plugin_pool.lease import Lease
 from plugin_pool.planner import Plan, Planner
-from plugin_pool.records import Capability, CatalogEntry, ReleaseReason, ResourceInstance, StatusReport
+from plugin_pool.records import Capability, CatalogEntry, ReleaseReason, ResourceInstance, StatusReport, Tier
+from plugin_pool.tally import Tally
 from plugin_pool.vocabulary import TYPICAL
 from plugin_pool.watcher import Watcher
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from plugin_pool.pool import ResourcePool
 
 _DEPLOYED = ResourceStatus.DEPLOYED
+_COMPLETED = ReleaseReason.COMPLETED
 _SEARCHED = 1000
 """So many ids are searched for one that is much like a misspelt one."""
 
@@ -41,15 +43,21 @@ class Stock:
         """Entities that are faulty or draining, in the order in which that was found."""
         self.planner = Planner(index, self.entities)
         self.watchers: tuple[Watcher, ...] = ()
+        self.tally = Tally()
         self.plain = False
         """True once it is known that the strategy only ranks: then the shortest way may be taken."""
         self.epoch = itertools.count(1).__next__
+        self._looks = self._before = 0
         self._counts = dict.fromkeys(ResourceStatus, 0)
         """Entities that are busy, blocked, in error or released; the others follow from the counts of the groups."""
 
     def watch(self, watcher: Watcher) -> None:
         """Tell somebody of every change."""
         self.watchers = (*self.watchers, watcher)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Tell somebody no more."""
+        self.watchers = tuple([one for one in self.watchers if one is not watcher])
 
     def choose(self) -> None:
         """Find out what the strategy wants, before the first request.
@@ -176,6 +184,26 @@ class Stock:
             self.tell_lent(lease, lease.entities)
         return lease
 
+    def look(self) -> int:
+        """Return a number that is greater than that of any lease, and that none will have."""
+        self._looks += 1
+        return self.epoch()
+
+    def granted(self) -> int:
+        """Return how many leases were given, which nobody counts: each took a number, and so did each look."""
+        return self.look() - self._looks - self._before
+
+    def restart(self, first: int) -> None:
+        """Number leases from here on; those that are restored count as given, those of former lives do not."""
+        self.epoch = itertools.count(first).__next__
+        self._before = first - 1 - self._looks
+
+    def refuse(self, task_id: str, tier: Tier) -> None:
+        """Take note that a task was sent away at once."""
+        self.tally.refused[tier] += 1
+        for watcher in self.watchers:
+            watcher.refused(task_id, tier)
+
     def tell_lent(self, lease: Lease, entities: Sequence[Entity]) -> None:
         """Tell all who watch that a task was given entities."""
         for watcher in self.watchers:
@@ -187,6 +215,15 @@ class Stock:
         """Tell all who watch that a task gave back entities."""
         for watcher in self.watchers:
             watcher.returned(lease, entities, reason, faulty)
+
+    def restore(self, lease: Lease, entities: Sequence[Entity]) -> None:
+        """Let a lease of a former life of the pool hold entities that have room, before anybody watches."""
+        self.leases[lease.task_id] = lease
+        self._before -= 1
+        lease.entities = tuple(entities)
+        for entity in entities:
+            entity.group.bag.discard(entity)
+            self._hold(entity, lease)
 
     def extend(self, lease: Lease, plan: Plan) -> tuple[Entity, ...]:
         """Give a lease more, as a plan says, and return what."""
@@ -244,6 +281,8 @@ class Stock:
         self, lease: Lease, reason: ReleaseReason = ReleaseReason.COMPLETED, faulty: Collection[str] = ()
     ) -> None:
         """End a lease; the entities named go out of service until somebody repairs them."""
+        if reason is not _COMPLETED:
+            self.tally.ended[reason] += 1
         del self.leases[lease.task_id]
         self._give_back(lease, lease.entities)
         self.tell_returned(lease, lease.entities, reason, faulty)
@@ -273,6 +312,8 @@ class Stock:
         lease.usage = usage
         for status, entity in zip(before, lease.entities, strict=True):
             self._recount(status, entity)
+        if usage is ResourceStatus.BLOCKED:
+            self.tally.stirred()
         for watcher in self.watchers:
             watcher.marked(lease)
 

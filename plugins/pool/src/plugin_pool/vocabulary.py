@@ -30,6 +30,12 @@ LEVELS = range(1, 11)
 MOST_REQUIREMENTS = 1000
 """Requirements of one request, equal ones counted once."""
 
+MOST_NAMED = 10_000
+"""Entities that one requirement may name."""
+
+MOST_WORDS = 1000
+"""Capabilities, or labels, of one entity or requirement."""
+
 MOST_UNITS = 1_000_000
 """Entities that one request may ask for."""
 

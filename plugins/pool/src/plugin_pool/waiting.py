@@ -116,8 +116,9 @@ class Waiting(ABC):
         """Let a waiter of the caller's own kind wait, which is woken under the pool's lock; False when it was served.
 
         Raises:
-            InvalidRequestError: Its task holds or waits already.
+            InvalidRequestError: Its task holds or waits already, or has a wrong id or priority.
         """
+        check_task(waiter.task_id, waiter.priority)
         return self._ask(waiter, None)
 
     def leave(self, waiter: Waiter) -> bool:
@@ -127,6 +128,17 @@ class Waiting(ABC):
             if waits:
                 self._line.leave(waiter)
         return waits
+
+    def dismiss(self, task_id: str) -> bool:
+        """Send a task away that waits, which gets a `ShortageError`; False when it does not wait."""
+        with self._lock:
+            waiter = self._line.waiters.get(task_id)
+            if waiter is None:
+                return False
+            waiter.refused = self._stock.planner.tier(waiter.request)
+            self._line.leave(waiter)
+            waiter.wake()
+        return True
 
     def _by_thread(self, waiter: ThreadWaiter, timeout: float | None) -> Lease:
         if self._ask(waiter, timeout):
@@ -156,7 +168,7 @@ class Waiting(ABC):
         ttl: float | None,
         until: Tier | str,
     ) -> W:
-        _check(task_id, priority, timeout)
+        check_task(task_id, priority, timeout)
         if until not in list(Tier):
             raise InvalidRequestError(
                 f"The tier to wait in is {until!r:.60}; {', '.join(Tier)} are allowed.", "Use one of them."
@@ -165,7 +177,7 @@ class Waiting(ABC):
         return kind(task_id, self.prepare(requirements), priority=priority, ttl=lives, until=Tier(until))
 
     def _extender(self, kind: type[W], task_id: str, requirements: object, priority: float, timeout: float | None) -> W:
-        _check(task_id, priority, timeout)
+        check_task(task_id, priority, timeout)
         request = self.prepare(requirements)
         with self._lock:
             lease = self._stock.leases.get(task_id)
@@ -187,6 +199,7 @@ class Waiting(ABC):
             tier = self._line.tier(waiter.request, own)
             if tier.severity > waiter.until.severity or timeout == 0:
                 waiter.refused = tier
+                self._stock.refuse(waiter.task_id, tier)
                 return False
             if waiter.extends:
                 self._refuse_deadlock(waiter)
@@ -293,7 +306,12 @@ def seconds(given: object, subject: str) -> float | None:
     return float(given)
 
 
-def _check(task_id: object, priority: object, timeout: float | None) -> None:
+def check_task(task_id: object, priority: object, timeout: float | None = None) -> None:
+    """Refuse what cannot be said of a task.
+
+    Raises:
+        InvalidRequestError: Its id is no text that can be shown, its priority no finite number, or its timeout wrong.
+    """
     reading.text(task_id, "The id of a task")
     seconds(timeout, "The timeout")
     if isinstance(priority, bool) or not isinstance(priority, int | float) or not math.isfinite(priority):

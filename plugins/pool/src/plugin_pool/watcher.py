@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from plugin_pool.records import ReleaseReason
+from plugin_pool.records import ReleaseReason, Tier
 
 if TYPE_CHECKING:
     from plugin_pool.entity import Entity
@@ -42,6 +42,9 @@ class Watcher:
         self, lease: Lease, entities: Sequence[Entity], reason: ReleaseReason, faulty: Collection[str]
     ) -> None:
         """A task gave back entities, all that it held or what it could not be handed; the faulty ones follow."""
+
+    def refused(self, task_id: str, tier: Tier) -> None:
+        """A task was sent away at once, and did not wait."""
 
     def joined(self, waiter: Waiter) -> None:
         """A task waits."""

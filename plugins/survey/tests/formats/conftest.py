@@ -151,7 +151,7 @@ WHOLE: dict[str, Callable[[], bytes]] = {
     "gzip": lambda: gzip.compress(WORDS, mtime=0) + gzip.compress(NOISE, mtime=0),
     "bzip2": lambda: bz2.compress(NOISE),
     "xz": lambda: lzma.compress(NOISE),
-    "tar": lambda: tarred({"words": WORDS, "noise": NOISE, "long" * 60: b"x"}),
+    "tar": lambda: tarred({"words": WORDS, "noise": NOISE, "last": b"x"}),
     "png": png,
     "jpeg": lambda: base64.b64decode(JPEG),
     "pdf": pdf,

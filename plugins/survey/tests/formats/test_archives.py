@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -122,6 +123,21 @@ def test_a_size_beyond_octal_is_read(found_in: Check) -> None:
     member.size = 1 << 40
     finding = found_in(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024), "tar")
     assert (finding.verdict, "cut off" in finding.problem) == (DAMAGED, True)
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_a_member_of_nine_gibibytes_is_passed_over(form: Literal[1, 2], tmp_path: Path) -> None:
+    member = tarfile.TarInfo("large")
+    member.size = 9 << 30
+    head = member.tobuf(form)
+    with (tmp_path / "a.tar").open("wb") as file:
+        file.write(head)
+        file.seek(member.size, os.SEEK_CUR)
+        file.write(tarfile.TarInfo("after").tobuf(form) + bytes(1024))
+        file.flush()
+        assert check(tmp_path / "a.tar", "tar")[1:3] == (OK, "")
+        file.truncate(len(head) + member.size - 512)
+    assert check(tmp_path / "a.tar", "tar").verdict == DAMAGED
 
 
 def test_padding_after_gzip_is_no_damage_and_rubbish_is(found_in: Check) -> None:

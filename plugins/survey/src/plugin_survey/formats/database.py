@@ -7,6 +7,7 @@ has not yet written back from its journal would look like damage, so a database 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import urllib.parse
 
@@ -16,10 +17,18 @@ from plugin_survey.formats.source import Source
 
 SIGNATURE = b"SQLite format 3\0"
 
-_MOST_PROBLEMS = 1
+_MOST_PROBLEMS = 100
 _LONGEST_VALUE = 64 << 20
-_NOT_DAMAGE = ("no such", "too big", "unknown", "out of memory", "not authorized", "unable to open", "unsupported")
-"""What SQLite says of a good database that needs something which is not here."""
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PRAGMAS = (
+    "trusted_schema=OFF",
+    "ignore_check_constraints=ON",
+    "cell_size_check=ON",
+    "mmap_size=0",
+    "cache_size=-1024",
+)
+_BROKEN_RULE = re.compile(r"(?:NULL|non-\w+|NUMERIC|TEXT) value in |CHECK constraint failed")
+"""What quick_check says of values that break a rule of their table, which is no damage of the file."""
 
 
 def check_sqlite(source: Source, tally: Tally) -> None:
@@ -28,13 +37,18 @@ def check_sqlite(source: Source, tally: Tally) -> None:
     if header[:16] != SIGNATURE or len(header) < 100:
         raise Damaged("it does not begin with the header of a SQLite database, or is cut off in it")
     _check_header(source, header, tally)
-    path = os.fsencode(source.path)
+    path = os.path.abspath(os.fsencode(source.path))
     for ending in (b"-wal", b"-journal"):
-        if os.path.exists(path + ending) and os.path.getsize(path + ending):
-            raise Unchecked(
-                f"it is in use or was left in use: part of it is in the file that ends in {ending.decode()}"
-            )
+        if _has_content(path + ending):
+            raise Unchecked(f"it is or was in use: part of it is in the file beside it that ends in {ending.decode()}")
     _quick_check(path)
+
+
+def _has_content(path: bytes) -> bool:
+    try:
+        return os.stat(path).st_size > 0
+    except OSError:
+        return False
 
 
 def _check_header(source: Source, header: bytes, tally: Tally) -> None:
@@ -52,23 +66,33 @@ def _check_header(source: Source, header: bytes, tally: Tally) -> None:
 
 
 def _quick_check(path: bytes) -> None:
-    address = f"file:{urllib.parse.quote(path)}?mode=ro&immutable=1"
+    # with an empty authority, because a path may begin with two slashes
+    address = f"file://{urllib.parse.quote(path)}?mode=ro&immutable=1"
     try:
         connection = sqlite3.connect(address, uri=True)
         try:
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
-            for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "cache_size=-1024"):
+            for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
-            found = connection.execute(f"PRAGMA quick_check({_MOST_PROBLEMS})").fetchone()
+            found = [row[0] for row in connection.execute(f"PRAGMA quick_check({_MOST_PROBLEMS})")]
         finally:
             connection.close()
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        problem = str(error)
-        if any(word in problem for word in _NOT_DAMAGE):
-            raise Unchecked(f"SQLite cannot check it here: {_printable(problem)}") from None
-        raise Damaged(f"SQLite says: {_printable(problem)}") from None
-    if found is not None and found[0] != "ok":
-        raise Damaged(f"SQLite says: {_printable(str(found[0]))}")
+    except sqlite3.Error as error:
+        raise _verdict(error) from None
+    except UnicodeDecodeError as error:
+        raise Damaged(f"SQLite gives text that is not UTF-8: {error.reason}") from None
+    damage = [one for one in found if one != "ok" and not _BROKEN_RULE.match(one)]
+    if damage:
+        raise Damaged(f"SQLite says: {_printable(damage[0])}")
+
+
+def _verdict(error: sqlite3.Error) -> Damaged | Unchecked:
+    """Return what an error says: a good database may need what is not here, or be newer than this SQLite."""
+    problem = f"SQLite says: {_printable(str(error))}"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _CORRUPT and "syntax error" not in problem:
+        return Damaged(problem)
+    return Unchecked(problem)
 
 
 def _printable(text: str) -> str:

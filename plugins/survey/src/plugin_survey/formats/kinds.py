@@ -28,7 +28,9 @@ _CONTENT = re.compile(
 )
 _FRONT = 32
 """Bytes by which to tell whether a beginning was lost."""
-_MADE_FROM = frozenset({".in", ".tmpl", ".template", ".tpl", ".j2", ".jinja", ".jinja2", ".mustache", ".erb", ".php"})
+_MADE_FROM = frozenset(
+    {".in", ".header", ".footer", ".tmpl", ".template", ".tpl", ".j2", ".jinja", ".jinja2", ".mustache", ".erb", ".php"}
+)
 """Endings of what others are made from, which need not follow the rules of those."""
 
 

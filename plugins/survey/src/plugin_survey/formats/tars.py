@@ -5,8 +5,10 @@ The content of members has no checksum, so it is passed over, not read.
 
 from __future__ import annotations
 
+import re
+
 from plugin_survey.formats.bounds import Tally
-from plugin_survey.formats.finding import Damaged
+from plugin_survey.formats.finding import CUT_OFF, Damaged
 from plugin_survey.formats.source import Source
 
 BLOCK = 512
@@ -14,26 +16,36 @@ _EMPTY = bytes(BLOCK)
 _CHECKSUM = slice(148, 156)
 _WITHOUT_CONTENT = frozenset(b"123456")
 _GNU_SPARSE = ord("S")
+_PAX = ord("x")
+_LONGEST_RECORDS = 1 << 20
+_SIZE_RECORD = re.compile(rb"(?:^|\n)\d+ size=(\d{1,19})\n")
 
 
 def check_tar(source: Source, tally: Tally) -> None:
     """Check a TAR archive: the checksum of every header, that every member is whole, and that the end is marked."""
-    place = 0
+    place, told = 0, None
     while (header := source.read(place, BLOCK)) != _EMPTY:
         if len(header) < BLOCK:
             raise Damaged(
-                f"it is cut off after {tally.members:,} members: the empty block that ends a TAR archive is missing"
+                f"{CUT_OFF} after {tally.members:,} members: the empty block that ends a TAR archive is missing"
             )
         _check_sum(header, place)
         tally.member()
-        size = _size(header, place)
+        size = _size(header, place) if told is None else told
         place += BLOCK
+        told = _size_told(source, place, size) if header[156] == _PAX else None
         if header[156] == _GNU_SPARSE:
             place = _after_sparse_map(source, place, header[482])
         if header[156] not in _WITHOUT_CONTENT:
             place += -(-size // BLOCK) * BLOCK
         if place > source.size:
-            raise Damaged(f"it is cut off: member {tally.members:,} is incomplete, or its size wrong")
+            raise Damaged(f"{CUT_OFF}: member {tally.members:,} is incomplete, or its size wrong")
+
+
+def _size_told(source: Source, place: int, size: int) -> int | None:
+    """Return the size of the next member, where its extended header has it because it is of 8 GiB or more."""
+    found = _SIZE_RECORD.search(source.read(place, min(size, _LONGEST_RECORDS)))
+    return int(found[1]) if found else None
 
 
 def _check_sum(header: bytes, place: int) -> None:
