@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -12,8 +11,11 @@ import click
 
 from framework import CommandContext
 from plugin_survey import progress
-from plugin_survey.places import Places, absolute_roots, check_targets, identities, places
-from plugin_survey.report import Findings, group_rows, make_report, summary_rows, write_report
+from plugin_survey.gathering import gather
+from plugin_survey.outputs import Output, outputs
+from plugin_survey.overview import Overview, Setting
+from plugin_survey.places import Places, absolute_roots, check_catalogue, identities, places
+from plugin_survey.report import group_rows, make_report, summary_rows
 from plugin_survey.survey import Request, take_survey
 
 OWNER = "survey"
@@ -31,7 +33,15 @@ class Context(CommandContext, Protocol):
 @click.command("survey")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
 @click.option("--catalogue", metavar="FILE", type=click.Path(), help="Where the SQLite catalogue goes.")
-@click.option("--report", metavar="FILE", type=click.Path(), help="Where the JSON report goes.")
+@click.option(
+    "--report",
+    "reports",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(),
+    help="Where a report goes: a page (.html), data (.json) or a workbook (.xlsx); may be repeated.",
+)
+@click.option("--force", is_flag=True, help="Replace reports that exist.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Files read at once; default: the number of CPUs.")
 @click.option(
     "--min-size",
@@ -50,7 +60,8 @@ def survey(
     *,
     paths: tuple[str, ...],
     catalogue: str | None,
-    report: str | None,
+    reports: tuple[str, ...],
+    force: bool,
     workers: int | None,
     min_size: int,
     one_file_system: bool,
@@ -63,32 +74,42 @@ def survey(
     file. Exits with 1 when something could not be read.
     """
     request = Request(absolute_roots(paths), exclude, one_file_system, min_size)
-    check_targets(catalogue, report)
+    written = outputs(reports, force=force)
+    if catalogue is not None:
+        check_catalogue(catalogue, written)
     context: Context = ctx.obj
-    found = asyncio.run(
-        _survey(context, request, catalogue=catalogue, report=report, workers=workers or _cpus(), quiet=quiet)
+    overview = asyncio.run(
+        _survey(context, request, catalogue=catalogue, reports=written, workers=workers or _cpus(), quiet=quiet)
     )
-    if found.problems:
-        context.message(f"survey: {len(found.problems):,} files or folders could not be read; the report names them")
+    if overview.problems:
+        context.message(f"survey: {len(overview.problems):,} files or folders could not be read; the report names them")
         ctx.exit(FAILED)
 
 
 async def _survey(
-    context: Context, request: Request, *, catalogue: str | None, report: str | None, workers: int, quiet: bool
-) -> Findings:
+    context: Context,
+    request: Request,
+    *,
+    catalogue: str | None,
+    reports: tuple[Output, ...],
+    workers: int,
+    quiet: bool,
+) -> Overview:
     shown = progress.choose(context.message, quiet=quiet, interactive=context.interactive)
     async with context.open() as framework:
-        with places(request.roots, catalogue, report, lambda: framework.state_directory(OWNER)) as targets:
-            found, content = await _publish(framework, request, targets, workers, shown)
-    _show(context, found, content)
+        with places(request.roots, catalogue, reports, lambda: framework.state_directory(OWNER)) as targets:
+            overview = await _publish(framework, request, targets, workers, shown)
+    _show(context, overview)
     if not quiet:
-        context.message(f"catalogue: {targets.catalogue}\nreport: {targets.report}")
-    return found
+        context.message(f"catalogue: {targets.catalogue}")
+        for report in targets.reports:
+            context.message(f"report: {report.path}")
+    return overview
 
 
 async def _publish(
     framework: Any, request: Request, targets: Places, workers: int, shown: progress.Progress
-) -> tuple[Findings, dict[str, Any]]:
+) -> Overview:
     """Take the survey; nothing appears in the target places unless all of it succeeded."""
     async with AsyncExitStack() as stack:
 
@@ -96,7 +117,8 @@ async def _publish(
             return await stack.enter_async_context(framework.acquire(kind, owner=OWNER, **parameters))
 
         database = await acquire("file.temp", directory=os.path.dirname(targets.catalogue))
-        document = await acquire("file.temp", directory=os.path.dirname(targets.report))
+        drafts = [await acquire("file.temp", directory=report.folder) for report in targets.reports]
+        scratch = await acquire("file.directory")
         # after the files, so that it has ended before they go; two more, for the walk and for counting ahead
         threads = await acquire("executor.thread", workers=workers + 2)
         found = await take_survey(
@@ -106,25 +128,31 @@ async def _publish(
             workers=workers,
             processes=lambda: acquire("executor.process", workers=workers),
             progress=shown,
-            own=targets.identities() | identities(database.path, document.path),
+            own=targets.identities() | identities(database.path, *(draft.path for draft in drafts)),
             shown_as=targets.catalogue,
         )
-        content = make_report(found)
-        write = functools.partial(write_report, shown_as=targets.report)
-        await threads.run(write, content, str(document.path))
+        overview: Overview = await threads.run(gather, found, str(database.path), _settings(request, workers))
+        for report, draft in zip(targets.reports, drafts, strict=True):
+            await threads.run(report.write, overview, str(draft.path), str(scratch.path))
         await database.keep_as(targets.catalogue)
-        await document.keep_as(targets.report)
-    return found, content
+        for report, draft in zip(targets.reports, drafts, strict=True):
+            await draft.keep_as(report.path)
+    return overview
 
 
-def _show(context: Context, found: Findings, content: dict[str, Any]) -> None:
+def _settings(request: Request, workers: int) -> dict[str, Setting]:
+    return {"exclude": request.exclude, "one_file_system": request.one_file_system, "workers": workers}
+
+
+def _show(context: Context, overview: Overview) -> None:
+    content = make_report(overview)
     if context.format != "table":
         context.emit(content)
         return
     context.emit(summary_rows(content), columns=("what", "found"))
-    if found.groups:
+    if overview.duplicates:
         context.emit([])
-        context.emit(group_rows(found.groups[:SHOWN_GROUPS]), columns=("wasted", "size", "files", "example"))
+        context.emit(group_rows(overview.duplicates[:SHOWN_GROUPS]), columns=("wasted", "size", "files", "example"))
 
 
 def _cpus() -> int:

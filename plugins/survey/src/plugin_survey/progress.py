@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from plugin_survey.report import human
+from plugin_survey.shown import human
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

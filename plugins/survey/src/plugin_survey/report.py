@@ -1,18 +1,27 @@
-r"""The report of a survey: a mapping with a stable shape, written as JSON, and its short form for people.
+r"""The report of a survey as a mapping with a stable shape, written as JSON, and its short form for people.
 
 Shape, version 1 (a key is only ever added; a change of meaning raises `version`):
 
-- `format` `"framework survey"`, `version` 1, `started_at` (UTC, ISO 8601), `roots` (paths), `algorithm`, `min_size`
+- `format` `"framework survey"`, `version` 1, `framework` (its version), `started_at` (UTC, ISO 8601), `roots` (paths),
+  `algorithm`, `min_size`, `settings` (what the survey was told, by name of the option)
 - `totals`: `names` (fingerprinted), `files` (hard links counted once), `bytes` (of those files), `folders`,
-  `duplicate_groups`, `duplicate_files` (beyond the first of each group), `wasted_bytes`, `problems`
+  `duplicate_groups`, `duplicate_files` (beyond the first of each group), `wasted_bytes`, `problems`, `damaged`
 - `skipped`: `symlinks`, `sockets`, `pipes`, `devices`, `excluded`, `other_file_systems` (counts)
+- `types`: for each type `name`, `files`, `bytes`, `damaged` (files of it that are)
+- `sizes`: for each bucket `least` (bytes, up to the next one's), `files`, `bytes`
+- `largest`, `oldest`, `newest`: some files, each a path with `size` and `modified_at` (seconds since the epoch)
 - `duplicates`: groups, most wasted bytes first: `size`, `digest` (hex), `wasted_bytes`, `files`: one path each, with
   `links` (paths) where a file has further names
-- `problems`: for each reason (`changed`, `denied`, `failed`, `replaced`, `vanished`) a list of paths, each with
-  `detail` and `folder` (true where everything below it is missing too)
-- `durations`: seconds `total`, and seconds spent in `walk`, `fingerprint` (summed over workers), `catalogue`,
-  `duplicates`; stages overlap
+- `near_duplicates`: groups of similar texts: `similarity` (0 to 1, of the least similar pair), `files` (paths)
+- `damaged`: paths, each with `type` and `cause`
+- `problems`: for each reason (`changed`, `denied`, `failed`, `replaced`, `vanished`, and what other stages name) a list
+  of paths, each with `stage`, `detail` and `folder` (true where everything below it is missing too)
+- `durations`: seconds `total`, and seconds spent in each stage (`walk`, `fingerprint`, `catalogue`, `duplicates`),
+  summed over workers; stages overlap
 - `throughput`: `files_per_s`, `bytes_per_s` over the total duration
+- `samples`: the run over time: `seconds`, `stage`, `files_per_s`, `bytes_per_s`, and where known `resident_bytes`,
+  `budget_bytes`, `batch` (files), `bytes_per_item`, else null
+- `killed_workers`: how many were killed on request, null when none were to be
 
 A path is a mapping with `path`, text in which bytes that are not UTF-8 are written as `\xff`; only for such a path
 there is `path_bytes` too, the exact bytes in base64.
@@ -27,15 +36,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.duplicates import DuplicateGroup
-from plugin_survey.former import head_of
+from plugin_survey.overview import Fault, FileFact, Overview, Setting
 from plugin_survey.problem import Problem
+from plugin_survey.shown import human, shown
 from plugin_survey.walk import WalkCounts
 
 FORMAT = "framework survey"
 VERSION = 1
-_HEAD = f'{{\n  "format": "{FORMAT}",'
 
 
 @dataclass(slots=True)
@@ -51,7 +59,7 @@ class Durations:
 
 @dataclass(slots=True)
 class Findings:
-    """Everything that a report is made of."""
+    """What a survey found; `plugin_survey.gathering` makes an `Overview` of it."""
 
     roots: Sequence[bytes]
     algorithm: str
@@ -74,80 +82,54 @@ def path_entry(path: bytes) -> dict[str, Any]:
         return {"path": path.decode(errors="backslashreplace"), "path_bytes": base64.b64encode(path).decode()}
 
 
-def shown(path: bytes) -> str:
-    """Return a path for a terminal: one line, nothing in it that a terminal would obey."""
-    text = path.decode(errors="backslashreplace")
-    return text if text.isprintable() else "".join(one if one.isprintable() else _escaped(one) for one in text)
-
-
-def make_report(found: Findings) -> dict[str, Any]:
+def make_report(overview: Overview) -> dict[str, Any]:
     """Return the report; the module says what is in it."""
-    counts = asdict(found.counts)
-    counts.pop("files")
-    folders = counts.pop("folders")
     return {
-        "format": FORMAT,
-        "version": VERSION,
-        "started_at": datetime.fromtimestamp(found.started_at, UTC).isoformat(timespec="seconds"),
-        "roots": [path_entry(root) for root in found.roots],
-        "algorithm": found.algorithm,
-        "min_size": found.min_size,
+        **_head(overview),
         "totals": {
-            "names": found.names,
-            "files": found.files,
-            "bytes": found.bytes,
-            "folders": folders,
-            "duplicate_groups": len(found.groups),
-            "duplicate_files": sum(len(group.files) - 1 for group in found.groups),
-            "wasted_bytes": sum(group.wasted for group in found.groups),
-            "problems": len(found.problems),
+            **asdict(overview.totals),
+            "duplicate_groups": len(overview.duplicates),
+            "duplicate_files": overview.duplicate_files,
+            "wasted_bytes": overview.wasted_bytes,
+            "problems": len(overview.problems),
+            "damaged": len(overview.damaged),
         },
-        "skipped": counts,
-        "duplicates": [_group_entry(group) for group in found.groups],
-        "problems": _by_reason(found.problems),
-        "durations": {stage: round(seconds, 6) for stage, seconds in asdict(found.durations).items()},
+        "skipped": dict(overview.skipped),
+        "types": [{**asdict(one), "name": _text(one.name)} for one in overview.types],
+        "sizes": [asdict(one) for one in overview.sizes],
+        "largest": [_file_entry(one) for one in overview.largest],
+        "oldest": [_file_entry(one) for one in overview.oldest],
+        "newest": [_file_entry(one) for one in overview.newest],
+        "duplicates": [_group_entry(group) for group in overview.duplicates],
+        "near_duplicates": [
+            {"similarity": one.similarity, "files": [path_entry(path) for path in one.paths]}
+            for one in overview.near_duplicates
+        ],
+        "damaged": [
+            {**path_entry(one.path), "type": _text(one.type), "cause": _text(one.cause)} for one in overview.damaged
+        ],
+        "problems": _by_reason(overview.problems),
+        "durations": {
+            "total": round(overview.seconds, 6),
+            **{stage.name: round(stage.seconds, 6) for stage in overview.stages},
+        },
         "throughput": {
-            "files_per_s": _rate(found.names, found.durations.total),
-            "bytes_per_s": _rate(found.bytes, found.durations.total),
+            "files_per_s": _rate(overview.totals.names, overview.seconds),
+            "bytes_per_s": _rate(overview.totals.bytes, overview.seconds),
         },
+        "samples": [asdict(one) for one in overview.samples],
+        "killed_workers": overview.killed_workers,
     }
 
 
-def write_report(report: Mapping[str, Any], path: str, *, shown_as: str = "") -> None:
+def write_report(report: Mapping[str, Any], path: str) -> None:
     """Write a report as JSON to a file.
 
-    Args:
-        report: What `make_report` returned.
-        path: The file.
-        shown_as: What the error message calls it: where it will be published.
-
     Raises:
-        ResourceUnavailableError: There is no space, or it cannot be written.
+        OSError: There is no space, or it cannot be written.
     """
-    try:
-        with open(path, "w", encoding="ascii") as target:
-            target.writelines(_json_lines(report))
-    except OSError as error:
-        where = shown_as or path
-        raise ResourceUnavailableError(
-            f"The report {where} could not be written: {error.strerror}.",
-            "Make room or choose another place with --report; what was there before is untouched.",
-            resource=where,
-        ) from error
-
-
-def check_replaceable(path: str) -> None:
-    """Refuse to replace a file that is not a report.
-
-    Raises:
-        InvalidRequestError: Something else is there.
-    """
-    head = head_of(path, len(_HEAD), "report")
-    if head and head != _HEAD.encode():
-        raise InvalidRequestError(
-            f"{path} exists and is not a report of a survey, so it is not replaced.",
-            "Choose another file, or remove it.",
-        )
+    with open(path, "w", encoding="ascii") as target:
+        target.writelines(_json_lines(report))
 
 
 def summary_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -180,13 +162,32 @@ def group_rows(groups: Iterable[DuplicateGroup]) -> list[dict[str, Any]]:
     ]
 
 
-def human(count: float) -> str:
-    """Return a number of bytes in the largest unit of 1024 that leaves it at least 1."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
+def _head(overview: Overview) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "framework": overview.version,
+        "started_at": datetime.fromtimestamp(overview.started_at, UTC).isoformat(timespec="seconds"),
+        "roots": [path_entry(root) for root in overview.roots],
+        "algorithm": overview.algorithm,
+        "min_size": overview.min_size,
+        "settings": {name: _setting(value) for name, value in overview.settings.items()},
+    }
+
+
+def _text(text: str) -> str:
+    """Return a text without half characters, which JSON has no agreed form for."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _setting(value: Setting) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    return [_text(one) for one in value] if isinstance(value, Sequence) else value
+
+
+def _file_entry(fact: FileFact) -> dict[str, Any]:
+    return {**path_entry(fact.path), "size": fact.size, "modified_at": fact.modified_at}
 
 
 def _group_entry(group: DuplicateGroup) -> dict[str, Any]:
@@ -199,10 +200,11 @@ def _group_entry(group: DuplicateGroup) -> dict[str, Any]:
     return {"size": group.size, "digest": group.digest.hex(), "wasted_bytes": group.wasted, "files": files}
 
 
-def _by_reason(problems: Iterable[Problem]) -> dict[str, list[dict[str, Any]]]:
+def _by_reason(problems: Iterable[Fault]) -> dict[str, list[dict[str, Any]]]:
     reasons: dict[str, list[dict[str, Any]]] = {}
     for one in sorted(problems, key=lambda problem: (problem.reason, problem.path)):
-        reasons.setdefault(one.reason, []).append({**path_entry(one.path), "detail": one.detail, "folder": one.folder})
+        entry = {**path_entry(one.path), "stage": one.stage, "detail": _text(one.detail), "folder": one.folder}
+        reasons.setdefault(one.reason, []).append(entry)
     return reasons
 
 
@@ -231,7 +233,3 @@ def _rate(count: int, seconds: float) -> float:
 
 def _aside(count: int, what: str) -> str:
     return f" and {count:,} {what}" if count else ""
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()

@@ -1,0 +1,117 @@
+"""`gather`: makes the `Overview` of a survey from what it found and from the catalogue it wrote."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+import framework
+from framework.errors import ResourceError
+from plugin_survey.overview import Fault, FileFact, Overview, Sample, Setting, SizeCount, Stage, Totals
+from plugin_survey.report import Findings
+
+LARGEST = 100
+"""Largest files in an overview."""
+EXTREMES = 10
+"""Oldest and newest files in an overview, each."""
+NANOSECONDS = 1_000_000_000
+
+# 0, 1 B, 1 KiB, 4 KiB, ... 4 GiB
+BOUNDS = (0, 1, *(1024 << (2 * step) for step in range(12)))
+
+_SIZES = f"""
+SELECT least, COUNT(*), SUM(size) FROM (
+    SELECT size, CASE {" ".join(f"WHEN size >= {bound} THEN {bound}" for bound in reversed(BOUNDS))} END AS least
+    FROM file GROUP BY device, inode
+) GROUP BY least ORDER BY least
+"""  # noqa: S608 (numbers of our own)
+
+
+def gather(
+    found: Findings,
+    catalogue: str,
+    settings: Mapping[str, Setting],
+    samples: Sequence[Sample] = (),
+    *,
+    killed_workers: int | None = None,
+) -> Overview:
+    """Return the overview of a survey.
+
+    Args:
+        found: What it found.
+        catalogue: Path of the finished catalogue.
+        settings: What it was told, by name of the option.
+        samples: The run over time.
+        killed_workers: Workers killed on request, if any were to be.
+
+    Raises:
+        ResourceError: The catalogue cannot be read.
+    """
+    counts = asdict(found.counts)
+    totals = Totals(found.names, found.files, found.bytes, counts.pop("folders"))
+    del counts["files"]
+    durations = asdict(found.durations)
+    seconds = durations.pop("total")
+    try:
+        with closing(sqlite3.connect(f"file:{quote(os.fsencode(catalogue))}?mode=ro", uri=True)) as database:
+            figures = _figures(database)
+    except sqlite3.Error as error:
+        raise ResourceError(
+            f"The catalogue {catalogue} could not be read for the report: {error}.", "Run the survey again."
+        ) from error
+    return Overview(
+        found.roots,
+        found.started_at,
+        seconds,
+        framework.__version__,
+        found.algorithm,
+        found.min_size,
+        totals,
+        settings=settings,
+        stages=[Stage(name, spent) for name, spent in durations.items()],
+        skipped=counts,
+        duplicates=found.groups,
+        problems=[_fault(*problem) for problem in found.problems],
+        samples=samples,
+        killed_workers=killed_workers,
+        **figures,
+    )
+
+
+def _figures(database: sqlite3.Connection) -> dict[str, Any]:
+    def files(order: str, most: int) -> list[FileFact]:
+        return list(islice(_files(database, order), most))
+
+    return {
+        "sizes": _sizes({least: (count, held) for least, count, held in database.execute(_SIZES)}),
+        "largest": files("size DESC, path", LARGEST),
+        "oldest": files("mtime_ns, path", EXTREMES),
+        "newest": files("mtime_ns DESC, path", EXTREMES),
+    }
+
+
+def _sizes(found: Mapping[int, tuple[int, int]]) -> list[SizeCount]:
+    """Return the buckets from the first to the last that has files, those between them too that have none."""
+    between = [bound for bound in BOUNDS if min(found) <= bound <= max(found)] if found else []
+    return [SizeCount(bound, *found.get(bound, (0, 0))) for bound in between]
+
+
+def _files(database: sqlite3.Connection, order: str) -> Iterator[FileFact]:
+    """Yield files in an order, each under the first of its names."""
+    met = set()
+    # with a limit SQLite keeps only so many while it sorts; hard links among them make a list shorter, never wrong
+    query = f"SELECT path, size, mtime_ns, device, inode FROM file ORDER BY {order} LIMIT {4 * LARGEST}"  # noqa: S608
+    for path, size, mtime_ns, *identity in database.execute(query):
+        if (*identity,) not in met:
+            met.add((*identity,))
+            yield FileFact(path, size, mtime_ns / NANOSECONDS)
+
+
+def _fault(path: bytes, reason: str, detail: str, folder: bool) -> Fault:
+    return Fault(path, "walk" if folder else "fingerprint", reason, detail, folder)
