@@ -1,30 +1,6 @@
-r"""The report of a survey as a mapping with a stable shape, written as JSON, and its short form for people.
+"""The report of a survey as a mapping with a stable shape, written as JSON, and its short form for people.
 
-Shape, version 1 (a key is only ever added; a change of meaning raises `version`):
-
-- `format` `"framework survey"`, `version` 1, `framework` (its version), `started_at` (UTC, ISO 8601), `roots` (paths),
-  `algorithm`, `min_size`, `settings` (what the survey was told, by name of the option)
-- `totals`: `names` (fingerprinted), `files` (hard links counted once), `bytes` (of those files), `folders`,
-  `duplicate_groups`, `duplicate_files` (beyond the first of each group), `wasted_bytes`, `problems`, `damaged`
-- `skipped`: `symlinks`, `sockets`, `pipes`, `devices`, `excluded`, `other_file_systems` (counts)
-- `types`: for each type `name`, `files`, `bytes`, `damaged` (files of it that are)
-- `sizes`: for each bucket `least` (bytes, up to the next one's), `files`, `bytes`
-- `largest`, `oldest`, `newest`: some files, each a path with `size` and `modified_at` (seconds since the epoch)
-- `duplicates`: groups, most wasted bytes first: `size`, `digest` (hex), `wasted_bytes`, `files`: one path each, with
-  `links` (paths) where a file has further names
-- `near_duplicates`: groups of similar texts: `similarity` (0 to 1, of the least similar pair), `files` (paths)
-- `damaged`: paths, each with `type` and `cause`
-- `problems`: for each reason (`changed`, `denied`, `failed`, `replaced`, `vanished`, and what other stages name) a list
-  of paths, each with `stage`, `detail` and `folder` (true where everything below it is missing too)
-- `durations`: seconds `total`, and seconds spent in each stage (`walk`, `fingerprint`, `catalogue`, `duplicates`),
-  summed over workers; stages overlap
-- `throughput`: `files_per_s`, `bytes_per_s` over the total duration
-- `samples`: the run over time: `seconds`, `stage`, `files_per_s`, `bytes_per_s`, and where known `resident_bytes`,
-  `budget_bytes`, `batch` (files), `bytes_per_item`, else null
-- `killed_workers`: how many were killed on request, null when none were to be
-
-A path is a mapping with `path`, text in which bytes that are not UTF-8 are written as `\xff`; only for such a path
-there is `path_bytes` too, the exact bytes in base64.
+The shape is a promise, and `docs/reference/survey-report.md` describes it.
 """
 
 from __future__ import annotations
@@ -83,7 +59,7 @@ def path_entry(path: bytes) -> dict[str, Any]:
 
 
 def make_report(overview: Overview) -> dict[str, Any]:
-    """Return the report; the module says what is in it."""
+    """Return the report; `docs/reference/survey-report.md` says what is in it."""
     return {
         **_head(overview),
         "totals": {
