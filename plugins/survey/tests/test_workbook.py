@@ -25,7 +25,7 @@ Write = Callable[..., Workbook]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    def write(overview: Overview, **options: int) -> Workbook:
+    def write(overview: Overview, **options: Any) -> Workbook:
         scratch = tmp_path / "scratch"
         scratch.mkdir(exist_ok=True)
         path = str(tmp_path / "report.xlsx")
@@ -128,6 +128,20 @@ def test_more_rows_than_a_sheet_takes_go_on_in_further_sheets(write: Write, noth
 def test_a_full_sheet_is_exactly_what_the_format_takes(write: Write, nothing: Overview) -> None:
     book = write(replace(nothing, damaged=[Damage(b"/", "type", "cause")] * 4), sheet_rows=5)
     assert [name for name in book.sheetnames if "damaged" in name] == ["damaged"]
+
+
+def test_it_ends_in_the_middle_of_a_list_when_it_is_stopped(everything: Overview, tmp_path: Path) -> None:
+    asked = 0
+
+    def stopped() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 50
+
+    path = str(tmp_path / "report.xlsx")
+    with pytest.raises(InterruptedError):
+        write_workbook(everything, path, str(tmp_path), stopped=stopped)
+    assert 51 < asked < 70  # and at the beginning of each list that would have followed
 
 
 @pytest.mark.parametrize("place", ["/dev/full", "/nowhere/report.xlsx"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
@@ -121,6 +122,8 @@ async def _publish(
         scratch = await acquire("file.directory")
         # after the files, so that it has ended before they go; two more, for the walk and for counting ahead
         threads = await acquire("executor.thread", workers=workers + 2)
+        stop = threading.Event()
+        stack.callback(stop.set)  # before the threads are given back, who are waited for
         found = await take_survey(
             request,
             str(database.path),
@@ -133,7 +136,7 @@ async def _publish(
         )
         overview: Overview = await threads.run(gather, found, str(database.path), _settings(request, workers))
         for report, draft in zip(targets.reports, drafts, strict=True):
-            await threads.run(report.write, overview, str(draft.path), str(scratch.path))
+            await threads.run(report.write, overview, str(draft.path), str(scratch.path), stop.is_set)
         await database.keep_as(targets.catalogue)
         for report, draft in zip(targets.reports, drafts, strict=True):
             await draft.keep_as(report.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
@@ -25,23 +25,28 @@ class Output:
         """The directory that it goes into."""
         return os.path.dirname(self.path)
 
-    def write(self, overview: Overview, draft: str, scratch: str) -> None:
+    def write(self, overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool] = lambda: False) -> None:
         """Write the report into a draft, from which it is published.
 
         Args:
             overview: What it says.
             draft: An empty file in its folder.
             scratch: A folder for temporary files.
+            stopped: Says whether what takes long shall end.
 
         Raises:
+            InterruptedError: It was stopped.
             ResourceUnavailableError: There is no space, or it cannot be written.
         """
         try:
-            _WRITERS[self.format](overview, draft, scratch)
+            _WRITERS[self.format](overview, draft, scratch, stopped)
+        except InterruptedError:
+            raise
         except OSError as error:
             raise ResourceUnavailableError(
                 f"The report {self.path} could not be written: {error.strerror or error}.",
-                "Make room or choose another place with --report; what was there before is untouched.",
+                "Make room, for a workbook also where temporary files go, or choose another place with --report; "
+                "what was there before is untouched.",
                 resource=self.path,
             ) from error
 
@@ -96,23 +101,23 @@ def _check(path: str, output: Output, *, force: bool) -> None:
         )
 
 
-def _write_html(overview: Overview, draft: str, scratch: str) -> None:
+def _write_html(overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool]) -> None:
     from plugin_survey.page import page  # what it needs costs some 40 ms, and most surveys make no page
 
     with open(draft, "w", encoding="utf-8", newline="\n") as target:
         target.write(page(overview))
 
 
-def _write_json(overview: Overview, draft: str, scratch: str) -> None:
+def _write_json(overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool]) -> None:
     from plugin_survey.report import make_report, write_report
 
     write_report(make_report(overview), draft)
 
 
-def _write_xlsx(overview: Overview, draft: str, scratch: str) -> None:
+def _write_xlsx(overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool]) -> None:
     from plugin_survey.workbook import write_workbook
 
-    write_workbook(overview, draft, scratch)
+    write_workbook(overview, draft, scratch, stopped=stopped)
 
 
 _WRITERS = {".html": _write_html, ".json": _write_json, ".xlsx": _write_xlsx}

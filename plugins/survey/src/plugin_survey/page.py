@@ -132,10 +132,10 @@ def _copies(overview: Overview, most: int) -> list[Section]:
 
 def _concentration(overview: Overview) -> str:
     """Say how few groups hold most of the waste, where that is of use."""
-    held, groups = 0, len(overview.duplicates)
+    held, groups, wasted = 0, len(overview.duplicates), overview.wasted_bytes
     for number, group in enumerate(overview.duplicates, 1):
         held += group.wasted
-        if held >= MOST_OF_IT * overview.wasted_bytes:
+        if held >= MOST_OF_IT * wasted:
             few = 1 < number <= groups / 2
             return f"{number:,} of {groups:,} groups hold {MOST_OF_IT:.0%} of what is wasted." if few else ""
     return ""

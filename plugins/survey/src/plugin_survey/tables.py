@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from plugin_survey.duplicates import DuplicateGroup
 from plugin_survey.overview import Damage, Fault, FileFact, NearGroup, Sample, SizeCount, Stage, TypeCount
@@ -28,7 +28,8 @@ class Cell:
     note: str = ""
 
 
-Rows = Sequence[tuple[Cell, ...]]
+Row = tuple[Cell, ...]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Table:
     name: str
     caption: str
     columns: tuple[str, ...]
-    rows: Rows
+    rows: Sequence[Row]
     total: int
 
     @property
@@ -61,80 +62,84 @@ def type_table(types: Sequence[TypeCount], most: int) -> Table:
     """Return files by type, the most bytes first."""
     ordered = sorted(types, key=lambda one: (-one.bytes, one.name))
     damaged = any(one.damaged for one in types)
-    rows = [
-        (Cell(one.name), _count(one.files), _bytes(one.bytes), *([_count(one.damaged)] if damaged else []))
-        for one in ordered
-    ]
-    return _table(
-        "type-list", "Files by type", ("Type", "Files", "Size", *(["Damaged"] if damaged else [])), rows, most
-    )
+
+    def row(one: TypeCount) -> Row:
+        return Cell(one.name), _count(one.files), _bytes(one.bytes), *([_count(one.damaged)] if damaged else [])
+
+    columns = ("Type", "Files", "Size", *(["Damaged"] if damaged else []))
+    return _table("type-list", "Files by type", columns, ordered, row, most)
 
 
 def size_table(sizes: Sequence[SizeCount], most: int) -> Table:
     """Return files by size, the smallest first."""
-    rows = [(Cell(least_text(one.least), one.least), _count(one.files), _bytes(one.bytes)) for one in sizes]
-    return _table("size-list", "Files by size", ("From", "Files", "Size"), rows, most)
+
+    def row(one: SizeCount) -> Row:
+        return Cell(least_text(one.least), one.least), _count(one.files), _bytes(one.bytes)
+
+    return _table("size-list", "Files by size", ("From", "Files", "Size"), sizes, row, most)
 
 
-def file_table(name: str, caption: str, facts: Iterable[FileFact], most: int) -> Table:
+def file_table(name: str, caption: str, facts: Sequence[FileFact], most: int) -> Table:
     """Return single files."""
-    rows = [(_bytes(one.size), Cell(dated(one.modified_at), one.modified_at), _paths([one.path])) for one in facts]
-    return _table(name, caption, ("Size", "Modified (UTC)", "File"), rows, most)
+
+    def row(one: FileFact) -> Row:
+        return _bytes(one.size), Cell(dated(one.modified_at), one.modified_at), _paths([one.path])
+
+    return _table(name, caption, ("Size", "Modified (UTC)", "File"), facts, row, most)
 
 
 def duplicate_table(groups: Sequence[DuplicateGroup], most: int) -> Table:
     """Return groups of equal files, the most wasted bytes first."""
-    shown = islice(groups, most)
-    rows = [
-        (
-            _bytes(group.wasted),
-            _count(len(group.files)),
-            _bytes(group.size),
-            _paths([name for names in group.files for name in names], f"SHA-256 {group.digest.hex()}"),
-        )
-        for group in shown
-    ]
+
+    def row(group: DuplicateGroup) -> Row:
+        paths = [name for names in group.files for name in names]
+        digest = f"SHA-256 {group.digest.hex()}"
+        return _bytes(group.wasted), _count(len(group.files)), _bytes(group.size), _paths(paths, digest)
+
     columns = ("Wasted", "Copies", "Each", "Files")
-    return Table("duplicate-groups", "Groups of equal files", columns, rows, len(groups))
+    return _table("duplicate-groups", "Groups of equal files", columns, groups, row, most)
 
 
 def near_table(groups: Sequence[NearGroup], most: int) -> Table:
     """Return groups of similar texts, the most similar first."""
     ordered = sorted(groups, key=lambda group: -group.similarity)
-    rows = [
-        (Cell(f"{one.similarity:.0%}", one.similarity), _count(len(one.paths)), _paths(one.paths)) for one in ordered
-    ]
-    return _table("near-groups", "Groups of similar texts", ("Similarity", "Copies", "Files"), rows, most)
+
+    def row(group: NearGroup) -> Row:
+        return Cell(f"{group.similarity:.0%}", group.similarity), _count(len(group.paths)), _paths(group.paths)
+
+    return _table("near-groups", "Groups of similar texts", ("Similarity", "Copies", "Files"), ordered, row, most)
 
 
 def damage_table(damaged: Sequence[Damage], most: int) -> Table:
     """Return damaged files."""
-    rows = [(Cell(one.type), _paths([one.path]), Cell(one.cause)) for one in damaged]
-    return _table("damaged-files", "Damaged files", ("Type", "File", "Cause"), rows, most)
+
+    def row(one: Damage) -> Row:
+        return Cell(one.type), _paths([one.path]), Cell(one.cause)
+
+    return _table("damaged-files", "Damaged files", ("Type", "File", "Cause"), damaged, row, most)
 
 
 def fault_table(problems: Sequence[Fault], most: int) -> Table:
-    """Return what could not be worked on."""
-    rows = [
-        (
-            Cell(one.reason),
-            Cell(one.stage),
-            _paths([one.path], "with all below it" if one.folder else ""),
-            Cell(one.detail),
-        )
-        for one in sorted(problems, key=lambda one: (one.reason, one.path))
-    ]
-    return _table("problem-list", "Files and folders", ("Reason", "Stage", "File or folder", "Cause"), rows, most)
+    """Return what could not be worked on, by reason."""
+    ordered = sorted(problems, key=lambda one: (one.reason, one.path))
+
+    def row(one: Fault) -> Row:
+        path = _paths([one.path], "with all below it" if one.folder else "")
+        return Cell(one.reason), Cell(one.stage), path, Cell(one.detail)
+
+    columns = ("Reason", "Stage", "File or folder", "Cause")
+    return _table("problem-list", "Files and folders", columns, ordered, row, most)
 
 
 def stage_table(stages: Sequence[Stage], most: int) -> Table:
     """Return the time of each stage, with the files and bytes of those that count them."""
     counted = any(one.files is not None or one.bytes is not None for one in stages)
-    rows = [
-        (Cell(one.name), _seconds(one.seconds), *([_count(one.files), _bytes(one.bytes)] if counted else []))
-        for one in stages
-    ]
-    return _table("stage-list", "Time by stage", ("Stage", "Time", *(["Files", "Size"] if counted else [])), rows, most)
+
+    def row(one: Stage) -> Row:
+        return Cell(one.name), _seconds(one.seconds), *([_count(one.files), _bytes(one.bytes)] if counted else [])
+
+    columns = ("Stage", "Time", *(["Files", "Size"] if counted else []))
+    return _table("stage-list", "Time by stage", columns, stages, row, most)
 
 
 def sample_table(samples: Sequence[Sample], most: int) -> Table:
@@ -163,8 +168,10 @@ def least_text(least: int) -> str:
     return "empty" if least == 0 else human(least).replace(".0 ", " ")
 
 
-def _table(name: str, caption: str, columns: tuple[str, ...], rows: Rows, most: int) -> Table:
-    return Table(name, caption, columns, rows[:most], len(rows))
+def _table(
+    name: str, caption: str, columns: tuple[str, ...], items: Sequence[Item], row: Callable[[Item], Row], most: int
+) -> Table:
+    return Table(name, caption, columns, [row(one) for one in islice(items, most)], len(items))
 
 
 def _count(count: int | None) -> Cell:

@@ -7,9 +7,11 @@ as it is shown elsewhere; where it is not UTF-8, the JSON report has its exact b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import errno
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple
-from typing import Any
+from typing import Any, NamedTuple
 
 import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError, FileSizeError
@@ -28,16 +30,32 @@ Value = str | int | float | None
 Row = Sequence[Value]
 
 
-def write_workbook(overview: Overview, path: str, scratch: str, *, sheet_rows: int = SHEET_ROWS) -> None:
+class Formats(NamedTuple):
+    """Formats of a workbook: of headings, and of whole numbers."""
+
+    heading: Any
+    number: Any
+
+
+def write_workbook(
+    overview: Overview,
+    path: str,
+    scratch: str,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    sheet_rows: int = SHEET_ROWS,
+) -> None:
     """Write the report as an XLSX file: a sheet for each list that is not empty.
 
     Args:
         overview: The survey.
         path: The file, which is replaced.
         scratch: A folder for temporary files, as large as the sheets.
+        stopped: Asked before each row; once it says so, writing ends.
         sheet_rows: Most rows of a sheet; what is more goes on in a further sheet.
 
     Raises:
+        InterruptedError: It was stopped.
         OSError: There is no space, or it cannot be written.
     """
     options = {
@@ -51,14 +69,17 @@ def write_workbook(overview: Overview, path: str, scratch: str, *, sheet_rows: i
     with Sink(path) as sink:
         book = xlsxwriter.Workbook(sink, options)
         book.set_properties({"title": "Survey", "comments": f"Made by framework {overview.version}"})
-        heading, number = book.add_format({"bold": True, "bottom": 1}), book.add_format({"num_format": "#,##0"})
+        formats = Formats(book.add_format({"bold": True, "bottom": 1}), book.add_format({"num_format": "#,##0"}))
         for name, columns, rows in _sheets(overview):
-            _write(book, name, columns, rows, sheet_rows, heading, number)
+            rows = itertools.takewhile(lambda _: not stopped(), rows)
+            _write(book, name, columns, rows, sheet_rows, formats)
         try:
             book.close()
         except (FileCreateError, FileSizeError) as error:
             cause = error.args[0] if error.args else error
             raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
+    if stopped():  # only now: the library leaves its temporary files open unless it is closed
+        raise InterruptedError(errno.EINTR, "writing was stopped")
 
 
 def _sheets(overview: Overview) -> Iterator[tuple[str, tuple[str, ...], Iterable[Row]]]:
@@ -94,28 +115,22 @@ def _sheets(overview: Overview) -> Iterator[tuple[str, tuple[str, ...], Iterable
         yield "near duplicates", ("group", "similarity", "path"), _near(overview.near_duplicates)
 
 
-def _write(
-    book: Any,
-    name: str,
-    columns: Sequence[str],
-    rows: Iterable[Row],
-    most: int,
-    heading: Any,
-    number: Any,
-) -> None:
+def _write(book: Any, name: str, columns: Sequence[str], rows: Iterable[Row], most: int, formats: Formats) -> None:
     """Write a list into a sheet, and into as many further ones as it takes."""
-    sheet, at, sheets = None, 0, 0
-    for row in rows:
-        if sheet is None or at == most:
-            sheets += 1
-            sheet, at = _begin(book, name if sheets == 1 else f"{name} {sheets}", columns, heading), 1
-        for column, value in enumerate(row):
-            if isinstance(value, str):
-                sheet.write_string(at, column, visible(value)[:CELL])
-            elif value is not None:
-                sheet.write_number(at, column, value, number if isinstance(value, int) else None)
-        at += 1
-        sheet.autofilter(0, 0, at - 1, len(columns) - 1)
+    remaining = iter(rows)
+    for number in itertools.count(1):
+        first = next(remaining, None)
+        if first is None:
+            return
+        sheet = _begin(book, name if number == 1 else f"{name} {number}", columns, formats.heading)
+        at = 0
+        for at, row in enumerate(itertools.chain([first], itertools.islice(remaining, most - 2)), 1):
+            for column, value in enumerate(row):
+                if isinstance(value, str):
+                    sheet.write_string(at, column, visible(value)[:CELL])
+                elif value is not None:
+                    sheet.write_number(at, column, value, formats.number if isinstance(value, int) else None)
+        sheet.autofilter(0, 0, at, len(columns) - 1)
 
 
 def _begin(book: Any, name: str, columns: Sequence[str], heading: Any) -> Any:

@@ -76,9 +76,9 @@
       if (one.scrollWidth > one.clientWidth) {
         one.tabIndex = 0;
         one.setAttribute("role", "region");
+        one.setAttribute("aria-labelledby", one.firstElementChild.getAttribute("aria-labelledby"));
       } else {
-        one.removeAttribute("tabindex");
-        one.removeAttribute("role");
+        for (const name of ["tabindex", "role", "aria-labelledby"]) one.removeAttribute(name);
       }
     }
   };
