@@ -37,7 +37,7 @@
 
   const makeFilter = (table) => {
     const rows = Array.from(table.tBodies[0].rows);
-    if (rows.length <= 10) return;
+    if (rows.length <= 10 || table.closest("details")) return;
     const box = document.createElement("div");
     const label = document.createElement("label");
     const input = document.createElement("input");
