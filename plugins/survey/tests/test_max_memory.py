@@ -46,15 +46,16 @@ def peak_of(command: list[str], environment: dict[str, str]) -> tuple[int, dict[
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=-1
     )
-    peak, output = 0, ""
+    peak = 0
     with process:
-        while process.poll() is None:
+        while True:
             peak = max(peak, tree_bytes(process.pid))
             try:
                 output, errors = process.communicate(timeout=0.01)
+                break
             except subprocess.TimeoutExpired:
-                continue
-            assert process.returncode in (0, 1), errors
+                pass  # not yet
+    assert process.returncode in (0, 1), errors
     return peak, json.loads(output)
 
 

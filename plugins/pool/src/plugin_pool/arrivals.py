@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from plugin_pool import reading
@@ -19,40 +19,47 @@ _PERSONAL = ("id", "name", "status")
 _SHARED = ("type", "capabilities", "labels", "capacity")
 _FIELDS = frozenset([*_PERSONAL, *_SHARED])
 
-Arrival = tuple[str, str, ResourceInstance]
-"""The id of an entity, its name, and the record of one that is alike."""
-
 
 class Arrivals:
-    """Entities that are about to be added. Not thread-safe."""
+    """Entities that are about to be added. Not thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        resources: What describes them.
+
+    Attributes:
+        names: The id of each.
+        likes: For each the record of one that is alike.
+        shown: The names of those that are called otherwise than by their id.
+
+    Raises:
+        InvalidRequestError: A field is unknown, missing or wrong.
+    """
+
+    def __init__(self, resources: Iterable[object]) -> None:
+        self.names: list[str] = []
+        self.likes: list[ResourceInstance] = []
+        self.shown: dict[str, str] = {}
         self._known: dict[bytes, ResourceInstance] = {}
-
-    def read(self, resources: Iterable[object]) -> Iterator[Arrival]:
-        """Yield what there is to add.
-
-        Raises:
-            InvalidRequestError: A field is unknown, missing or wrong.
-        """
         for given in resources:
             if type(given) is dict and "name" not in given and given.keys() <= _FIELDS:
-                yield self._alike(given)
-            else:
-                read = reading.entity(given)
-                yield read.id, read.name, read
+                self.likes.append(self._like(given))
+                self.names.append(reading.text(given.get("id"), "The id of a resource"))
+                continue
+            read = reading.entity(given)
+            self.likes.append(read)
+            self.names.append(read.id)
+            if read.name != read.id:
+                self.shown[read.id] = read.name
 
-    def _alike(self, given: dict[str, Any]) -> Arrival:
+    def _like(self, given: dict[str, Any]) -> ResourceInstance:
         try:
             key = marshal.dumps([given.get(one) for one in _SHARED], _NO_REFERENCES)
         except ValueError:
-            key = b""
+            return reading.entity(given)
         like = self._known.get(key)
         if like is None:
             like = reading.entity(given)
-            if key:
-                if len(self._known) >= _MOST:
-                    self._known.clear()
-                self._known[key] = like
-        name = reading.text(given.get("id"), "The id of a resource")
-        return name, name, like
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[key] = like
+        return like

@@ -9,9 +9,10 @@ from typing import Final, Self
 from framework.errors import ResourceUnavailableError
 from plugin_pool.asking import Ask, asked
 from plugin_pool.directory import StateDirectory
+from plugin_pool.garbage import no_collections
 from plugin_pool.keeper import Keeper, said
 from plugin_pool.lease import Lease
-from plugin_pool.loading import load, no_collections
+from plugin_pool.loading import load
 from plugin_pool.persistence import Durability, Persistence
 from plugin_pool.pool import STATUS, ResourcePool
 from plugin_pool.records import ReleaseReason, ResourceInstance, TaskResourceAllocation

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from framework import ResourceStatus
 from plugin_pool.entity import Entity
 from plugin_pool.lease import Lease
@@ -51,15 +47,3 @@ def _lease(pool: ResourcePool, stock: Stock, stored: StoredLease, clock: float, 
         lease.expires = clock + min(max(stored.ends - now, 0.0), stored.ttl)
     stock.restore(lease, [stock.entities[one] for one in stored.ids])
     return lease
-
-
-@contextmanager
-def no_collections() -> Iterator[None]:
-    """Keep Python from looking for garbage among ever more that is none, which takes most of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

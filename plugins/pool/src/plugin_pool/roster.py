@@ -11,6 +11,7 @@ from framework.errors import InvalidRequestError
 from plugin_pool import reading
 from plugin_pool.arrivals import Arrivals
 from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE
+from plugin_pool.garbage import no_collections
 from plugin_pool.line import Line
 from plugin_pool.records import CatalogEntry, ResourceInstance, StatusReport
 from plugin_pool.stock import Stock
@@ -55,18 +56,19 @@ class Roster:
                 f"The resources are {resources!r:.60}; a list of descriptions is allowed.",
                 "Use add_resource() for a single one.",
             )
-        arrivals = list(Arrivals().read(resources))
-        likes = {id(one): one for _, _, one in arrivals}
-        with self._lock:
-            hints = {one.id: self._stock.index.unknown(one.type, _types(one)) for one in likes.values()}
-            added, came = self._stock.add_all(arrivals)
-            for group in came:
-                self._line.came(group)
-            if self._line.waiters:
-                self._line.serve(added)
+        with no_collections():
+            arrivals = Arrivals(resources)
+            likes = {id(one): one for one in arrivals.likes}
+            with self._lock:
+                hints = {one.id: self._stock.index.unknown(one.type, _types(one)) for one in likes.values()}
+                added, came = self._stock.add_all(arrivals)
+                for group in came:
+                    self._line.came(group)
+                if self._line.waiters:
+                    self._line.serve(added)
         for name, words in hints.items():
             _warn(name, words)
-        return len(arrivals)
+        return len(arrivals.names)
 
     def remove_resource(self, resource_id: str) -> ResourceInstance:
         """Remove an entity that no task holds, and return its last record.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from framework import ResourceStatus
 from framework.errors import InvalidRequestError, ResourceUnavailableError, did_you_mean
-from plugin_pool.arrivals import Arrival
+from plugin_pool.arrivals import Arrivals
 from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE, REMOVED, Entity
 from plugin_pool.group import Group
 from plugin_pool.index import Index, bits
@@ -86,29 +86,11 @@ class Stock:
         self._refuse_taken(given.id)
         return self._enter(given.id, given.name, self.index.group(given))
 
-    def add_all(self, arrivals: Collection[Arrival]) -> tuple[list[Entity], list[Group]]:
-        """Take in many entities, all or none, and return them, and the groups of which they are the first.
-
-        Raises:
-            InvalidRequestError: An id is taken, or there twice.
-        """
-        names: set[str] = set()
-        likes: dict[int, ResourceInstance] = {}
-        for name, _, like in arrivals:
-            self._refuse_taken(name, names)
-            names.add(name)
-            likes[id(like)] = like
-        groups = {number: self.index.group(like) for number, like in likes.items()}
-        came = [one for one in dict.fromkeys(groups.values()) if not one.total]
-        return [self._enter(name, shown, groups[id(like)]) for name, shown, like in arrivals], came
-
-    def _refuse_taken(self, name: str, others: Collection[str] = ()) -> None:
+    def _refuse_taken(self, name: str) -> None:
         if name in self.entities:
             raise InvalidRequestError(
                 f"The pool has a resource {name!r} already.", "Give it another id, or remove the other one first."
             )
-        if name in others:
-            raise InvalidRequestError(f"The resource {name!r} is there twice.", "Give one of them another id.")
 
     def _enter(self, name: str, shown: str, group: Group) -> Entity:
         entity = self.entities[name] = Entity(name, "" if shown == name else shown, group)
@@ -117,6 +99,39 @@ class Stock:
         for watcher in self.watchers:
             watcher.added(entity)
         return entity
+
+    def add_all(self, arrivals: Arrivals) -> tuple[list[Entity], list[Group]]:
+        """Take in many entities, all or none, and return them, and the groups of which they are the first.
+
+        Raises:
+            InvalidRequestError: An id is taken, or there twice.
+        """
+        self._refuse_any_taken(arrivals.names)
+        groups = {number: self.index.group(like) for number, like in {id(one): one for one in arrivals.likes}.items()}
+        came = [one for one in dict.fromkeys(groups.values()) if not one.total]
+        made: dict[Group, list[Entity]] = {group: [] for group in groups.values()}
+        entities, shown = [], arrivals.shown.get
+        for name, like in zip(arrivals.names, arrivals.likes, strict=True):
+            group = groups[id(like)]
+            entity = Entity(name, shown(name, ""), group)
+            made[group].append(entity)
+            entities.append(entity)
+        self.entities.update(zip(arrivals.names, entities, strict=True))
+        for group, members in made.items():
+            group.fill(members)
+        self.index.service += 1
+        for watcher in self.watchers:
+            for entity in entities:
+                watcher.added(entity)
+        return entities, came
+
+    def _refuse_any_taken(self, names: list[str]) -> None:
+        if not self.entities.keys().isdisjoint(names):
+            self._refuse_taken(next(one for one in names if one in self.entities))
+        if len(set(names)) < len(names):
+            seen: set[str] = set()
+            twice = next(one for one in names if one in seen or seen.add(one))  # type: ignore[func-returns-value]
+            raise InvalidRequestError(f"The resource {twice!r} is there twice.", "Give one of them another id.")
 
     def remove(self, entity: Entity) -> None:
         """Forget an entity.
