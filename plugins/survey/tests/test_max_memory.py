@@ -46,7 +46,7 @@ def peak_of(command: list[str], environment: dict[str, str]) -> tuple[int, dict[
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=-1
     )
-    peak = 0
+    peak, output, errors = 0, "", ""
     with process:
         while True:
             peak = max(peak, tree_bytes(process.pid))
