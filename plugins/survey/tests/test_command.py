@@ -307,6 +307,38 @@ def kill_workers(process: subprocess.Popen[Any]) -> bool:
     return killed
 
 
+def names_in(catalogue: Path) -> set[str]:
+    """Return the names in a catalogue, none while there is none."""
+    if not catalogue.exists():
+        return set()
+    with closing(sqlite3.connect(catalogue)) as database:
+        return {os.path.basename(os.fsdecode(path)) for (path,) in database.execute("SELECT path FROM file")}
+
+
+def test_watching_keeps_the_catalogue_current_until_it_is_interrupted(
+    tree: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    target = tmp_path / "c"
+    process = subprocess.Popen(
+        [*COMMAND, tree, "--catalogue", target, "--watch", "0.1"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        wait_for(process, lambda: names_in(target) == {"one", "two", "other"})
+        (tree / "new").touch()
+        wait_for(process, lambda: names_in(target) == {"one", "two", "other", "new"})
+        (tree / "one").unlink()
+        wait_for(process, lambda: names_in(target) == {"two", "other", "new"})
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "new or changed, 4 in all" in errors
+    assert names_in(target) == {"two", "other", "new"}
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc to find the workers")
 def test_processes_that_died_cost_no_file(tree: Path, environment: dict[str, str]) -> None:
     for number in range(3 * MANY_FILES):

@@ -145,3 +145,35 @@ def test_the_workers_are_entities_of_the_pool_while_it_lasts(tree: Path, tmp_pat
     mine = {(one.capability, one.total) for one in catalog if one.type == "survey_worker"}
     assert mine == {("check", 2), ("fingerprint", 2), ("text", 2)}
     assert not [one for one in pool.get_capability_catalog() if one.type == "survey_worker" and one.total]
+
+
+def test_a_task_that_waits_for_a_worker_is_told_who_has_it() -> None:
+    async def run() -> list[str]:
+        config: dict[str, Any] = {"plugins": {name: {} for name in ("executors", "pool", "memory")}}
+        async with Framework.from_config(config) as framework, AsyncExitStack() as stack:
+            lender = Lender(framework, stack, "test")
+            threads = await lender.acquire("executor.thread", workers=1)
+            means = await lender.means(threads, 1, Budget(), deep=True)
+            assert means.crew is not None
+            crew = await means.crew()
+            asked, found = asyncio.Event(), asyncio.Event()
+
+            async def hold(_: object) -> None:
+                asked.set()
+                await found.wait()
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(crew.work("check", "9 zip", hold))
+                await asked.wait()
+                waiting = group.create_task(crew.work("text", "5 json", hold))
+                while not (sentences := crew.waiting()):
+                    await asyncio.sleep(0)
+                found.set()
+                await waiting
+            assert crew.waiting() == []
+            return sentences
+
+    (sentence,) = asyncio.run(run())
+    assert "text 5 json" in sentence
+    assert "survey_worker" in sentence
+    assert "check 9 zip" in sentence

@@ -14,6 +14,7 @@ def status(done: int = 5, total: int | None = 10, size: int = 1 << 20) -> Status
     stage = made.begin("inspect", total)
     stage.done, stage.bytes = done, size
     made.measured(64 << 20)
+    made.waiting = ["the task 'b' waits for 'a'"]
     return made
 
 
@@ -54,6 +55,7 @@ def test_json_has_every_stage_and_comes_once_more_at_the_end() -> None:
     assert first["stages"][1]["remaining_s"] >= 0
     assert (first["memory"], first["budget"], first["last_error"]) == (64 << 20, 128 << 20, "/x: broken")
     assert last["stages"][1]["done"] == 10
+    assert last["waiting"] == ["the task 'b' waits for 'a'"]
 
 
 def test_the_bars_go_to_standard_error_and_leave_standard_output_alone(capsys: pytest.CaptureFixture[str]) -> None:

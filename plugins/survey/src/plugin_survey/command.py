@@ -7,7 +7,7 @@ import functools
 import os
 import threading
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import click
@@ -23,6 +23,7 @@ from plugin_survey.outputs import Output, outputs
 from plugin_survey.overview import Overview, Setting
 from plugin_survey.places import Places, absolute_roots, check_catalogue, identities, places
 from plugin_survey.report import group_rows, make_report, summary_rows
+from plugin_survey.shown import human
 from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey
 
@@ -78,6 +79,12 @@ class Context(CommandContext, Protocol):
     help="Kill N worker processes meanwhile, which changes nothing; needs --check or --index.",
 )
 @click.option(
+    "--watch",
+    metavar="SECONDS",
+    type=click.FloatRange(0.1),
+    help="Go on, and look again so many seconds after each survey, until interrupted.",
+)
+@click.option(
     "--progress",
     "shown",
     type=click.Choice(progress.CHOICES),
@@ -102,6 +109,7 @@ def survey(
     index: bool,
     max_memory: int | None,
     kills: int,
+    watch: float | None,
     shown: str,
     quiet: bool,
 ) -> None:
@@ -117,7 +125,7 @@ def survey(
     if catalogue is not None:
         check_catalogue(catalogue, written)
     context: Context = ctx.obj
-    options = Options(workers or _cpus(), Budget(max_memory), progress.NONE if quiet else shown, quiet=quiet)
+    options = Options(workers or _cpus(), Budget(max_memory), progress.NONE if quiet else shown, watch, quiet=quiet)
     overview = asyncio.run(_survey(context, request, catalogue, written, options))
     if overview.problems:
         context.message(f"survey: {len(overview.problems):,} files or folders could not be read; the report names them")
@@ -131,6 +139,7 @@ class Options:
     workers: int
     budget: Budget
     progress: str
+    watch: float | None
     quiet: bool
 
 
@@ -140,12 +149,26 @@ async def _survey(
     async with context.open() as framework:
         with places(request.roots, catalogue, reports, lambda: framework.state_directory(OWNER)) as targets:
             overview = await _publish(context, framework, request, targets, options)
-    _show(context, overview)
-    if not options.quiet:
-        context.message(f"catalogue: {targets.catalogue}")
-        for report in targets.reports:
-            context.message(f"report: {report.path}")
+            _show(context, overview)
+            if not options.quiet:
+                context.message(f"catalogue: {targets.catalogue}")
+                for report in targets.reports:
+                    context.message(f"report: {report.path}")
+            while options.watch is not None:
+                await asyncio.sleep(options.watch)
+                former = overview
+                overview = await _publish(
+                    context, framework, request, targets, replace(options, progress=progress.NONE)
+                )
+                _tell(context, former, overview)
     return overview
+
+
+def _tell(context: Context, former: Overview, overview: Overview) -> None:
+    """Say what the last look found, if that was anything."""
+    names, read = overview.totals.names, overview.totals.names - overview.recalled
+    if read or names != former.totals.names:
+        context.message(f"survey: {read:,} files new or changed, {names:,} in all ({human(overview.totals.bytes)})")
 
 
 async def _publish(context: Context, framework: Any, request: Request, targets: Places, options: Options) -> Overview:

@@ -67,6 +67,7 @@ class Crew:
         self._pool = pool
         self._idle: asyncio.LifoQueue[Worker] = asyncio.LifoQueue()
         self._numbers = itertools.count(1)
+        self._waiting: list[str] = []
         for worker in self.workers:
             if pool is None:
                 self._idle.put_nowait(worker)
@@ -97,13 +98,21 @@ class Crew:
             finally:
                 self._idle.put_nowait(worker)
             return
-        lease = await self._pool.acquire_async(task, {"type": TYPE, "capabilities": {capability: 1}})
+        self._waiting.append(task)
+        try:
+            lease = await self._pool.acquire_async(task, {"type": TYPE, "capabilities": {capability: 1}})
+        finally:
+            self._waiting.remove(task)
         try:
             lease.mark_executing()
             yield self._by_name[lease.resources[0]]
         finally:
             # a task that fails has done nothing to its worker: a process that died is replaced
             lease.release("completed")
+
+    def waiting(self) -> list[str]:
+        """Return, for each task that waits for a worker, why: a sentence of the pool's."""
+        return [self._pool.explain(task).sentence for task in self._waiting]
 
     def stop(self) -> None:
         """Kill the processes; what they run is lost, and not tried again."""

@@ -127,7 +127,7 @@ class JsonLines(Lines):
             for stage in status.stages
         ]
         memory = {"memory": status.memory, "peak": status.peak, "budget": status.budget}
-        return json.dumps({"stages": stages, **memory, "last_error": status.last_error})
+        return json.dumps({"stages": stages, **memory, "last_error": status.last_error, "waiting": status.waiting})
 
 
 class TerminalBar(Quiet):

@@ -46,6 +46,8 @@ class Status:
     peak: int = 0
     budget: int | None = None
     last_error: str = ""
+    waiting: list[str] = field(default_factory=list)
+    """Why each task waits that does."""
 
     def begin(self, name: str, total: int | None = None) -> Stage:
         """Begin a stage, which ends the one before."""

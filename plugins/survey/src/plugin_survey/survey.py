@@ -212,6 +212,8 @@ class _Survey:
         ticks = 0
         while True:
             look()
+            if self._crew is not None and self._crew.done() and not self._crew.cancelled():
+                self._status.waiting = self._crew.result().waiting() if not self._crew.exception() else []
             if ticks % SAMPLES_EACH == 0 or self._status.budget:
                 self._sample()
             self._progress.show(self._status)
