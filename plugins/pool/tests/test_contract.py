@@ -7,8 +7,8 @@ import pytest
 from framework import AllocationStrategy, Framework, MetricsCollector, ResourceProvider
 from framework.testing import CollectorContract, PluginContract, ProviderContract, StrategyContract
 from plugin_pool import BestFit, FirstFit, ResourcePool
-from plugin_pool.collector import PoolCollector
-from plugin_pool.provider import PoolProvider
+from plugin_pool.hosting.collector import PoolCollector
+from plugin_pool.hosting.provider import PoolProvider
 
 ENTITIES = [{"id": f"executor-{number}", "type": "executor", "capabilities": {"web_search": 5}} for number in range(9)]
 

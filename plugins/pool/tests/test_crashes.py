@@ -19,11 +19,12 @@ from typing import Any
 import pytest
 
 from plugin_pool import ResourcePool
-from plugin_pool.kept import KeptPool
+from plugin_pool.keeping.kept import KeptPool
 
 NURSERY = """
 import json, os, random, sys
-from plugin_pool import ResourcePool, durable, journal, keeper, opening
+from plugin_pool import ResourcePool
+from plugin_pool.keeping import durable, journal, keeper, opening
 
 journal.FIRST, journal._MOST, keeper.LONG = 4096, 4096, 8192  # so that there are many snapshots
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from plugin_pool import ResourcePool, StateError, session
-from plugin_pool.directory import StateDirectory
-from plugin_pool.framing import framed, parsed, scan
-from plugin_pool.kept import KeptPool
-from plugin_pool.recovery import Recovery
-from plugin_pool.state import State
+from plugin_pool import ResourcePool, StateError
+from plugin_pool.keeping import session
+from plugin_pool.keeping.directory import StateDirectory
+from plugin_pool.keeping.framing import framed, parsed, scan
+from plugin_pool.keeping.kept import KeptPool
+from plugin_pool.keeping.recovery import Recovery
+from plugin_pool.keeping.state import State
 
 JOURNAL, SNAPSHOT = "journal-00000002", "snapshot-00000002"
 

@@ -16,7 +16,8 @@ from plugin_pool import ResourcePool
 SMALL = """
 import os, resource, sys, time
 from framework.errors import ResourceUnavailableError
-from plugin_pool import ResourcePool, keeper
+from plugin_pool import ResourcePool
+from plugin_pool.keeping import keeper
 
 keeper._PAUSES = (0.02,)
 path, durability = sys.argv[1:]

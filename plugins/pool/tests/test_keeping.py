@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 
 from framework.errors import FrameworkError, InvalidRequestError, PolicyError, ResourceUnavailableError
-from plugin_pool import Orchestrator, ResourcePool, journal, keeper
-from plugin_pool.kept import KeptPool
-from plugin_pool.persistence import Durability
-from plugin_pool.snapshot import Snapshot
+from plugin_pool import Orchestrator, ResourcePool
+from plugin_pool.keeping import journal, keeper
+from plugin_pool.keeping.kept import KeptPool
+from plugin_pool.keeping.persistence import Durability
+from plugin_pool.keeping.snapshot import Snapshot
 
 ENTITIES: list[dict[str, Any]] = [
     {"id": "a", "type": "executor", "capabilities": {"web_search": 8, "file_ops": 2}, "labels": {"zone": "b"}},
@@ -280,7 +281,7 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "pool").chmod(0o500)
     code = f"""
         import os
-        import plugin_pool.opening  # which another user perhaps may not read
+        import plugin_pool.keeping.opening  # which another user perhaps may not read
         from plugin_pool import ResourcePool
         path = {str(tmp_path / "pool")!r}
         if os.geteuid() == 0:  # whom no mode stops

@@ -11,8 +11,8 @@ import pytest
 from framework import Framework, Plugin, PluginType, hookimpl, plugin
 from framework.errors import PluginError
 from plugin_pool import ResourcePool
-from plugin_pool.kept import KeptPool
-from plugin_pool.session import Session
+from plugin_pool.keeping.kept import KeptPool
+from plugin_pool.keeping.session import Session
 
 ENTITIES = [{"id": "e1", "type": "executor", "capabilities": {"x": 8}}, {"id": "e2", "type": "executor"}]
 

@@ -18,7 +18,7 @@ from framework.errors import (
     ResourceUnavailableError,
 )
 from plugin_pool import ResourcePool, ShortageError, StatusReport, Tier
-from plugin_pool.pooled import PooledEntities
+from plugin_pool.hosting.pooled import PooledEntities
 
 KIND = "pool.entity"
 ONE = {"type": "executor"}

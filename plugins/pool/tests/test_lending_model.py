@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from framework import Usage
 from plugin_pool import ReleaseReason, ResourcePool, ShortageError
-from plugin_pool.pooled import PooledEntities
-from plugin_pool.provider import PoolProvider
+from plugin_pool.hosting.pooled import PooledEntities
+from plugin_pool.hosting.provider import PoolProvider
 
 TASKS = [f"t{number}" for number in range(4)]
 tasks = st.sampled_from(TASKS)

@@ -17,8 +17,8 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from framework import Framework, MetricsManager
 from plugin_pool import ReleaseReason, ResourcePool, ShortageError, Tier
-from plugin_pool.collector import PoolCollector
-from plugin_pool.measures import MEASURES, Measures
+from plugin_pool.hosting.collector import PoolCollector
+from plugin_pool.hosting.measures import MEASURES, Measures
 from plugin_pool.tally import BOUNDS
 from plugin_pool.waiter import ThreadWaiter
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from plugin_pool import ResourcePool, TaskResourceAllocation, session
-from plugin_pool.kept import KeptPool
+from plugin_pool import ResourcePool, TaskResourceAllocation
+from plugin_pool.keeping import session
+from plugin_pool.keeping.kept import KeptPool
 
 Clock = Callable[[], float]
 

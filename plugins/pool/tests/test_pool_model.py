@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_pool import ReleaseReason, ResourcePool, StatusReport
-from plugin_pool.kept import KeptPool
+from plugin_pool.keeping.kept import KeptPool
 
 IDS = [f"e{number}" for number in range(6)]
 TASKS = [f"t{number}" for number in range(4)]

@@ -231,7 +231,9 @@ def test_a_bag_that_fails_is_replaced(method: str, answer: object, caplog: pytes
     """Whatever it does, each entity is given to one task at a time, and none is lost."""
     strategy = Ordered()
     setattr(strategy, "bag", lambda _: _Broken(strategy, method, answer))  # noqa: B010  # mypy forbids assigning it
-    pool = filled(strategy, 6)
+    pool = ResourcePool(strategy=strategy)
+    for number in range(6):  # two classes, as only then the bags are asked for their keys
+        pool.add_resource({"id": f"e{number}", "type": "t", "labels": {"half": str(number % 2)}})
     rng = random.Random(1)
     held: dict[str, str] = {}
     for number in range(200):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import inspect
 import os
 import re
@@ -14,11 +15,11 @@ import pytest
 from framework import Framework, Plugin, PluginType, hookimpl, plugin
 from plugin_pool import ResourcePool, Tier
 from plugin_pool.hookspecs import PoolHooks
-from plugin_pool.measures import MEASURES
-from plugin_pool.notice import Notice
+from plugin_pool.hosting.measures import MEASURES
+from plugin_pool.hosting.notice import Notice
+from plugin_pool.hosting.warden import EVERY, MOST, QUIET, Warden
 from plugin_pool.plugin import PoolPlugin
 from plugin_pool.waiter import Waiter
-from plugin_pool.warden import EVERY, MOST, QUIET, Warden
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 ONE = {"type": "executor"}
@@ -306,10 +307,9 @@ def _listed() -> list[tuple[str, set[str]]]:
 def test_the_reference_lists_every_other_event_of_the_plugin() -> None:
     folder = os.path.join(ROOT, "plugins", "pool", "src", "plugin_pool")
     code = ""
-    for name in os.listdir(folder):
-        if name.endswith(".py"):
-            with open(os.path.join(folder, name), encoding="utf-8") as file:
-                code += file.read()
+    for name in glob.glob(os.path.join(folder, "**", "*.py"), recursive=True):
+        with open(name, encoding="utf-8") as file:
+            code += file.read()
     logged = set(re.findall(r'\.(?:debug|info|warning|error)\(\s*"(\w+)"', code)) | {"pool_blocked", "pool_unblocked"}
     assert {name for name, _ in _listed()} == logged
 

@@ -3,9 +3,9 @@
 from plugin_pool.errors import DeadlockError, ShortageError, StateError
 from plugin_pool.explanation import Explanation
 from plugin_pool.inference import infer_resource_requirements
+from plugin_pool.keeping.persistence import Durability, Persistence
 from plugin_pool.lease import Lease
 from plugin_pool.orchestrator import Action, Orchestrator, OrchestratorState
-from plugin_pool.persistence import Durability, Persistence
 from plugin_pool.pool import ResourcePool
 from plugin_pool.records import (
     AllocationResult,

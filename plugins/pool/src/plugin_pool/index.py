@@ -7,8 +7,9 @@ in the masks that it belongs to; signatures look at new groups only, when they a
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import compress, count
+from itertools import compress, count, takewhile
 from typing import TYPE_CHECKING
 
 from framework import AllocationStrategy, Hint, ResourceClass
@@ -196,6 +197,14 @@ class Index:
         near, avoid = self._near(hint), self._avoided(hint)
         return sorted(groups, key=lambda one: (avoid >> one.number & 1, not near >> one.number & 1))
 
+    def cheapest(self, signature: Signature) -> Group | None:
+        """Return the group that `ordered` would put first of those that have room, without putting them in order."""
+        groups = signature.with_room()
+        if len(groups) < 2 or groups[0].rank != groups[1].rank:
+            return groups[0] if groups else None
+        least = groups[0].rank
+        return min(takewhile(lambda one: one.rank == least, groups), key=_key)
+
     def _near(self, hint: Hint) -> Mask:
         """Return the groups that have all labels of a hint."""
         mask = (1 << self.size) - 1
@@ -238,6 +247,7 @@ class Index:
         return [(word, known) for word, known in found if known]
 
 
+_key = operator.methodcaller("key")
 _SELECTORS = bytes.maketrans(b"01", b"\0\1")
 
 

@@ -133,10 +133,13 @@ class Planner:
 
     def _lines(self, request: Request, tier: Tier) -> Plan:
         """Do what `_plan` does, quicker, where nothing is named or optional and nobody comes first."""
-        lines, plan = request.scarce, Plan()
+        lines, room = request.scarce, _COUNTS[tier]
         free = tier is Tier.FREE
         choices = [one.signature.with_room() if free else one.signature.groups for one in lines]
-        matching = Matching(choices, _COUNTS[tier])
+        takes = _greedily(lines, choices, room)
+        if takes is not None:
+            return Plan(takes=takes)
+        plan, matching = Plan(), Matching(choices, room)
         for number, line in enumerate(lines):
             if matching.place(number, line.units) < line.units:
                 self._short(matching, number, line, plan, lines)
@@ -149,6 +152,9 @@ class Planner:
     def _steered(self, request: Request, hint: Hint | None, before: Sequence[Request], aside: Sequence[Entity]) -> Plan:
         """Plan as the strategy likes it for one task."""
         request.refresh()
+        if hint is None and request.only is not None and not before and not aside:
+            cheapest = self._index.cheapest(request.only)
+            return Plan(takes={cheapest: 1}) if cheapest else self._one(request.lines[0], Tier.FREE)
         preferred = self._preferred(hint)
         first = {one.group: number for number, one in reversed(list(enumerate(preferred)))}
 
@@ -283,6 +289,27 @@ class Planner:
                 bound.bind(one)
                 matching.left[one.group] = matching.spare(one.group) - 1
                 plan.named.append(one)
+
+
+def _greedily(
+    lines: Sequence[Line], choices: Sequence[Sequence[Group]], room: Callable[[Group], int]
+) -> dict[Group, int] | None:
+    """Return what a matching would take in which nothing has to be moved, at half the price; else None."""
+    takes: dict[Group, int] = {}
+    for line, groups in zip(lines, choices, strict=True):
+        wanted = line.units
+        for group in groups:
+            taken = takes.get(group, 0)
+            spare = room(group) - taken
+            if spare >= wanted:
+                takes[group] = taken + wanted
+                break
+            if spare:
+                takes[group] = taken + spare
+                wanted -= spare
+        else:
+            return None
+    return takes
 
 
 def _as_ranked(signature: Signature) -> Sequence[Group]:

@@ -8,12 +8,12 @@ from functools import cached_property
 import click
 
 from framework import MetricsCollector, Plugin, ResourceProvider, hookimpl
-from plugin_pool.attachment import Attachment
-from plugin_pool.collector import PoolCollector
-from plugin_pool.configured import configured
 from plugin_pool.hookspecs import PoolHooks
+from plugin_pool.hosting.attachment import Attachment
+from plugin_pool.hosting.collector import PoolCollector
+from plugin_pool.hosting.configured import configured
+from plugin_pool.hosting.provider import PoolProvider
 from plugin_pool.pool import ResourcePool
-from plugin_pool.provider import PoolProvider
 from plugin_pool.settings import PoolSettings
 
 

@@ -20,7 +20,7 @@ from plugin_pool.explanation import Explanation
 from plugin_pool.index import Index
 from plugin_pool.inference import Inferring
 from plugin_pool.instances import Instances
-from plugin_pool.keepable import Keepable
+from plugin_pool.keeping.keepable import Keepable
 from plugin_pool.lease import Lease
 from plugin_pool.line import Line
 from plugin_pool.observed import Observed

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from framework.errors import InvalidRequestError
-from plugin_pool.persistence import Durability
+from plugin_pool.keeping.persistence import Durability
 from plugin_pool.records import ReleaseReason
 from plugin_pool.rules import checked
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from framework import CommandContext
 from framework.errors import InvalidRequestError, SettingsError
 from plugin_pool.cli.copying import copied, refuse_if_none
-from plugin_pool.configured import configured, parameters
+from plugin_pool.hosting.configured import configured, parameters
 from plugin_pool.pool import ResourcePool
 from plugin_pool.settings import PoolSettings
 

@@ -110,7 +110,7 @@ def simulate(
     seconds: float = math.inf,
     tasks: int = MOST_TASKS,
 ) -> Outcome:
-    """Return what becomes of a workload; the same for the same arguments, on every machine.
+    """Return what becomes of a workload; the same for the same arguments, unless a strategy draws lots.
 
     It ends after `seconds` of its own time, or when so many tasks have come, whatever is first. What then runs or waits
     is not waited for, so that a workload that is too much for the pool shows as that.

@@ -11,10 +11,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from plugin_pool.directory import StateDirectory
 from plugin_pool.errors import StateError
-from plugin_pool.framing import Damage, Scan, parsed, scan, scan_past
-from plugin_pool.state import VERSION, ContradictionError, State
+from plugin_pool.keeping.directory import StateDirectory
+from plugin_pool.keeping.framing import Damage, Scan, parsed, scan, scan_past
+from plugin_pool.keeping.state import VERSION, ContradictionError, State
 
 _WAYS = (
     'Open it with recover="salvage" to keep what can be proved and have the file put aside, or restore the directory'

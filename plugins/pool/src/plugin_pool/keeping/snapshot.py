@@ -8,10 +8,10 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 
 from plugin_pool.entity import Entity
-from plugin_pool.framing import record
 from plugin_pool.group import Group
-from plugin_pool.session import Session
-from plugin_pool.state import SECOND, VERSION
+from plugin_pool.keeping.framing import record
+from plugin_pool.keeping.session import Session
+from plugin_pool.keeping.state import SECOND, VERSION
 from plugin_pool.stock import Stock
 
 _IDS = 1000  # entities of one record

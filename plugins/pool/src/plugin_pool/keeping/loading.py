@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from framework import ResourceStatus
 from plugin_pool.entity import Entity
+from plugin_pool.keeping.session import Session
+from plugin_pool.keeping.state import State, StoredClass, StoredLease
 from plugin_pool.lease import Lease
 from plugin_pool.pool import ResourcePool
 from plugin_pool.records import Capability, ResourceInstance
-from plugin_pool.session import Session
-from plugin_pool.state import State, StoredClass, StoredLease
 from plugin_pool.stock import Stock
 
 

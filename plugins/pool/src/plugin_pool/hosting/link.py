@@ -14,9 +14,9 @@ from plugin_pool.watcher import Watcher
 
 if TYPE_CHECKING:
     from plugin_pool.entity import Entity
+    from plugin_pool.hosting.pooled import PooledEntities
     from plugin_pool.lease import Lease
     from plugin_pool.pool import ResourcePool
-    from plugin_pool.pooled import PooledEntities
 
 
 class Link(Watcher):

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from plugin_pool.persistence import Durability, Persistence
+from plugin_pool.keeping.persistence import Durability, Persistence
 from plugin_pool.records import TaskResourceAllocation
 
 if TYPE_CHECKING:
-    from plugin_pool.kept import KeptPool
+    from plugin_pool.keeping.kept import KeptPool
     from plugin_pool.lease import Lease
 
 
@@ -54,7 +54,7 @@ class Keepable:
             ResourceUnavailableError: The directory cannot be used, or another process has the pool open.
             StateError: A file is damaged.
         """
-        from plugin_pool.opening import open_pool  # which knows this module
+        from plugin_pool.keeping.opening import open_pool  # which knows this module
 
         return open_pool(
             path,

@@ -19,16 +19,16 @@ from typing import Final
 
 from framework import get_logger
 from framework.errors import ResourceUnavailableError
-from plugin_pool.commit import Commit, Place
-from plugin_pool.directory import StateDirectory
-from plugin_pool.framing import record
-from plugin_pool.journal import Journal
-from plugin_pool.persistence import Durability, Persistence
-from plugin_pool.recorder import Recorder
-from plugin_pool.recovery import Recovery
-from plugin_pool.session import Session
-from plugin_pool.snapshot import Snapshot
-from plugin_pool.state import VERSION
+from plugin_pool.keeping.commit import Commit, Place
+from plugin_pool.keeping.directory import StateDirectory
+from plugin_pool.keeping.framing import record
+from plugin_pool.keeping.journal import Journal
+from plugin_pool.keeping.persistence import Durability, Persistence
+from plugin_pool.keeping.recorder import Recorder
+from plugin_pool.keeping.recovery import Recovery
+from plugin_pool.keeping.session import Session
+from plugin_pool.keeping.snapshot import Snapshot
+from plugin_pool.keeping.state import VERSION
 from plugin_pool.stock import Stock
 
 LONG: Final = 8 << 20

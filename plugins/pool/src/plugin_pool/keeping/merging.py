@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from framework import ResourceStatus, get_logger
 from plugin_pool import reading
-from plugin_pool.kept import KeptPool
+from plugin_pool.keeping.kept import KeptPool
 from plugin_pool.records import ResourceInstance
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
-from plugin_pool.measures import REASONS, waiting_by_reason
+from plugin_pool.hosting.measures import REASONS, waiting_by_reason
 from plugin_pool.pool import ResourcePool
 
 

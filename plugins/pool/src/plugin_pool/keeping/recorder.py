@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Sequence
 from zlib import crc32
 
 from plugin_pool.entity import Entity
-from plugin_pool.framing import framed, quoted, record
+from plugin_pool.keeping.framing import framed, quoted, record
+from plugin_pool.keeping.session import Session
+from plugin_pool.keeping.snapshot import class_record, ends_at, finite
+from plugin_pool.keeping.state import SECOND
 from plugin_pool.lease import Lease
 from plugin_pool.records import ReleaseReason
-from plugin_pool.session import Session
-from plugin_pool.snapshot import class_record, ends_at, finite
-from plugin_pool.state import SECOND
 from plugin_pool.stock import Stock
 from plugin_pool.watcher import Watcher
 

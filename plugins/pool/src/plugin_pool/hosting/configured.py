@@ -40,7 +40,7 @@ def parameters(settings: PoolSettings, host: Host | None) -> dict[str, Any]:
 
 
 def _kept(path: str, settings: PoolSettings, host: Host | None, given: dict[str, Any]) -> ResourcePool:
-    from plugin_pool.merging import merge  # only for those who keep something
+    from plugin_pool.keeping.merging import merge  # only for those who keep something
 
     def ask(allocation: TaskResourceAllocation) -> bool | None:
         """Return what the plugins know; one that has it outweighs those that do not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from framework.errors import ResourceUnavailableError
-from plugin_pool.kept import KeptPool
+from plugin_pool.keeping.kept import KeptPool
 from plugin_pool.lease import Lease
 from plugin_pool.records import AllocationResult, ReleaseReason
 from plugin_pool.waiter import LoopWaiter, ThreadWaiter, Waiter

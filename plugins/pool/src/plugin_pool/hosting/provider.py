@@ -8,9 +8,9 @@ from typing import Any, Literal
 from framework import Ledger, Resource, ResourceProvider, creates
 from framework.errors import ResourceError
 from plugin_pool.errors import ShortageError
-from plugin_pool.link import Link
+from plugin_pool.hosting.link import Link
+from plugin_pool.hosting.pooled import PooledEntities
 from plugin_pool.pool import ResourcePool
-from plugin_pool.pooled import PooledEntities
 
 _LONGEST = 200
 """Most bytes in the name of a resource."""

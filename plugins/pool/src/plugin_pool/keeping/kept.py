@@ -7,17 +7,17 @@ from types import TracebackType
 from typing import Final, Self
 
 from framework.errors import ResourceUnavailableError
-from plugin_pool.asking import Ask, asked
-from plugin_pool.directory import StateDirectory
 from plugin_pool.garbage import no_collections
-from plugin_pool.keeper import Keeper, said
+from plugin_pool.keeping.asking import Ask, asked
+from plugin_pool.keeping.directory import StateDirectory
+from plugin_pool.keeping.keeper import Keeper, said
+from plugin_pool.keeping.loading import load
+from plugin_pool.keeping.persistence import Durability, Persistence
+from plugin_pool.keeping.recovery import Recovery
+from plugin_pool.keeping.session import Session
 from plugin_pool.lease import Lease
-from plugin_pool.loading import load
-from plugin_pool.persistence import Durability, Persistence
 from plugin_pool.pool import STATUS, ResourcePool
 from plugin_pool.records import ReleaseReason, ResourceInstance, TaskResourceAllocation
-from plugin_pool.recovery import Recovery
-from plugin_pool.session import Session
 
 _STEP: Final = 1 << 32
 """Where nobody knows which epochs were given out, so many are skipped; no process gives out more."""

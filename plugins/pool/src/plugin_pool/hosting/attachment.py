@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from framework import Host, get_logger
 from framework.errors import PluginError
-from plugin_pool.measures import Measures
-from plugin_pool.notice import Notice
+from plugin_pool.hosting.measures import Measures
+from plugin_pool.hosting.notice import Notice
+from plugin_pool.hosting.rulebook import Rulebook
+from plugin_pool.hosting.warden import Warden
 from plugin_pool.pool import ResourcePool
-from plugin_pool.rulebook import Rulebook
-from plugin_pool.warden import Warden
 
 
 class Attachment:

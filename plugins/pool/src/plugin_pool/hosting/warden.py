@@ -11,8 +11,8 @@ from typing import NamedTuple
 from framework import get_logger
 from framework.errors import InvalidRequestError
 from plugin_pool import words
-from plugin_pool.measures import REASONS
-from plugin_pool.notice import Notice
+from plugin_pool.hosting.measures import REASONS
+from plugin_pool.hosting.notice import Notice
 from plugin_pool.observed import Standing
 from plugin_pool.pool import ResourcePool
 from plugin_pool.records import Tier

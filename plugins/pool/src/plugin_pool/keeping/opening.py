@@ -6,11 +6,11 @@ import os
 from typing import Any
 
 from framework.errors import InvalidRequestError, did_you_mean
-from plugin_pool.asking import Ask
-from plugin_pool.directory import StateDirectory
-from plugin_pool.durable import DurablePool
-from plugin_pool.kept import KeptPool
-from plugin_pool.persistence import Durability
+from plugin_pool.keeping.asking import Ask
+from plugin_pool.keeping.directory import StateDirectory
+from plugin_pool.keeping.durable import DurablePool
+from plugin_pool.keeping.kept import KeptPool
+from plugin_pool.keeping.persistence import Durability
 from plugin_pool.waiting import seconds
 
 _RECOVER = ("strict", "salvage")

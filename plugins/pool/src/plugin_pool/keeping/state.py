@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from plugin_pool.session import Session
+from plugin_pool.keeping.session import Session
 
 VERSION: Final = 1
 SECOND: Final = 1_000_000

@@ -9,8 +9,8 @@ from types import TracebackType
 
 from framework import Resource, ResourceStatus, Usage
 from framework.errors import InvalidRequestError, did_you_mean
+from plugin_pool.hosting.link import Link
 from plugin_pool.lease import Lease
-from plugin_pool.link import Link
 from plugin_pool.pool import ResourcePool
 from plugin_pool.records import ReleaseReason, ResourceInstance
 
