@@ -59,7 +59,7 @@ _FORGET_RUNS = (
     "DELETE FROM batch WHERE run <= ?",
     "DELETE FROM event WHERE run <= ?",
 )
-_MOST = 1 << 63
+MOST = 1 << 63
 
 Twin = tuple[int, bytes, bytes, int, int]
 """Size, digest, path, device, inode of a file whose content another name has too."""
@@ -103,6 +103,7 @@ class Catalogue:
     Attributes:
         run: The number of the run.
         former: The highest id of a file that was in it already; 0 where none was.
+        seen: For each id up to that, 1 once the file was met again and had not changed.
 
     Raises:
         ResourceUnavailableError: There is no space, or it cannot be written.
@@ -115,6 +116,7 @@ class Catalogue:
         self._notes: deque[tuple[str, tuple[Any, ...]]] = deque()
         self.run = 0
         self.former = 0
+        self.seen = bytearray(1)
         self._last = 0
         self._committed_at = time.monotonic()
         self._unsettled = int(run.started_at * 1e9) - UNSETTLED_NS
@@ -173,18 +175,23 @@ class Catalogue:
             self._last = self.former
             if self.former:
                 _script(database, INDEXES)
-                database.execute("CREATE TEMP TABLE seen (id INTEGER PRIMARY KEY)")
+                self.seen = bytearray(self.former + 1)
             self._commit()
 
     def conclude(self) -> None:
         """Forget what was not met again, and index the rest; to be called once, after the last `add`."""
         with self.guarded() as database:
             if self.former:
-                database.execute("DELETE FROM file WHERE id <= ? AND id NOT IN (SELECT id FROM seen)", (self.former,))
+                database.executemany("DELETE FROM file WHERE id = ?", self._unseen())
             _script(database, INDEXES)
             if self.former and database.execute("SELECT 1 FROM content LIMIT 1").fetchone():
                 _script(database, _FORGET)
             self._commit()
+
+    def _unseen(self) -> Iterator[tuple[int]]:
+        number = 0
+        while (number := self.seen.find(0, number + 1)) > 0:
+            yield (number,)
 
     def twins(self, min_size: int) -> Iterator[Twin]:
         """Yield the files of at least `min_size` bytes whose content another name has too, equal ones together."""
@@ -336,9 +343,9 @@ def _fitting(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def nearest(number: int) -> int:
     """Return the number of nanoseconds that SQLite can keep and is nearest to this one."""
-    return max(-_MOST, min(_MOST - 1, number))
+    return max(-MOST, min(MOST - 1, number))
 
 
 def signed(number: int) -> int:
     """Return a device or inode as SQLite keeps it: with a sign."""
-    return number - 2 * _MOST if number >= _MOST else number
+    return number - 2 * MOST if number >= MOST else number

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from plugin_survey.catalogue import INSERT_FILE, Catalogue, nearest, signed
+from plugin_survey.catalogue import INSERT_FILE, MOST, Catalogue, nearest, signed
 from plugin_survey.fingerprint import Identity
 
 _MET = """
@@ -21,12 +21,13 @@ CREATE TEMP TABLE met (
     device INTEGER NOT NULL, inode INTEGER NOT NULL
 )
 """
-_SAME = """
-SELECT met.rowid - 1, file.id, file.path, file.digest, file.kind, file.run
+_JOIN = """
 FROM met JOIN file ON file.device = met.device AND file.inode = met.inode AND file.size = met.size
     AND file.mtime_ns = met.mtime_ns AND file.ctime_ns = met.ctime_ns
 WHERE file.id <= ?
 """
+_SAME = f"SELECT met.rowid - 1, file.id {_JOIN} AND file.path = met.path"
+_MOVED = f"SELECT met.rowid - 1, file.path, file.digest, file.kind, file.run {_JOIN} AND file.path <> met.path"
 
 Met = tuple[bytes, int, int, int, int, int]
 """Path, size in bytes, times of modification and of change in nanoseconds, device, inode."""
@@ -74,19 +75,23 @@ class Recall:
 
     def _known(self, met: list[Met]) -> set[int]:
         """Return the places of those that are known, having marked them as met."""
-        kept: dict[int, int] = {}
-        moved: dict[int, tuple[Any, ...]] = {}
         with self._catalogue.guarded() as database:
             database.execute("DELETE FROM met")
             database.executemany("INSERT INTO met VALUES (?, ?, ?, ?, ?, ?)", met)
-            for place, number, path, digest, kind, run in database.execute(_SAME, (self._catalogue.former,)):
-                if path == met[place][0]:
-                    kept[place] = number
-                elif os.path.basename(path) == os.path.basename(met[place][0]):
-                    moved[place] = (*met[place], digest, kind, run)
-            database.executemany("INSERT OR IGNORE INTO seen VALUES (?)", [(number,) for number in kept.values()])
-            database.executemany(INSERT_FILE, [row for place, row in moved.items() if place not in kept])
-        return {*kept, *moved}
+            former = (self._catalogue.former,)
+            places = set()
+            for place, number in database.execute(_SAME, former):
+                places.add(place)
+                self._catalogue.seen[number] = 1
+            if len(places) < len(met):
+                moved = {
+                    place: (*met[place], *known)
+                    for place, path, *known in database.execute(_MOVED, former)
+                    if place not in places and os.path.basename(path) == os.path.basename(met[place][0])
+                }
+                database.executemany(INSERT_FILE, moved.values())
+                places |= moved.keys()
+        return places
 
 
 def _met(path: bytes, own: frozenset[Identity]) -> Met | None:
@@ -97,5 +102,7 @@ def _met(path: bytes, own: frozenset[Identity]) -> Met | None:
         return None
     if not stat.S_ISREG(found.st_mode) or (found.st_dev, found.st_ino) in own:
         return None
-    times = nearest(found.st_mtime_ns), nearest(found.st_ctime_ns)
-    return (path, found.st_size, *times, signed(found.st_dev), signed(found.st_ino))
+    mtime_ns, ctime_ns, inode = found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    if not -MOST <= mtime_ns < MOST > inode:
+        mtime_ns, inode = nearest(mtime_ns), signed(inode)
+    return (path, found.st_size, mtime_ns, ctime_ns, found.st_dev, inode)
