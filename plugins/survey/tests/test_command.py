@@ -220,6 +220,18 @@ def test_what_has_not_changed_is_not_read_again(run: Run, tree: Path, tmp_path: 
     assert "unchanged   3 not read again" in run("tree").stdout
 
 
+def test_files_are_looked_into_also_without_a_pool_and_a_memory_manager(run: Run, tree: Path) -> None:
+    (tree / "bad.json").write_text("[1")
+    (tree / b"\xff\x1b.txt".decode(errors="surrogateescape")).write_text("words")
+    os.mkfifo(tree / "pipe")
+    (tree / "loop").symlink_to(tree)
+    done = run("tree", "--check", "--index")
+    assert "integrity   1 damaged" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "1 pipes" in done.stdout
+    assert "texts       3 in the full-text index" in done.stdout
+
+
 def test_a_catalogue_of_a_later_version_is_refused_and_one_of_a_former_version_kept(run: Run, tree: Path) -> None:
     run(tree, "--catalogue", tree / "c")
     for version, code, told in ((99, 2, "has version 99"), (1, 0, "kept as")):
