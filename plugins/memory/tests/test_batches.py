@@ -263,6 +263,17 @@ def test_what_is_no_work_is_refused_by_name() -> None:
         manager.optimize_batch_size(2, 1, budget=-5)
     with pytest.raises(InvalidRequestError, match="items is 0"), manager.measured(0):
         pass
+    with pytest.raises(InvalidRequestError, match="items is 0"):
+        manager.learn(0, 1)
+    with pytest.raises(InvalidRequestError, match="used is -1"):
+        manager.learn(1, -1)
+
+
+def test_what_was_measured_elsewhere_is_learnt() -> None:
+    manager = MemoryManager()
+    manager.learn(100, 100 * ITEM, "rows")
+    assert manager.optimize_batch_size(10, 1, 10_000, budget=50 * ITEM, name="rows") == 50
+    assert manager.optimize_batch_size(10, 1, 10_000, budget=50 * ITEM, name="others") == 10
 
 
 def test_many_threads_may_ask_at_once() -> None:

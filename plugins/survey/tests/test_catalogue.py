@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-from plugin_survey.catalogue import APPLICATION_ID, SCHEMA_VERSION, Catalogue, Run, check_replaceable
+from plugin_survey.catalogue import Catalogue, Outcome, Run, check_replaceable
+from plugin_survey.fingerprint import Row
 from plugin_survey.problem import Problem
 from plugin_survey.report import Findings
+from plugin_survey.schema import APPLICATION_ID, SCHEMA_VERSION
 
 RUN = Run(1.0, [{"path": "/x"}], {"min_size": 1}, "sha256")
 
@@ -26,13 +28,14 @@ def path(tmp_path: Path) -> str:
 
 @pytest.fixture
 def catalogue(path: str) -> Iterator[Catalogue]:
-    with closing(Catalogue(path)) as made:
+    with closing(Catalogue(path, RUN)) as made:
         yield made
 
 
-def row(number: int, **other: int) -> tuple[bytes, int, int, int, int, bytes]:
+def row(number: int, **other: int) -> Row:
     values = {"size": 5, "mtime_ns": 1, "device": 2, "inode": number} | other
-    return (b"/p/%d" % number, values["size"], values["mtime_ns"], values["device"], values["inode"], b"d" * 32)
+    times = values["mtime_ns"], values["mtime_ns"]
+    return (b"/p/%d" % number, values["size"], *times, values["device"], values["inode"], b"d" * 32, "")
 
 
 def query(path: str, text: str) -> list[tuple[object, ...]]:
@@ -61,7 +64,7 @@ def test_a_survey_is_in_the_catalogue_byte_for_byte(tmp_path: Path, survey_of: C
 
 def test_numbers_beyond_the_database_are_kept_as_near_as_possible(path: str, catalogue: Catalogue) -> None:
     catalogue.add([row(1), row((1 << 64) - 1), row(3, mtime_ns=1 << 70), row(4)], [])
-    catalogue.finish(RUN)
+    catalogue.finish(Outcome())
     assert query(path, "SELECT inode, mtime_ns FROM file ORDER BY rowid") == [
         (1, 1),
         (-1, 1),
@@ -82,7 +85,7 @@ def test_problems_come_back_by_reason_and_path(catalogue: Catalogue) -> None:
 
 def test_twins_leave_out_what_is_smaller_than_asked(catalogue: Catalogue) -> None:
     catalogue.add([row(1, size=3), row(2, size=3), row(3, size=4), row(4, size=4), row(5, size=9)], [])
-    catalogue.index()
+    catalogue.conclude()
     assert [(size, inode) for size, _, _, _, inode in catalogue.twins(4)] == [(4, 3), (4, 4)]
 
 
@@ -113,7 +116,7 @@ def test_a_full_disk_is_reported_and_closing_still_works(tmp_path: Path) -> None
         (mount / "c").touch()
         rows = [row(number) for number in range(50_000)]
         with (
-            closing(Catalogue(str(mount / "c"), shown_as="/final/place")) as catalogue,
+            closing(Catalogue(str(mount / "c"), RUN, shown_as="/final/place")) as catalogue,
             pytest.raises(ResourceUnavailableError, match=r"/final/place.*full"),
         ):
             _fill(catalogue, rows)
@@ -121,7 +124,7 @@ def test_a_full_disk_is_reported_and_closing_still_works(tmp_path: Path) -> None
         subprocess.run(["umount", mount], check=True)
 
 
-def _fill(catalogue: Catalogue, rows: list[tuple[bytes, int, int, int, int, bytes]]) -> None:
+def _fill(catalogue: Catalogue, rows: list[Row]) -> None:
     while True:
         catalogue.add(rows, [])
 
@@ -140,8 +143,8 @@ def test_a_file_that_is_no_catalogue_is_not_replaced(tmp_path: Path, path: str) 
 
 
 def test_a_catalogue_may_be_replaced_even_when_damaged(path: str) -> None:
-    with closing(Catalogue(path)) as catalogue:
+    with closing(Catalogue(path, RUN)) as catalogue:
         catalogue.add([row(number) for number in range(1000)], [])
-        catalogue.finish(RUN)
+        catalogue.finish(Outcome())
     os.truncate(path, 5000)
     check_replaceable(path)

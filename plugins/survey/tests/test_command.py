@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from plugin_survey.catalogue import UNSETTLED_NS
 from plugin_survey.engine import MANY_FILES
 
 pytestmark = pytest.mark.skipif(
@@ -91,10 +92,10 @@ def test_quiet_says_nothing_on_standard_error(run: Run, tree: Path) -> None:
 def test_files_go_where_they_are_told_even_inside_the_tree(run: Run, tree: Path) -> None:
     for _ in range(2):  # the second run replaces what the first one wrote, and does not survey it
         report = json.loads(
-            run(tree, "--catalogue", tree / "c", "--report", tree / "r", "-o", "json").stdout,
+            run(tree, "--catalogue", tree / "c", "--report", tree / "r.json", "--force", "-o", "json").stdout,
         )
         assert report["totals"]["files"] == 3
-        assert files_below(tree) == ["c", "one", "other", "r", "two"]
+        assert files_below(tree) == ["c", "one", "other", "r.json", "two"]
     with closing(sqlite3.connect(tree / "c")) as database:
         assert database.execute("SELECT COUNT(*) FROM file").fetchone() == (3,)
 
@@ -106,22 +107,45 @@ def test_a_path_that_does_not_exist_is_a_usage_error_and_leaves_nothing(run: Run
     assert os.listdir(tmp_path) == ["tree"]
 
 
-@pytest.mark.parametrize("option", ["--catalogue", "--report"])
-def test_a_foreign_file_is_not_overwritten(run: Run, tree: Path, option: str) -> None:
-    assert "not replaced" in run("tree", option, tree / "other", code=2).stderr
+def test_each_report_that_was_asked_for_is_written(run: Run, tree: Path, tmp_path: Path) -> None:
+    names = ("r.html", "r.json", "r.xlsx")
+    (tree / "<img src=x>\x1b").write_text("same")
+    done = run("tree", *(word for name in names for word in ("--report", name)))
+    assert {name for name in os.listdir(tmp_path) if name.startswith("r.")} == set(names)
+    for name in names:
+        assert f"report: {tmp_path}/{name}\n" in done.stderr
+    page = (tmp_path / "r.html").read_text()
+    assert "&lt;img src=x&gt;" in page
+    assert json.loads((tmp_path / "r.json").read_text())["totals"]["duplicate_files"] == 2
+    assert files_below(tmp_path / "state" / "framework" / "survey")[0].endswith("catalogue.sqlite")
+    # what is there stays, and is named before anything is read
+    assert "'r.xlsx' exists already" in run("tree", "--report", "new.html", "--report", "r.xlsx", code=2).stderr
+    assert (tmp_path / "r.html").read_text() == page
+    assert not (tmp_path / "new.html").exists()
+    former = os.stat(tmp_path / "r.html").st_ino
+    run("tree", "--report", "r.html", "--force")
+    assert os.stat(tmp_path / "r.html").st_ino != former
+
+
+def test_a_foreign_catalogue_is_not_overwritten(run: Run, tree: Path) -> None:
+    assert "not replaced" in run("tree", "--catalogue", tree / "other", "--force", code=2).stderr
     assert (tree / "other").read_text() == "different"
 
 
 @pytest.mark.parametrize("option", ["--catalogue", "--report"])
 def test_a_pipe_is_neither_waited_for_nor_replaced(run: Run, tree: Path, tmp_path: Path, option: str) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    assert "is not a file" in run("tree", option, "pipe", code=2).stderr
-    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+    os.mkfifo(tmp_path / "pipe.json")
+    assert "is not a file" in run("tree", option, "pipe.json", "--force", code=2).stderr
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe.json").st_mode)
 
 
-@pytest.mark.parametrize("option", ["--catalogue", "--report"])
-def test_an_empty_target_is_a_usage_error(run: Run, tree: Path, option: str) -> None:
-    assert "empty" in run("tree", option, "", code=2).stderr
+def test_an_empty_target_is_a_usage_error(run: Run, tree: Path) -> None:
+    assert "empty" in run("tree", "--catalogue", "", code=2).stderr
+    assert "no ending" in run("tree", "--report", "", code=2).stderr
+
+
+def test_one_file_cannot_be_both(run: Run, tree: Path) -> None:
+    assert "both" in run("tree", "--catalogue", "a.json", "--report", "./a.json", code=2).stderr
 
 
 def test_a_target_in_a_missing_folder_is_a_usage_error(run: Run, tree: Path) -> None:
@@ -131,10 +155,11 @@ def test_a_target_in_a_missing_folder_is_a_usage_error(run: Run, tree: Path) -> 
 def test_a_target_folder_without_permission_is_refused_and_left_alone(run: Run, tree: Path, tmp_path: Path) -> None:
     folder = tmp_path / "read only"
     folder.mkdir(mode=0o500)
-    done = run("tree", "--catalogue", folder / "c", prefix=without_root_rights(), code=3)
-    assert str(folder) in done.stderr
-    assert files_below(folder) == []
-    assert files_below(tmp_path / "state") == []
+    for option, name in (("--catalogue", "c"), ("--report", "r.html"), ("--report", "r.xlsx")):
+        done = run("tree", option, folder / name, prefix=without_root_rights(), code=3)
+        assert str(folder) in done.stderr
+        assert files_below(folder) == []
+        assert files_below(tmp_path / "state" / "framework" / "survey") == []
 
 
 def test_what_cannot_be_read_is_named_and_gives_exit_code_1(run: Run, tree: Path) -> None:
@@ -142,7 +167,7 @@ def test_what_cannot_be_read_is_named_and_gives_exit_code_1(run: Run, tree: Path
     done = run("tree", "-o", "json", prefix=without_root_rights(), code=1)
     report = json.loads(done.stdout)
     assert report["problems"] == {
-        "denied": [{"path": str(tree / "one"), "detail": "Permission denied", "folder": False}]
+        "denied": [{"path": str(tree / "one"), "stage": "fingerprint", "detail": "Permission denied", "folder": False}]
     }
     assert report["totals"]["files"] == 2
     assert "1 files or folders could not be read" in done.stderr
@@ -155,16 +180,66 @@ def test_a_full_disk_leaves_the_former_catalogue_as_it_was(run: Run, tree: Path,
     if done.returncode:
         pytest.skip(f"cannot mount here: {done.stderr.strip()}")
     try:
-        targets = ("--catalogue", mount / "c", "--report", mount / "r")
+        targets = ("--catalogue", mount / "c", "--report", mount / "r.json", "--force")
         run("tree", *targets)
-        before = (mount / "c").read_bytes(), (mount / "r").read_bytes()
+        before = (mount / "c").read_bytes(), (mount / "r.json").read_bytes()
         for index in range(5000):
             (tree / f"file with a rather long name, to fill the catalogue soon {index}").touch()
         assert "full" in run("tree", *targets, code=3).stderr
-        assert ((mount / "c").read_bytes(), (mount / "r").read_bytes()) == before
-        assert files_below(mount) == ["c", "r"]
+        assert ((mount / "c").read_bytes(), (mount / "r.json").read_bytes()) == before
+        assert files_below(mount) == ["c", "r.json"]
     finally:
         subprocess.run(["umount", mount], check=True)
+
+
+@pytest.mark.parametrize("ending", ["html", "json", "xlsx"])
+def test_a_full_disk_leaves_no_part_of_a_report(run: Run, tree: Path, tmp_path: Path, ending: str) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "none", mount], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    try:
+        for index in range(500):
+            (tree / f"file with a rather long name {index}").write_text("same")
+        done = run("tree", "--report", mount / f"r.{ending}", code=3)
+        assert f"{mount}/r.{ending} could not be written: No space left on device" in done.stderr
+        assert files_below(mount) == []
+        assert files_below(tmp_path / "state" / "framework" / "survey") == []
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_what_has_not_changed_is_not_read_again(run: Run, tree: Path, tmp_path: Path) -> None:
+    settle(tree)
+    first = json.loads(run("tree", "-o", "json", "--quiet").stdout)
+    (tree / "two").write_text("news")
+    second = json.loads(run("tree", "-o", "json", "--quiet").stdout)
+    assert (first["totals"]["recalled"], second["totals"]["recalled"]) == (0, 2)
+    assert second["totals"]["duplicate_groups"] == 0
+    assert "unchanged   3 not read again" in run("tree").stdout
+
+
+def test_files_are_looked_into_also_without_a_pool_and_a_memory_manager(run: Run, tree: Path) -> None:
+    (tree / "bad.json").write_text("[1")
+    (tree / b"\xff\x1b.txt".decode(errors="surrogateescape")).write_text("words")
+    os.mkfifo(tree / "pipe")
+    (tree / "loop").symlink_to(tree)
+    done = run("tree", "--check", "--index")
+    assert "integrity   1 damaged" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "1 pipes" in done.stdout
+    assert "texts       3 in the full-text index" in done.stdout
+
+
+def test_a_catalogue_of_a_later_version_is_refused_and_one_of_a_former_version_kept(run: Run, tree: Path) -> None:
+    run(tree, "--catalogue", tree / "c")
+    for version, code, told in ((99, 2, "has version 99"), (1, 0, "kept as")):
+        with closing(sqlite3.connect(tree / "c")) as database:
+            database.execute(f"PRAGMA user_version={version}")
+        before = (tree / "c").read_bytes()
+        assert told in run(tree, "--catalogue", tree / "c", code=code).stderr
+        assert (tree / ("c" if code else "c.version-1")).read_bytes() == before
 
 
 def test_many_files_are_read_by_processes_with_the_same_outcome(run: Run, tree: Path) -> None:
@@ -176,6 +251,12 @@ def test_many_files_are_read_by_processes_with_the_same_outcome(run: Run, tree: 
     assert report["totals"]["files"] == 20_003
     assert report["totals"]["duplicate_groups"] == 1001
     assert report["totals"]["duplicate_files"] == 19 * 1000 + 1
+
+
+def settle(tree: Path) -> None:
+    """Wait until the files of a tree are so old that a change would show in their times."""
+    newest = max(path.stat().st_ctime_ns for path in tree.iterdir())
+    assert wait_until(lambda: time.time_ns() > newest + 2 * UNSETTLED_NS)
 
 
 def without_root_rights() -> tuple[str, ...]:
@@ -238,6 +319,38 @@ def kill_workers(process: subprocess.Popen[Any]) -> bool:
     return killed
 
 
+def names_in(catalogue: Path) -> set[str]:
+    """Return the names in a catalogue, none while there is none."""
+    if not catalogue.exists():
+        return set()
+    with closing(sqlite3.connect(catalogue)) as database:
+        return {os.path.basename(os.fsdecode(path)) for (path,) in database.execute("SELECT path FROM file")}
+
+
+def test_watching_keeps_the_catalogue_current_until_it_is_interrupted(
+    tree: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    target = tmp_path / "c"
+    process = subprocess.Popen(
+        [*COMMAND, tree, "--catalogue", target, "--watch", "0.1"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        wait_for(process, lambda: names_in(target) == {"one", "two", "other"})
+        (tree / "new").touch()
+        wait_for(process, lambda: names_in(target) == {"one", "two", "other", "new"})
+        (tree / "one").unlink()
+        wait_for(process, lambda: names_in(target) == {"two", "other", "new"})
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "new or changed, 4 in all" in errors
+    assert names_in(target) == {"two", "other", "new"}
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc to find the workers")
 def test_processes_that_died_cost_no_file(tree: Path, environment: dict[str, str]) -> None:
     for number in range(3 * MANY_FILES):
@@ -253,7 +366,7 @@ def test_processes_that_died_cost_no_file(tree: Path, environment: dict[str, str
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc to see what is being read")
 @pytest.mark.parametrize("moment", ["in a huge file", "as soon as there is a temporary file", "with worker processes"])
-def test_an_interrupt_ends_it_at_once_and_leaves_nothing(
+def test_an_interrupt_ends_it_at_once_and_leaves_only_what_the_next_run_goes_on_with(
     tree: Path, tmp_path: Path, environment: dict[str, str], moment: str
 ) -> None:
     huge = tree / "huge"
@@ -281,5 +394,8 @@ def test_an_interrupt_ends_it_at_once_and_leaves_nothing(
     assert process.returncode == 130, errors
     assert output == ""
     assert "Traceback" not in errors
-    assert list(state.iterdir()) == []
+    assert {os.path.basename(one) for one in files_below(state)} <= {
+        "catalogue.sqlite.part",
+        "catalogue.sqlite.part-journal",
+    }
     assert wait_until(lambda: not living(process.pid)), "processes of its group are left"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from plugin_survey.fingerprint import CHUNK, SMALL, Batch, LargeFiles, Row, fingerprint_batch
+from plugin_survey.formats import HEAD, kind_of
 from plugin_survey.problem import Problem
 
 NOTHING_OWN: frozenset[tuple[int, int]] = frozenset()
@@ -30,7 +31,7 @@ def only_problem(path: Path) -> str:
 
 def digest(found: Row | Problem) -> bytes:
     assert not isinstance(found, Problem)
-    return found[5]
+    return found[6]
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, SMALL - 1, SMALL])
@@ -39,8 +40,10 @@ def test_a_small_file_has_the_digest_of_its_content(tmp_path: Path, size: int) -
     path = tmp_path / "file"
     path.write_bytes(content)
     status = path.stat()
-    expected = (os.fsencode(path), size, status.st_mtime_ns, status.st_dev, status.st_ino, sha256(content).digest())
-    assert batch_of(path).rows == [expected]
+    times = status.st_mtime_ns, status.st_ctime_ns
+    identity = status.st_dev, status.st_ino
+    kind = kind_of(content[:HEAD], "file")
+    assert batch_of(path).rows == [(os.fsencode(path), size, *times, *identity, sha256(content).digest(), kind)]
 
 
 @pytest.mark.parametrize("size", [SMALL + 1, 3 * CHUNK, 3 * CHUNK + 1])

@@ -2,67 +2,91 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-from collections.abc import Callable
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.duplicates import DuplicateGroup
-from plugin_survey.problem import REASONS, Problem
-from plugin_survey.report import (
-    Durations,
-    Findings,
-    check_replaceable,
-    group_rows,
-    human,
-    make_report,
-    path_entry,
-    shown,
-    summary_rows,
-    write_report,
+from plugin_survey.overview import (
+    Damage,
+    Fault,
+    FileFact,
+    NearGroup,
+    Overview,
+    Sample,
+    SizeCount,
+    Stage,
+    Totals,
+    TypeCount,
 )
-from plugin_survey.walk import WalkCounts
+from plugin_survey.report import group_rows, make_report, path_entry, summary_rows, write_report
 
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "survey-report.md"
 GROUPS = (DuplicateGroup(10, b"\x01" * 32, ((b"/a", b"/linked"), (b"/b\xff",))),)
 
 
-def findings(**changed: object) -> Findings:
-    found = Findings([b"/"], "sha256", 1, 0.0, names=4, files=3, bytes=30, groups=GROUPS)
-    found.counts = WalkCounts(files=4, folders=2, symlinks=1)
-    found.durations = Durations(total=2.0)
-    for name, value in changed.items():
-        setattr(found, name, value)
-    return found
+def overview(**changed: Any) -> Overview:
+    found = Overview(
+        [b"/"], 0.0, 2.0, "0.1.0", "sha256", 1, Totals(names=4, files=3, bytes=30, folders=2), duplicates=GROUPS
+    )
+    return replace(found, **changed)
 
 
 def test_the_shape_of_the_report_is_stable() -> None:
-    assert make_report(findings(problems=[Problem(b"/p", "denied", "no", folder=True)])) == {
+    report = make_report(
+        overview(
+            settings={"exclude": ("*.tmp", "\udcff"), "workers": 2},
+            stages=[Stage("walk", 0.5)],
+            skipped={"symlinks": 1},
+            types=[TypeCount("png", 2, 20, 1)],
+            sizes=[SizeCount(1, 3, 30)],
+            largest=[FileFact(b"/\xff", 20, 1.5)],
+            near_duplicates=[NearGroup(0.9, (b"/a", b"/c"))],
+            damaged=[Damage(b"/a", "png", "too short")],
+            problems=[Fault(b"/p", "walk", "denied", "no \udcff", folder=True)],
+            samples=[Sample(0.5, "walk", 1.0, 2.0, budget_bytes=7)],
+            recalled=1,
+            verdicts={"damaged": 1},
+            texts=2,
+            peak_bytes=5,
+            budget_bytes=7,
+            died_workers=4,
+            killed_workers=3,
+        )
+    )
+    assert report == {
         "format": "framework survey",
         "version": 1,
+        "framework": "0.1.0",
         "started_at": "1970-01-01T00:00:00+00:00",
         "roots": [{"path": "/"}],
         "algorithm": "sha256",
         "min_size": 1,
+        "settings": {"exclude": ["*.tmp", r"\udcff"], "workers": 2},
         "totals": {
             "names": 4,
             "files": 3,
             "bytes": 30,
             "folders": 2,
+            "recalled": 1,
             "duplicate_groups": 1,
             "duplicate_files": 1,
             "wasted_bytes": 10,
             "problems": 1,
+            "damaged": 1,
         },
-        "skipped": {
-            "symlinks": 1,
-            "sockets": 0,
-            "pipes": 0,
-            "devices": 0,
-            "excluded": 0,
-            "other_file_systems": 0,
-        },
+        "skipped": {"symlinks": 1},
+        "types": [{"name": "png", "files": 2, "bytes": 20, "damaged": 1}],
+        "sizes": [{"least": 1, "files": 3, "bytes": 30}],
+        "largest": [{**path_entry(b"/\xff"), "size": 20, "modified_at": 1.5}],
+        "oldest": [],
+        "newest": [],
         "duplicates": [
             {
                 "size": 10,
@@ -71,10 +95,48 @@ def test_the_shape_of_the_report_is_stable() -> None:
                 "files": [{"path": "/a", "links": [{"path": "/linked"}]}, path_entry(b"/b\xff")],
             }
         ],
-        "problems": {"denied": [{"path": "/p", "detail": "no", "folder": True}]},
-        "durations": {"total": 2.0, "walk": 0.0, "fingerprint": 0.0, "catalogue": 0.0, "duplicates": 0.0},
+        "near_duplicates": [{"similarity": 0.9, "files": [{"path": "/a"}, {"path": "/c"}]}],
+        "damaged": [{"path": "/a", "type": "png", "cause": "too short"}],
+        "problems": {"denied": [{"path": "/p", "stage": "walk", "detail": r"no \udcff", "folder": True}]},
+        "durations": {"total": 2.0, "walk": 0.5},
         "throughput": {"files_per_s": 2.0, "bytes_per_s": 15.0},
+        "verdicts": {"damaged": 1},
+        "texts": 2,
+        "memory": {"peak_bytes": 5, "budget_bytes": 7},
+        "died_workers": 4,
+        "samples": [
+            {
+                "seconds": 0.5,
+                "stage": "walk",
+                "files_per_s": 1.0,
+                "bytes_per_s": 2.0,
+                "resident_bytes": None,
+                "budget_bytes": 7,
+                "batch": None,
+                "bytes_per_item": None,
+            }
+        ],
+        "killed_workers": 3,
     }
+
+
+def test_every_key_of_the_report_is_documented(everything: Overview, nothing: Overview) -> None:
+    if not REFERENCE.exists():
+        pytest.skip("the documentation is not here")
+    documented = set(re.findall(r"`(\w+)`", REFERENCE.read_text(encoding="utf-8")))
+
+    def keys(value: Any) -> Iterator[str]:
+        if isinstance(value, list):
+            for one in value:
+                yield from keys(one)
+        if isinstance(value, dict):
+            for key, one in value.items():
+                if key != "settings":  # the user's options
+                    yield key
+                    yield from keys(one)
+
+    assert set(keys(make_report(everything))) <= documented
+    assert make_report(nothing).keys() == make_report(everything).keys()
 
 
 def test_only_a_path_that_is_no_text_carries_its_bytes() -> None:
@@ -84,62 +146,28 @@ def test_only_a_path_that_is_no_text_carries_its_bytes() -> None:
     assert base64.b64decode(entry["path_bytes"]) == b"/\xff\\xff"
 
 
-def test_a_name_cannot_command_the_terminal() -> None:
-    assert shown(b"/a\x1b[31m\n\xff\x9b\xc2\x9b") == r"/a\x1b[31m\n\xff\x9b\x9b"
-    assert shown("/ünï".encode()) == "/ünï"
+def test_groups_are_shown_by_their_first_name() -> None:
     assert group_rows(GROUPS)[0]["example"] == "/a"
 
 
-def test_a_written_report_is_the_same_mapping_and_may_be_replaced(tmp_path: Path) -> None:
+def test_a_written_report_is_the_same_mapping(tmp_path: Path, everything: Overview, nothing: Overview) -> None:
     path = str(tmp_path / "report.json")
-    for report in (make_report(findings()), make_report(findings(groups=()))):
-        write_report(report, path)
+    for content in (make_report(everything), make_report(nothing)):
+        write_report(content, path)
         with open(path, encoding="ascii") as file:
-            assert json.load(file) == report
-        check_replaceable(path)
+            assert json.load(file) == content
 
 
-def test_a_file_that_is_no_report_is_not_replaced(tmp_path: Path) -> None:
-    foreign = tmp_path / "data.json"
-    foreign.write_text('{"my": "data"}')
-    for taken in (foreign, tmp_path):
-        with pytest.raises(InvalidRequestError, match="replaced"):
-            check_replaceable(str(taken))
-    foreign.write_text("")
-    check_replaceable(str(foreign))
-    check_replaceable(str(tmp_path / "missing"))
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the device /dev/full is Linux's")
-def test_a_report_that_does_not_fit_is_named_by_where_it_should_go() -> None:
-    with pytest.raises(ResourceUnavailableError, match=r"final\.json could not be written: No space left on device"):
-        write_report(make_report(findings()), "/dev/full", shown_as="final.json")
-
-
-def test_problems_of_a_survey_are_listed_by_reason(tmp_path: Path, survey_of: Callable[..., Findings]) -> None:
-    report = make_report(survey_of(tmp_path, tmp_path / "missing"))
-    assert report["problems"] == {
-        "vanished": [
-            {"path": os.path.join(tmp_path, "missing"), "detail": "No such file or directory", "folder": False}
-        ]
-    }
-    assert set(report["problems"]) <= set(REASONS)
+@given(st.binary(max_size=20).map(lambda name: b"/" + name.replace(bytes(1), b"")))
+def test_every_name_comes_back_from_json(name: bytes) -> None:
+    entry = json.loads(json.dumps(path_entry(name)))
+    assert base64.b64decode(entry["path_bytes"]) == name if "path_bytes" in entry else entry["path"].encode() == name
 
 
 def test_the_summary_names_what_was_skipped_and_what_failed() -> None:
-    rows = {
-        row["what"]: row["found"]
-        for row in summary_rows(make_report(findings(problems=[Problem(b"/p", "denied", "")])))
-    }
+    report = make_report(overview(problems=[Fault(b"/p", "walk", "denied", "")], skipped={"symlinks": 1}))
+    rows = {row["what"]: row["found"] for row in summary_rows(report)}
     assert rows["not read"] == "1 denied"
     assert rows["skipped"] == "1 symlinks"
     assert rows["files"] == "3 and 1 further names (hard links)"
     assert rows["wasted"] == "10 bytes (10 B)"
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1 << 30, "1.0 GiB"), (1 << 50, "1024.0 TiB")],
-)
-def test_bytes_are_shown_in_the_largest_unit_that_fits(count: int, text: str) -> None:
-    assert human(count) == text

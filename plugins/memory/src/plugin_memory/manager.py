@@ -154,6 +154,24 @@ class MemoryManager:
         with self._lock:
             workload.learn(items, gauge.end())
 
+    def learn(self, items: int, used: int, name: str = "") -> None:
+        """Learn what so many items took where somebody else measured it, as in a worker process.
+
+        Args:
+            items: How many items.
+            used: Bytes that they took together.
+            name: The sort of work.
+
+        Raises:
+            InvalidRequestError: The items are no whole number above 0, or the bytes no whole number from 0 on.
+        """
+        _check("items", items)
+        if used != 0:
+            _check("used", used)
+        workload = self._workload(name)
+        with self._lock:
+            workload.learn(items, used)
+
     def pressure_changed(self, level: str, former: str) -> None:
         """Halve all sizes when memory has become shorter; each grows by a tenth after five batches without trouble."""
         if LEVELS.index(level) > LEVELS.index(former):

@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import threading
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import click
 
 from framework import CommandContext
 from plugin_survey import progress
-from plugin_survey.places import Places, absolute_roots, check_targets, identities, places
-from plugin_survey.report import Findings, group_rows, make_report, summary_rows, write_report
+from plugin_survey.budget import Budget
+from plugin_survey.chaos import Kills
+from plugin_survey.draft import drafted
+from plugin_survey.gathering import gather
+from plugin_survey.lender import Lender
+from plugin_survey.outputs import Output, outputs
+from plugin_survey.overview import Overview, Setting
+from plugin_survey.places import Places, absolute_roots, check_catalogue, identities, places
+from plugin_survey.report import group_rows, make_report, summary_rows
+from plugin_survey.shown import human
+from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey
 
 OWNER = "survey"
@@ -31,7 +42,15 @@ class Context(CommandContext, Protocol):
 @click.command("survey")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
 @click.option("--catalogue", metavar="FILE", type=click.Path(), help="Where the SQLite catalogue goes.")
-@click.option("--report", metavar="FILE", type=click.Path(), help="Where the JSON report goes.")
+@click.option(
+    "--report",
+    "reports",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(),
+    help="Where a report goes: a page (.html), data (.json) or a workbook (.xlsx); may be repeated.",
+)
+@click.option("--force", is_flag=True, help="Replace reports that exist.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Files read at once; default: the number of CPUs.")
 @click.option(
     "--min-size",
@@ -43,6 +62,36 @@ class Context(CommandContext, Protocol):
 )
 @click.option("--one-file-system", is_flag=True, help="Do not enter folders on other file systems.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Leave out what matches; may be repeated.")
+@click.option("--check", is_flag=True, help="Look whether archives, pictures and documents are damaged.")
+@click.option("--index", is_flag=True, help="Extract text and make a full-text index of it.")
+@click.option(
+    "--max-memory",
+    metavar="SIZE",
+    type=Size(),
+    help="What all processes together may take, such as 256MiB; default: no limit.",
+)
+@click.option(
+    "--chaos",
+    "kills",
+    metavar="kill=N",
+    type=Kills(),
+    default=0,
+    help="Kill N worker processes meanwhile, which changes nothing; needs --check or --index.",
+)
+@click.option(
+    "--watch",
+    metavar="SECONDS",
+    type=click.FloatRange(0.1),
+    help="Go on, and look again so many seconds after each survey, until interrupted.",
+)
+@click.option(
+    "--progress",
+    "shown",
+    type=click.Choice(progress.CHOICES),
+    default=progress.AUTO,
+    show_default=True,
+    help="How it is told how far it is, on standard error; json is a line a second, for programs.",
+)
 @click.option("--quiet", is_flag=True, help="Show neither progress nor where the files are.")
 @click.pass_context
 def survey(
@@ -50,11 +99,18 @@ def survey(
     *,
     paths: tuple[str, ...],
     catalogue: str | None,
-    report: str | None,
+    reports: tuple[str, ...],
+    force: bool,
     workers: int | None,
     min_size: int,
     one_file_system: bool,
     exclude: tuple[str, ...],
+    check: bool,
+    index: bool,
+    max_memory: int | None,
+    kills: int,
+    watch: float | None,
+    shown: str,
     quiet: bool,
 ) -> None:
     """Fingerprint every file below PATH..., find duplicates, and write a catalogue and a report.
@@ -62,69 +118,105 @@ def survey(
     By default both are written to the user's state directory. Symbolic links are not followed; hard links are one
     file. Exits with 1 when something could not be read.
     """
-    request = Request(absolute_roots(paths), exclude, one_file_system, min_size)
-    check_targets(catalogue, report)
+    if kills and not (check or index):
+        raise click.UsageError("--chaos kills the processes that look into files: add --check or --index.")
+    request = Request(absolute_roots(paths), exclude, one_file_system, min_size, check, index, kills)
+    written = outputs(reports, force=force)
+    if catalogue is not None:
+        check_catalogue(catalogue, written)
     context: Context = ctx.obj
-    found = asyncio.run(
-        _survey(context, request, catalogue=catalogue, report=report, workers=workers or _cpus(), quiet=quiet)
-    )
-    if found.problems:
-        context.message(f"survey: {len(found.problems):,} files or folders could not be read; the report names them")
+    options = Options(workers or _cpus(), Budget(max_memory), progress.NONE if quiet else shown, watch, quiet=quiet)
+    overview = asyncio.run(_survey(context, request, catalogue, written, options))
+    if overview.problems:
+        context.message(f"survey: {len(overview.problems):,} files or folders could not be read; the report names them")
         ctx.exit(FAILED)
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to survey: how many files are read at once, and what is said meanwhile."""
+
+    workers: int
+    budget: Budget
+    progress: str
+    watch: float | None
+    quiet: bool
+
+
 async def _survey(
-    context: Context, request: Request, *, catalogue: str | None, report: str | None, workers: int, quiet: bool
-) -> Findings:
-    shown = progress.choose(context.message, quiet=quiet, interactive=context.interactive)
+    context: Context, request: Request, catalogue: str | None, reports: tuple[Output, ...], options: Options
+) -> Overview:
     async with context.open() as framework:
-        with places(request.roots, catalogue, report, lambda: framework.state_directory(OWNER)) as targets:
-            found, content = await _publish(framework, request, targets, workers, shown)
-    _show(context, found, content)
-    if not quiet:
-        context.message(f"catalogue: {targets.catalogue}\nreport: {targets.report}")
-    return found
+        with places(request.roots, catalogue, reports, lambda: framework.state_directory(OWNER)) as targets:
+            overview = await _publish(context, framework, request, targets, options)
+            _show(context, overview)
+            if not options.quiet:
+                context.message(f"catalogue: {targets.catalogue}")
+                for report in targets.reports:
+                    context.message(f"report: {report.path}")
+            while options.watch is not None:
+                await asyncio.sleep(options.watch)
+                former = overview
+                overview = await _publish(
+                    context, framework, request, targets, replace(options, progress=progress.NONE)
+                )
+                _tell(context, former, overview)
+    return overview
 
 
-async def _publish(
-    framework: Any, request: Request, targets: Places, workers: int, shown: progress.Progress
-) -> tuple[Findings, dict[str, Any]]:
+def _tell(context: Context, former: Overview, overview: Overview) -> None:
+    """Say what the last look found, if that was anything."""
+    names, read = overview.totals.names, overview.totals.names - overview.recalled
+    if read or names != former.totals.names:
+        context.message(f"survey: {read:,} files new or changed, {names:,} in all ({human(overview.totals.bytes)})")
+
+
+async def _publish(context: Context, framework: Any, request: Request, targets: Places, options: Options) -> Overview:
     """Take the survey; nothing appears in the target places unless all of it succeeded."""
     async with AsyncExitStack() as stack:
-
-        async def acquire(kind: str, **parameters: Any) -> Any:
-            return await stack.enter_async_context(framework.acquire(kind, owner=OWNER, **parameters))
-
-        database = await acquire("file.temp", directory=os.path.dirname(targets.catalogue))
-        document = await acquire("file.temp", directory=os.path.dirname(targets.report))
-        # after the files, so that it has ended before they go; two more, for the walk and for counting ahead
-        threads = await acquire("executor.thread", workers=workers + 2)
+        lender = Lender(framework, stack, OWNER)
+        documents = [await lender.acquire("file.temp", directory=report.folder) for report in targets.reports]
+        scratch = await lender.acquire("file.directory")
+        # after the files, so that it has ended before they go; more, for the walk, counting ahead and the catalogue
+        threads = await lender.acquire("executor.thread", workers=options.workers + 3)
+        means = await lender.means(threads, options.workers, options.budget, deep=request.check or request.index)
+        stop = threading.Event()
+        stack.callback(stop.set)  # before the threads are given back, who are waited for
+        # when all plugins have started: the kernel does not trust one again during whose start the program was killed
+        draft = stack.enter_context(drafted(targets.catalogue, context.message))
         found = await take_survey(
             request,
-            str(database.path),
-            threads,
-            workers=workers,
-            processes=lambda: acquire("executor.process", workers=workers),
-            progress=shown,
-            own=targets.identities() | identities(database.path, document.path),
+            draft.path,
+            means,
+            progress=progress.choose(options.progress, context.message, interactive=context.interactive),
+            own=targets.identities() | identities(*(document.path for document in documents)),
             shown_as=targets.catalogue,
         )
-        content = make_report(found)
-        write = functools.partial(write_report, shown_as=targets.report)
-        await threads.run(write, content, str(document.path))
-        await database.keep_as(targets.catalogue)
-        await document.keep_as(targets.report)
-    return found, content
+        settings = _settings(request, options)
+        gathering = functools.partial(gather, found, draft.path, settings, killing=bool(request.kills))
+        overview: Overview = await threads.run(gathering)
+        for report, document in zip(targets.reports, documents, strict=True):
+            await threads.run(report.write, overview, str(document.path), str(scratch.path), stop.is_set)
+        draft.publish()
+        for report, document in zip(targets.reports, documents, strict=True):
+            await document.keep_as(report.path)
+    return overview
 
 
-def _show(context: Context, found: Findings, content: dict[str, Any]) -> None:
+def _settings(request: Request, options: Options) -> dict[str, Setting]:
+    settings = request.options() | {"workers": options.workers, "max_memory": options.budget.limit}
+    return {name: value for name, value in settings.items() if name != "min_size"}
+
+
+def _show(context: Context, overview: Overview) -> None:
+    content = make_report(overview)
     if context.format != "table":
         context.emit(content)
         return
     context.emit(summary_rows(content), columns=("what", "found"))
-    if found.groups:
+    if overview.duplicates:
         context.emit([])
-        context.emit(group_rows(found.groups[:SHOWN_GROUPS]), columns=("wasted", "size", "files", "example"))
+        context.emit(group_rows(overview.duplicates[:SHOWN_GROUPS]), columns=("wasted", "size", "files", "example"))
 
 
 def _cpus() -> int:

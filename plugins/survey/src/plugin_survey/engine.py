@@ -15,8 +15,9 @@ from framework.errors import FrameworkError
 from plugin_survey.catalogue import Catalogue
 from plugin_survey.fingerprint import Batch, Identity, LargeFiles, fingerprint_batch
 from plugin_survey.problem import Problem
-from plugin_survey.progress import Progress
+from plugin_survey.recall import Recall
 from plugin_survey.report import Durations
+from plugin_survey.status import Stage
 from plugin_survey.walk import Walker
 
 BATCH_SECONDS = 0.1
@@ -26,8 +27,6 @@ SHORT_BATCH = 0.02
 MOST_IN_BATCH = 1024
 MANY_FILES = 8192
 """From this many files on, starting worker processes costs less than it saves."""
-TICK = 0.1
-"""Seconds between two looks at the progress."""
 
 
 class Workers(Protocol):
@@ -48,8 +47,14 @@ class Engine:
         workers: How many files are read at once.
         processes: Acquires workers that do not share this interpreter's lock, for trees of many files; None where
             there are none.
-        progress: What is told how far things are.
+        stage: Where its progress goes.
+        counting: Whether all files are to be counted ahead, for the progress.
         own: Files that the survey writes itself.
+
+    Attributes:
+        walker: What walks, with what it counted.
+        durations: How long the stages took.
+        recalled: Files that were not read, because the catalogue has them and they have not changed.
     """
 
     def __init__(
@@ -60,19 +65,24 @@ class Engine:
         *,
         workers: int,
         processes: Callable[[], Awaitable[Workers]] | None,
-        progress: Progress,
+        stage: Stage,
+        counting: bool = False,
         own: frozenset[Identity] = frozenset(),
     ) -> None:
         self.walker = make_walker()
         self.durations = Durations()
+        self.recalled = 0
         self._make_walker = make_walker
         self._catalogue = catalogue
         self._threads = threads
         self._workers = workers
         self._small: Workers = threads
         self._processes = processes
-        self._progress = progress
+        self._stage = stage
+        self._counting = counting
         self._own = own
+        self._recall = Recall(catalogue, own) if catalogue.goes_on else None
+        self._unknown = 0
         self._large = LargeFiles()
         self._waiting: list[bytes] = []
         self._waiting_large: list[bytes] = []
@@ -81,8 +91,12 @@ class Engine:
         self._changed = asyncio.Condition()
         self._many = asyncio.Event()
         self._batch = 64
-        self._done = 0
         self._small_bytes = 0
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes read so far, those of unfinished files included."""
+        return self._small_bytes + self._large.bytes_read
 
     async def run(self) -> None:
         """Survey everything; when this ends early, for whatever reason, workers are told to stop.
@@ -92,7 +106,7 @@ class Engine:
         """
         try:
             async with asyncio.TaskGroup() as helpers:
-                helping = [helpers.create_task(self._tick()), helpers.create_task(self._count_ahead())]
+                helping = [helpers.create_task(self._count_ahead())] if self._counting else []
                 if self._processes is not None:
                     helping.append(helpers.create_task(self._grow(self._processes)))
                 async with asyncio.TaskGroup() as group:
@@ -101,7 +115,7 @@ class Engine:
                 for helper in helping:
                     helper.cancel()
         except BaseExceptionGroup as failures:
-            raise _first(failures) from None
+            raise first_of(failures) from None
         finally:
             self._large.stop()
 
@@ -138,15 +152,26 @@ class Engine:
 
     async def _walk(self) -> None:
         started = time.monotonic()
-        found = await self._threads.run(self.walker.portion)
+        found = await self._threads.run(self._portion)
         self.durations.walk += time.monotonic() - started
         if found is None:
             self._walked = True
         else:
             self._waiting += found  # a batch may have handed something back meanwhile
-            if self.walker.counts.files >= MANY_FILES:
+            self._unknown += len(found)
+            if self._unknown >= MANY_FILES:
                 self._many.set()
         self._enter([], self.walker.take_problems())
+
+    def _portion(self) -> list[bytes] | None:
+        """Return some more files that must be read."""
+        found = self.walker.portion()
+        if not found or self._recall is None:
+            return found
+        recalled = self._recall.recall(found)
+        self.recalled += recalled.files
+        self._stage.done += recalled.files
+        return recalled.unknown
 
     async def _read_small(self, paths: list[bytes]) -> None:
         workers = self._small
@@ -166,7 +191,7 @@ class Engine:
             self._batch = max(1, (len(paths) - len(batch.rest)) // 2)
         elif batch.seconds < SHORT_BATCH:
             self._batch = min(MOST_IN_BATCH, self._batch * 2)
-        self._done += len(paths) - len(batch.rest) - len(batch.large)
+        self._stage.done += len(paths) - len(batch.rest) - len(batch.large)
         self._small_bytes += sum(row[1] for row in batch.rows)
         self._enter(batch.rows, batch.problems)
 
@@ -174,7 +199,7 @@ class Engine:
         started = time.monotonic()
         found = await self._threads.run(self._large.fingerprint, path)
         self.durations.fingerprint += time.monotonic() - started
-        self._done += 1
+        self._stage.done += 1
         if isinstance(found, Problem):
             self._enter([], [found])
         else:
@@ -187,18 +212,11 @@ class Engine:
             self._catalogue.add(rows, problems)
         self.durations.catalogue += time.monotonic() - started
 
-    async def _tick(self) -> None:
-        while True:
-            self._progress.show(self._done, self._small_bytes + self._large.bytes_read)
-            await asyncio.sleep(TICK)
-
     async def _count_ahead(self) -> None:
-        if not self._progress.wants_total:
-            return
         walker, total = self._make_walker(), 0
         while (found := await self._threads.run(walker.portion)) is not None:
             total += len(found)
-        self._progress.expect(total)
+        self._stage.total = total
 
     async def _grow(self, processes: Callable[[], Awaitable[Workers]]) -> None:
         await self._many.wait()
@@ -213,7 +231,7 @@ class Engine:
         self._small = workers
 
 
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the failure that came first: what a task group adds to it is of no use to people."""
     first = failures.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
+from plugin_survey.formats import HEAD, kind_of
 from plugin_survey.problem import CHANGED, REPLACED, Problem, problem_from
 
 ALGORITHM = "sha256"
@@ -24,8 +25,8 @@ SMALL = 1 << 20
 """Largest size in bytes that is read at once."""
 CHUNK = 1 << 20
 
-Row = tuple[bytes, int, int, int, int, bytes]
-"""Path, size in bytes, modification time in nanoseconds, device, inode, digest."""
+Row = tuple[bytes, int, int, int, int, int, bytes, str]
+"""Path, size in bytes, times of modification and of change in nanoseconds, device, inode, digest, kind of content."""
 Identity = tuple[int, int]
 """Device and inode."""
 
@@ -88,7 +89,7 @@ def _read_small(descriptor: int, path: bytes, own: frozenset[Identity]) -> Row |
         return False
     size = before.st_size
     if size == 0:
-        return _row(path, before, _EMPTY)
+        return _row(path, before, _EMPTY, b"")
     if size > SMALL:
         return True
     # one byte more than there should be, to notice a file that grew
@@ -98,7 +99,7 @@ def _read_small(descriptor: int, path: bytes, own: frozenset[Identity]) -> Row |
     after = os.fstat(descriptor)
     if len(content) > size or after.st_mtime_ns != before.st_mtime_ns or after.st_size != size:
         return _changed(path, before, after)
-    return _row(path, before, sha256(content).digest())
+    return _row(path, before, sha256(content).digest(), content[:HEAD])
 
 
 class LargeFiles:
@@ -152,14 +153,14 @@ class LargeFiles:
             return Problem(path, REPLACED, "it is no longer a regular file")
         key = (before.st_dev, before.st_ino, before.st_size, before.st_mtime_ns)
         if before.st_nlink > 1 and key in self._known:
-            return _row(path, before, self._known[key])
+            return _row(path, before, self._known[key], os.pread(descriptor, HEAD, 0))
         length, digest = self._digest(descriptor, before.st_size)
         after = os.fstat(descriptor)
         if length != before.st_size or after.st_mtime_ns != before.st_mtime_ns or after.st_size != before.st_size:
             return _changed(path, before, after)
         if before.st_nlink > 1 and len(self._known) < self.remembered:
             self._known[key] = digest
-        return _row(path, before, digest)
+        return _row(path, before, digest, os.pread(descriptor, HEAD, 0))
 
     def _digest(self, descriptor: int, size: int) -> tuple[int, bytes]:
         buffer = bytearray(CHUNK)
@@ -177,8 +178,13 @@ class LargeFiles:
         return length, digest.digest()
 
 
-def _row(path: bytes, found: os.stat_result, digest: bytes) -> Row:
-    return (path, found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino, digest)
+def _row(path: bytes, found: os.stat_result, digest: bytes, head: bytes) -> Row:
+    times = found.st_mtime_ns, found.st_ctime_ns
+    return (path, found.st_size, *times, found.st_dev, found.st_ino, digest, kind_of(head, _name(path)))
+
+
+def _name(path: bytes) -> str:
+    return path[path.rfind(b"/") + 1 :].decode(errors="replace")
 
 
 def _changed(path: bytes, before: os.stat_result, after: os.stat_result) -> Problem:

@@ -1,4 +1,4 @@
-"""`Places`: where a survey puts its catalogue and its report."""
+"""`Places`: where a survey puts its catalogue and its reports."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-from plugin_survey import catalogue as catalogues
-from plugin_survey import report as reports
+from plugin_survey.catalogue import check_replaceable
 from plugin_survey.fingerprint import Identity
+from plugin_survey.outputs import Output
 
 _SLUG_LIMIT = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Absolute paths of the catalogue and the report."""
+    """The absolute path of the catalogue, and the reports."""
 
     catalogue: str
-    report: str
+    reports: tuple[Output, ...]
 
     def identities(self) -> frozenset[Identity]:
         """Return device and inode of what is there now, and will be replaced."""
-        return identities(self.catalogue, self.report)
+        return identities(self.catalogue, *(report.path for report in self.reports))
 
 
 def absolute_roots(paths: Sequence[str]) -> tuple[bytes, ...]:
@@ -44,38 +44,35 @@ def absolute_roots(paths: Sequence[str]) -> tuple[bytes, ...]:
     return tuple(os.fsencode(os.path.abspath(path)) for path in paths)
 
 
-def check_targets(catalogue: str | None, report: str | None) -> None:
-    """Refuse targets that cannot be written, or would destroy something else.
+def check_catalogue(catalogue: str, reports: Sequence[Output]) -> None:
+    """Refuse a catalogue that cannot be written, or would destroy something else.
 
     Raises:
         InvalidRequestError: The folder is missing, or something else is there.
     """
-    if catalogue is not None and report is not None and os.path.realpath(catalogue) == os.path.realpath(report):
+    if not catalogue:
+        raise InvalidRequestError("The path of the catalogue is empty.", "Name a file, or leave it out.")
+    if os.path.realpath(catalogue) in {report.path for report in reports}:
         raise InvalidRequestError(f"Catalogue and report are both to be {catalogue!r}.", "Choose two files.")
-    for target, check in ((catalogue, catalogues.check_replaceable), (report, reports.check_replaceable)):
-        if target is None:
-            continue
-        if not target:
-            raise InvalidRequestError(
-                "The path of the catalogue or the report is empty.", "Name a file, or leave it out."
-            )
-        folder = os.path.dirname(os.path.realpath(target))
-        if not os.path.isdir(folder):
-            raise InvalidRequestError(f"There is no folder {folder!r} to write {target!r} to.", "Make it first.")
-        check(target)
+    folder = os.path.dirname(os.path.realpath(catalogue))
+    if not os.path.isdir(folder):
+        raise InvalidRequestError(f"There is no folder {folder!r} to write {catalogue!r} to.", "Make it first.")
+    check_replaceable(catalogue)
 
 
 @contextmanager
 def places(
-    roots: Sequence[bytes], catalogue: str | None, report: str | None, state_directory: Callable[[], str]
+    roots: Sequence[bytes], catalogue: str | None, reports: tuple[Output, ...], state_directory: Callable[[], str]
 ) -> Iterator[Places]:
     """Give the places, by default in the user's state directory; a folder made for nothing is removed again.
+
+    What is in the state directory is the survey's own, so a former report there is replaced.
 
     Raises:
         ResourceUnavailableError: The default folder cannot be made.
     """
-    if catalogue is not None and report is not None:
-        yield Places(os.path.realpath(catalogue), os.path.realpath(report))
+    if catalogue is not None and reports:
+        yield Places(os.path.realpath(catalogue), reports)
         return
     folder = os.path.join(state_directory(), folder_name(roots))
     try:
@@ -84,10 +81,11 @@ def places(
         raise ResourceUnavailableError(
             f"The folder {folder!r} cannot be made: {error.strerror}.", "Use --catalogue and --report."
         ) from error
+    folder = os.path.realpath(folder)
     try:
         yield Places(
             os.path.realpath(catalogue or os.path.join(folder, "catalogue.sqlite")),
-            os.path.realpath(report or os.path.join(folder, "report.json")),
+            reports or (Output(os.path.join(folder, "report.json"), ".json"),),
         )
     finally:
         with suppress(OSError):  # something is in it, as it should be

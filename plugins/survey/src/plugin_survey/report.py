@@ -1,21 +1,6 @@
-r"""The report of a survey: a mapping with a stable shape, written as JSON, and its short form for people.
+"""The report of a survey as a mapping with a stable shape, written as JSON, and its short form for people.
 
-Shape, version 1 (a key is only ever added; a change of meaning raises `version`):
-
-- `format` `"framework survey"`, `version` 1, `started_at` (UTC, ISO 8601), `roots` (paths), `algorithm`, `min_size`
-- `totals`: `names` (fingerprinted), `files` (hard links counted once), `bytes` (of those files), `folders`,
-  `duplicate_groups`, `duplicate_files` (beyond the first of each group), `wasted_bytes`, `problems`
-- `skipped`: `symlinks`, `sockets`, `pipes`, `devices`, `excluded`, `other_file_systems` (counts)
-- `duplicates`: groups, most wasted bytes first: `size`, `digest` (hex), `wasted_bytes`, `files`: one path each, with
-  `links` (paths) where a file has further names
-- `problems`: for each reason (`changed`, `denied`, `failed`, `replaced`, `vanished`) a list of paths, each with
-  `detail` and `folder` (true where everything below it is missing too)
-- `durations`: seconds `total`, and seconds spent in `walk`, `fingerprint` (summed over workers), `catalogue`,
-  `duplicates`; stages overlap
-- `throughput`: `files_per_s`, `bytes_per_s` over the total duration
-
-A path is a mapping with `path`, text in which bytes that are not UTF-8 are written as `\xff`; only for such a path
-there is `path_bytes` too, the exact bytes in base64.
+The shape is a promise, and `docs/reference/survey-report.md` describes it.
 """
 
 from __future__ import annotations
@@ -27,15 +12,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.duplicates import DuplicateGroup
-from plugin_survey.former import head_of
+from plugin_survey.overview import Fault, FileFact, Overview, Setting
 from plugin_survey.problem import Problem
+from plugin_survey.shown import human, shown
 from plugin_survey.walk import WalkCounts
 
 FORMAT = "framework survey"
 VERSION = 1
-_HEAD = f'{{\n  "format": "{FORMAT}",'
 
 
 @dataclass(slots=True)
@@ -45,13 +29,14 @@ class Durations:
     total: float = 0.0
     walk: float = 0.0
     fingerprint: float = 0.0
+    inspect: float = 0.0
     catalogue: float = 0.0
     duplicates: float = 0.0
 
 
 @dataclass(slots=True)
 class Findings:
-    """Everything that a report is made of."""
+    """What a survey found; `plugin_survey.gathering` makes an `Overview` of it."""
 
     roots: Sequence[bytes]
     algorithm: str
@@ -60,6 +45,9 @@ class Findings:
     names: int = 0
     files: int = 0
     bytes: int = 0
+    recalled: int = 0
+    peak_memory: int = 0
+    budget: int | None = None
     counts: WalkCounts = field(default_factory=WalkCounts)
     groups: Sequence[DuplicateGroup] = ()
     problems: Sequence[Problem] = ()
@@ -74,96 +62,83 @@ def path_entry(path: bytes) -> dict[str, Any]:
         return {"path": path.decode(errors="backslashreplace"), "path_bytes": base64.b64encode(path).decode()}
 
 
-def shown(path: bytes) -> str:
-    """Return a path for a terminal: one line, nothing in it that a terminal would obey."""
-    text = path.decode(errors="backslashreplace")
-    return text if text.isprintable() else "".join(one if one.isprintable() else _escaped(one) for one in text)
-
-
-def make_report(found: Findings) -> dict[str, Any]:
-    """Return the report; the module says what is in it."""
-    counts = asdict(found.counts)
-    counts.pop("files")
-    folders = counts.pop("folders")
+def make_report(overview: Overview) -> dict[str, Any]:
+    """Return the report; `docs/reference/survey-report.md` says what is in it."""
     return {
-        "format": FORMAT,
-        "version": VERSION,
-        "started_at": datetime.fromtimestamp(found.started_at, UTC).isoformat(timespec="seconds"),
-        "roots": [path_entry(root) for root in found.roots],
-        "algorithm": found.algorithm,
-        "min_size": found.min_size,
+        **_head(overview),
         "totals": {
-            "names": found.names,
-            "files": found.files,
-            "bytes": found.bytes,
-            "folders": folders,
-            "duplicate_groups": len(found.groups),
-            "duplicate_files": sum(len(group.files) - 1 for group in found.groups),
-            "wasted_bytes": sum(group.wasted for group in found.groups),
-            "problems": len(found.problems),
+            **asdict(overview.totals),
+            "recalled": overview.recalled,
+            "duplicate_groups": len(overview.duplicates),
+            "duplicate_files": overview.duplicate_files,
+            "wasted_bytes": overview.wasted_bytes,
+            "problems": len(overview.problems),
+            "damaged": len(overview.damaged),
         },
-        "skipped": counts,
-        "duplicates": [_group_entry(group) for group in found.groups],
-        "problems": _by_reason(found.problems),
-        "durations": {stage: round(seconds, 6) for stage, seconds in asdict(found.durations).items()},
+        "skipped": dict(overview.skipped),
+        "types": [{**asdict(one), "name": _text(one.name)} for one in overview.types],
+        "sizes": [asdict(one) for one in overview.sizes],
+        "largest": [_file_entry(one) for one in overview.largest],
+        "oldest": [_file_entry(one) for one in overview.oldest],
+        "newest": [_file_entry(one) for one in overview.newest],
+        "duplicates": [_group_entry(group) for group in overview.duplicates],
+        "near_duplicates": [
+            {"similarity": one.similarity, "files": [path_entry(path) for path in one.paths]}
+            for one in overview.near_duplicates
+        ],
+        "damaged": [
+            {**path_entry(one.path), "type": _text(one.type), "cause": _text(one.cause)} for one in overview.damaged
+        ],
+        "problems": _by_reason(overview.problems),
+        "durations": {
+            "total": round(overview.seconds, 6),
+            **{stage.name: round(stage.seconds, 6) for stage in overview.stages},
+        },
         "throughput": {
-            "files_per_s": _rate(found.names, found.durations.total),
-            "bytes_per_s": _rate(found.bytes, found.durations.total),
+            "files_per_s": _rate(overview.totals.names, overview.seconds),
+            "bytes_per_s": _rate(overview.totals.bytes, overview.seconds),
         },
+        "verdicts": dict(overview.verdicts),
+        "texts": overview.texts,
+        "memory": {"peak_bytes": overview.peak_bytes, "budget_bytes": overview.budget_bytes},
+        "samples": [asdict(one) for one in overview.samples],
+        "died_workers": overview.died_workers,
+        "killed_workers": overview.killed_workers,
     }
 
 
-def write_report(report: Mapping[str, Any], path: str, *, shown_as: str = "") -> None:
+def write_report(report: Mapping[str, Any], path: str) -> None:
     """Write a report as JSON to a file.
 
-    Args:
-        report: What `make_report` returned.
-        path: The file.
-        shown_as: What the error message calls it: where it will be published.
-
     Raises:
-        ResourceUnavailableError: There is no space, or it cannot be written.
+        OSError: There is no space, or it cannot be written.
     """
-    try:
-        with open(path, "w", encoding="ascii") as target:
-            target.writelines(_json_lines(report))
-    except OSError as error:
-        where = shown_as or path
-        raise ResourceUnavailableError(
-            f"The report {where} could not be written: {error.strerror}.",
-            "Make room or choose another place with --report; what was there before is untouched.",
-            resource=where,
-        ) from error
-
-
-def check_replaceable(path: str) -> None:
-    """Refuse to replace a file that is not a report.
-
-    Raises:
-        InvalidRequestError: Something else is there.
-    """
-    head = head_of(path, len(_HEAD), "report")
-    if head and head != _HEAD.encode():
-        raise InvalidRequestError(
-            f"{path} exists and is not a report of a survey, so it is not replaced.",
-            "Choose another file, or remove it.",
-        )
+    with open(path, "w", encoding="ascii") as target:
+        target.writelines(_json_lines(report))
 
 
 def summary_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the totals for a table: what, and how much."""
     totals, skipped = report["totals"], report["skipped"]
     took, rate = report["durations"]["total"], report["throughput"]
+    verdicts, died, memory = report["verdicts"], report["died_workers"], report["memory"]
     rows = [
         ("files", f"{totals['files']:,}" + _aside(totals["names"] - totals["files"], "further names (hard links)")),
+        *([("unchanged", f"{totals['recalled']:,} not read again")] if totals["recalled"] else []),
         ("bytes", f"{totals['bytes']:,} ({human(totals['bytes'])})"),
         ("folders", f"{totals['folders']:,}"),
         ("duplicates", f"{totals['duplicate_files']:,} in {totals['duplicate_groups']:,} groups"),
         ("wasted", f"{totals['wasted_bytes']:,} bytes ({human(totals['wasted_bytes'])})"),
         ("not read", ", ".join(f"{len(them):,} {reason}" for reason, them in report["problems"].items()) or "0"),
+        *([("integrity", ", ".join(f"{n:,} {what}" for what, n in verdicts.items()))] if verdicts else []),
+        *([("texts", f"{report['texts']:,} in the full-text index")] if report["texts"] else []),
+        *([("workers", f"{died} died, {report['killed_workers'] or 0} of them killed on request")] if died else []),
         ("skipped", ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in skipped.items() if n) or "0"),
         ("time", f"{took:.2f} s ({rate['files_per_s']:,.0f} files/s, {human(rate['bytes_per_s'])}/s)"),
     ]
+    if memory["budget_bytes"]:
+        used = f"{human(memory['peak_bytes'])} at most, of {human(memory['budget_bytes'])} allowed"
+        rows.append(("memory", used))
     return [{"what": what, "found": found} for what, found in rows]
 
 
@@ -180,13 +155,32 @@ def group_rows(groups: Iterable[DuplicateGroup]) -> list[dict[str, Any]]:
     ]
 
 
-def human(count: float) -> str:
-    """Return a number of bytes in the largest unit of 1024 that leaves it at least 1."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
+def _head(overview: Overview) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "framework": overview.version,
+        "started_at": datetime.fromtimestamp(overview.started_at, UTC).isoformat(timespec="seconds"),
+        "roots": [path_entry(root) for root in overview.roots],
+        "algorithm": overview.algorithm,
+        "min_size": overview.min_size,
+        "settings": {name: _setting(value) for name, value in overview.settings.items()},
+    }
+
+
+def _text(text: str) -> str:
+    """Return a text without half characters, which JSON has no agreed form for."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _setting(value: Setting) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    return [_text(one) for one in value] if isinstance(value, Sequence) else value
+
+
+def _file_entry(fact: FileFact) -> dict[str, Any]:
+    return {**path_entry(fact.path), "size": fact.size, "modified_at": fact.modified_at}
 
 
 def _group_entry(group: DuplicateGroup) -> dict[str, Any]:
@@ -199,10 +193,11 @@ def _group_entry(group: DuplicateGroup) -> dict[str, Any]:
     return {"size": group.size, "digest": group.digest.hex(), "wasted_bytes": group.wasted, "files": files}
 
 
-def _by_reason(problems: Iterable[Problem]) -> dict[str, list[dict[str, Any]]]:
+def _by_reason(problems: Iterable[Fault]) -> dict[str, list[dict[str, Any]]]:
     reasons: dict[str, list[dict[str, Any]]] = {}
     for one in sorted(problems, key=lambda problem: (problem.reason, problem.path)):
-        reasons.setdefault(one.reason, []).append({**path_entry(one.path), "detail": one.detail, "folder": one.folder})
+        entry = {**path_entry(one.path), "stage": one.stage, "detail": _text(one.detail), "folder": one.folder}
+        reasons.setdefault(one.reason, []).append(entry)
     return reasons
 
 
@@ -231,7 +226,3 @@ def _rate(count: int, seconds: float) -> float:
 
 def _aside(count: int, what: str) -> str:
     return f" and {count:,} {what}" if count else ""
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()

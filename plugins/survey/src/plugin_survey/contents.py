@@ -1,0 +1,112 @@
+"""`Contents`: what of a catalogue is still to be looked into, and where what was found is entered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from plugin_survey.catalogue import Catalogue
+from plugin_survey.formats.registry import BY_KIND
+from plugin_survey.inspection import FAILED, Item, Look
+
+_PREPARE = """
+CREATE TEMP TABLE format (kind TEXT PRIMARY KEY, checking INTEGER NOT NULL, reading INTEGER NOT NULL);
+CREATE TEMP TABLE todo (
+    id INTEGER PRIMARY KEY, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    digest BLOB NOT NULL, kind TEXT NOT NULL, checking INTEGER NOT NULL, reading INTEGER NOT NULL
+);
+"""
+# of equal contents one is looked into; those of one kind come together, and the smallest first
+_FILL = """
+INSERT INTO todo (path, size, mtime_ns, digest, kind, checking, reading)
+SELECT MIN(file.path), file.size, file.mtime_ns, file.digest, file.kind,
+    format.checking AND content.verdict IS NULL, format.reading AND NOT COALESCE(content.indexed, 0)
+FROM file JOIN format ON format.kind = file.kind
+LEFT JOIN content ON content.digest = file.digest AND content.kind = file.kind
+WHERE (format.checking AND content.verdict IS NULL) OR (format.reading AND NOT COALESCE(content.indexed, 0))
+GROUP BY file.digest, file.kind ORDER BY file.kind, file.size
+"""
+_ENTER = """
+INSERT INTO content (digest, kind, verdict, problem, members, indexed, run)
+SELECT digest, kind, ?2, ?3, ?4, ?5, ?6 FROM todo WHERE id = ?1
+ON CONFLICT (digest, kind) DO UPDATE SET verdict = COALESCE(excluded.verdict, verdict),
+    problem = CASE WHEN excluded.verdict IS NULL THEN problem ELSE excluded.problem END,
+    members = MAX(excluded.members, members), indexed = MAX(excluded.indexed, indexed), run = excluded.run
+"""
+_READ = """
+INSERT INTO text (id, title, body, truncated)
+SELECT content.id, ?2, ?3, ?4 FROM todo JOIN content ON content.digest = todo.digest AND content.kind = todo.kind
+WHERE todo.id = ?1
+"""
+
+
+class Work(NamedTuple):
+    """How many contents are to be looked into, and their bytes."""
+
+    contents: int
+    bytes: int
+
+
+class Contents:
+    """The contents of a catalogue whose files are all there.
+
+    Args:
+        catalogue: The catalogue.
+        check: Whether integrity is asked for.
+        index: Whether text is.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, check: bool, index: bool) -> None:
+        self._catalogue = catalogue
+        self._check = check
+        self._index = index
+        self._taken = 0
+
+    def prepare(self) -> Work:
+        """List what is to be looked into and was not yet, by this run or an earlier one.
+
+        Raises:
+            ResourceUnavailableError: The catalogue cannot be read or written.
+        """
+        kinds = [
+            (one.kind, self._check and one.check is not None, self._index and one.read is not None)
+            for one in BY_KIND.values()
+        ]
+        with self._catalogue.guarded() as database:
+            self._catalogue.script(_PREPARE)
+            database.executemany("INSERT INTO format VALUES (?, ?, ?)", kinds)
+            database.execute(_FILL)
+            found = database.execute("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM todo").fetchone()
+        return Work(*found)
+
+    def next_kind(self) -> str | None:
+        """Return the kind of what comes next, or None when all was taken."""
+        with self._catalogue.guarded() as database:
+            found = database.execute("SELECT kind FROM todo WHERE id = ?", (self._taken + 1,)).fetchone()
+        return found[0] if found else None
+
+    def take(self, kind: str, most: int) -> list[Item]:
+        """Return the next files of a kind, at most so many."""
+        with self._catalogue.guarded() as database:
+            rows = database.execute(
+                "SELECT id, path, size, mtime_ns, kind, checking, reading FROM todo"
+                " WHERE id > ? AND id <= ? AND kind = ? ORDER BY id",
+                (self._taken, self._taken + most, kind),
+            ).fetchall()
+        self._taken += len(rows)
+        return [Item._make(row) for row in rows]
+
+    def enter(self, looks: Sequence[Look]) -> None:
+        """Enter what was found; texts are indexed at once.
+
+        Raises:
+            ResourceUnavailableError: There is no space, or it cannot be written.
+        """
+        run = self._catalogue.run
+        with self._catalogue.guarded() as database:
+            for one in looks:
+                done = one.body is not None or (one.verdict == FAILED and self._index)
+                database.execute(_ENTER, (one.number, one.verdict, one.problem, one.members, done, run))
+                if one.body or one.title:
+                    database.execute(_READ, (one.number, one.title, one.body or "", one.truncated))
+            self._catalogue.commit_when_due()

@@ -1,0 +1,83 @@
+"""Plain text and Markdown: which encoding a text has, and as much of it as is wanted."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from plugin_survey.formats.finding import CUT_OFF, Damaged, Unchecked
+from plugin_survey.formats.gathered import Gathered
+from plugin_survey.formats.source import CHUNK, Source
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_TITLE_WITHIN = 16 << 10
+"""Characters that are searched for a title."""
+
+_HEADING = re.compile(r"^(?:#[ \t]++(?P<marked>[^\n]++)|(?P<underlined>[ \t]*+\S[^\n]*+)\n=++[ \t\r]*+)$", re.MULTILINE)
+_FRONT = re.compile(r"---[ \t]*\r?\n(?P<front>(?:(?!---)[^\n]*\n)*)---")
+_FRONT_TITLE = re.compile(r"^title:(?P<title>[^\n]*)$", re.MULTILINE)
+
+
+def decoded(data: bytes, *, whole: bool) -> tuple[str, str]:
+    """Return the text that some bytes stand for, and a note if its encoding was a guess.
+
+    Args:
+        data: The bytes, from the beginning of the text.
+        whole: Whether that is all; otherwise the last character may be incomplete.
+    """
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(data, whole), ""
+    except UnicodeDecodeError:
+        if encoding != "utf-8":
+            return codecs.getincrementaldecoder(encoding)("replace").decode(data, whole), f"it is not valid {encoding}"
+    try:
+        return data.decode("cp1252"), "its encoding is not told and not UTF-8; it was read as Windows-1252"
+    except UnicodeDecodeError:
+        return data.decode("latin-1"), "its encoding is not told and not UTF-8; it was read as ISO 8859-1"
+
+
+def beginning(source: Source, gathered: Gathered, most: int | None = None) -> str:
+    """Return as much of a text file as is wanted, and note what encoding was assumed."""
+    data = source.read(0, most or gathered.bounds.text_bytes)
+    whole = len(data) >= source.size
+    gathered.truncated = not whole
+    text, gathered.note = decoded(data, whole=whole)
+    return text
+
+
+def read_text(source: Source, gathered: Gathered) -> None:
+    """Read a plain text; it has no title."""
+    gathered.add(beginning(source, gathered))
+
+
+def read_markdown(source: Source, gathered: Gathered) -> None:
+    """Read a Markdown text as it is; its title is that of the front matter, or else the first heading."""
+    text = beginning(source, gathered)
+    gathered.title = _title(text[:_TITLE_WITHIN])
+    gathered.add(text)
+
+
+def _title(text: str) -> str:
+    front = _FRONT.match(text)
+    if front and (found := _FRONT_TITLE.search(front["front"])):
+        return found["title"].strip().strip("\"'")
+    if found := _HEADING.search(text, front.end() if front else 0):
+        return (found["marked"] or found["underlined"] or "").strip().rstrip("#")
+    return ""
+
+
+_MARKERS = re.compile(rb"\{\{|\{%|<%")
+
+
+def doubted(source: Source, damage: Damaged) -> Damaged | Unchecked:
+    """Return what to raise for some damage: a template may break the rules of what is made from it, but not its end."""
+    if not str(damage).startswith(CUT_OFF) and _MARKERS.search(source.read(0, CHUNK)):
+        return Unchecked(f"{damage}; it may be a template")
+    return damage

@@ -1,0 +1,169 @@
+"""XML 1.0: well-formedness and encoding, and the text between the tags, by expat, piece by piece.
+
+Nothing outside of the file is ever read. Entities that the document declares itself are left alone if they are short
+and plain; any that refer to others, or are long, end the reading before one is expanded, because from those bombs are
+made (CVE-2003-1564 and its kin).
+"""
+
+from __future__ import annotations
+
+import codecs
+import itertools
+import re
+from collections.abc import Callable, Iterable
+from xml.parsers import expat
+
+from plugin_survey.formats.bounds import Bounds, Tally
+from plugin_survey.formats.finding import CUT_OFF, Damaged, Unchecked
+from plugin_survey.formats.gathered import Gathered
+from plugin_survey.formats.plain import doubted
+from plugin_survey.formats.source import Source
+
+_ENCODING = re.compile(rb"""<\?xml[^>]{1,100}?encoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""")
+_KNOWN_TO_EXPAT = re.compile("utf-?(?:8|16)|iso-8859-1|us-ascii", re.IGNORECASE)
+_LONGEST_ENTITY = 256
+_FED = 64 << 10
+"""Bytes that expat gets at once."""
+_LONGEST_TAG_WITH_ENTITIES = 64 << 10
+"""Bytes; what one tag may expand to is 85 times as much, since a reference has at least three."""
+
+_NO_ELEMENT = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
+_AT_END = {
+    _NO_ELEMENT,
+    expat.errors.codes[expat.errors.XML_ERROR_UNCLOSED_TOKEN],
+    expat.errors.codes[expat.errors.XML_ERROR_UNCLOSED_CDATA_SECTION],
+    expat.errors.codes[expat.errors.XML_ERROR_PARTIAL_CHAR],
+}
+_NOT_DAMAGE = {
+    expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING],
+    expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY],
+}
+
+
+class Reader:
+    """Feeds a document to expat and keeps to the bounds; users set the handlers they want before `feed`."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.elements = 0
+        self.depth = 0
+        self._bounds = bounds
+        self._longest_tag = bounds.piece_bytes
+        self.on_start: Callable[[str, dict[str, str]], None] | None = None
+        self.on_end: Callable[[str], None] | None = None
+        self.on_text: Callable[[str], None] | None = None
+
+    def _parser(self, encoding: str | None) -> expat.XMLParserType:
+        parser = expat.ParserCreate(encoding)
+        parser.buffer_text = True
+        parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.EntityDeclHandler = self._declared
+        parser.CharacterDataHandler = self.on_text
+        # expat expands no entity within text while this handler is set
+        parser.DefaultHandler = lambda _: None
+        return parser
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self.elements += 1
+        self.depth += 1
+        if self.depth > self._bounds.depth:
+            raise Unchecked(f"it is nested deeper than {self._bounds.depth:,} levels")
+        if self.on_start:
+            self.on_start(name, attributes)
+
+    def _end(self, name: str) -> None:
+        self.depth -= 1
+        if self.on_end:
+            self.on_end(name)
+
+    def _declared(self, name: str, parameter: int, value: str | None, *_: str | None) -> None:
+        if value is None:
+            return  # it is in another file, and stays there
+        if parameter or len(value) > _LONGEST_ENTITY or "&" in value or "%" in value:
+            raise Unchecked(f"its entity {name[:40]!a} is long or refers to others, as in XML bombs")
+        self._longest_tag = _LONGEST_TAG_WITH_ENTITIES
+
+    def feed(self, chunks: Iterable[bytes]) -> None:
+        """Read a document to its end.
+
+        Raises:
+            Damaged: It is not well-formed.
+            Unchecked: It is too deep, a tag is too long, it declares an entity that is not allowed, or its encoding is
+                unknown here.
+        """
+        rest = iter(chunks)
+        first = next(rest, b"")
+        told = _ENCODING.match(first)
+        encoding = told[1].decode() if told else ""
+        chunks = itertools.chain([first], rest)
+        try:
+            if not encoding or _KNOWN_TO_EXPAT.fullmatch(encoding):
+                self._parse(self._parser(None), chunks)
+            else:  # expat has no decoders for those of East Asia
+                self._parse(self._parser("utf-8"), (one.encode() for one in codecs.iterdecode(chunks, encoding)))
+        except expat.ExpatError as error:
+            raise self._verdict(error) from None
+        except (ValueError, LookupError) as error:  # an encoding that Python does not know, or bytes not in it
+            raise Unchecked(f"its encoding cannot be read: {ascii(str(error))[1:-1][:100]}") from None
+
+    def _parse(self, parser: expat.XMLParserType, chunks: Iterable[bytes]) -> None:
+        fed = 0
+        for chunk in chunks:
+            for at in range(0, len(chunk), _FED):
+                parser.Parse(chunk[at : at + _FED])
+                fed += min(_FED, len(chunk) - at)
+                if fed - parser.CurrentByteIndex > self._longest_tag:
+                    raise Unchecked(f"one of its tags is longer than {self._longest_tag:,} bytes")
+        parser.Parse(b"", True)  # noqa: FBT003 - expat takes no keywords
+
+    def _verdict(self, error: expat.ExpatError) -> Damaged | Unchecked:
+        problem = f"line {error.lineno:,}: {expat.ErrorString(error.code)}"
+        if error.code == _NO_ELEMENT and not self.elements:
+            return Unchecked("it has no element: it is cut off, or a piece that is to be put before others")
+        if error.code in _AT_END:
+            return Damaged(f"{CUT_OFF} in {problem}")
+        return Unchecked(problem) if error.code in _NOT_DAMAGE else Damaged(problem)
+
+
+def check_xml(source: Source, tally: Tally) -> None:
+    """Check an XML document: that it is well-formed to its end. References to external entities are not followed."""
+    reader = Reader(tally.bounds)
+    try:
+        reader.feed(source.chunks())
+    except Damaged as error:
+        raise doubted(source, error) from None
+    finally:
+        tally.members = reader.elements
+
+
+def read_xml(source: Source, gathered: Gathered) -> None:
+    """Read the text between the tags; the title is that of the first element of this name."""
+    reader = Reader(gathered.bounds)
+    pieces: list[str] = []
+    title: list[str] | None = None
+
+    def start(name: str, _: dict[str, str]) -> None:
+        nonlocal title
+        flush()
+        if title is None and local(name) == "title":
+            title = []
+
+    def end(name: str) -> None:
+        if title is not None and not gathered.title and local(name) == "title":
+            gathered.title = " ".join([*title, *pieces])
+        flush()
+
+    def flush() -> None:
+        if words := "".join(pieces).split():
+            gathered.add(" ".join(words) + "\n")
+        pieces.clear()
+
+    reader.on_start, reader.on_end = start, end
+    reader.on_text = pieces.append
+    reader.feed(gathered.paced(source.chunks()))
+
+
+def local(name: str) -> str:
+    """Return the name of an element without its prefix."""
+    return name.rpartition(":")[2]

@@ -1,0 +1,173 @@
+"""`gather`: makes the `Overview` of a survey from what it found and from the catalogue it wrote."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+import framework
+from framework.errors import ResourceError
+from plugin_survey.overview import (
+    Damage,
+    Fault,
+    FileFact,
+    Overview,
+    Sample,
+    Setting,
+    SizeCount,
+    Stage,
+    Totals,
+    TypeCount,
+)
+from plugin_survey.report import Findings
+
+LARGEST = 100
+"""Largest files in an overview."""
+EXTREMES = 10
+"""Oldest and newest files in an overview, each."""
+NANOSECONDS = 1_000_000_000
+
+# 0, 1 B, 1 KiB, 4 KiB, ... 4 GiB
+BOUNDS = (0, 1, *(1024 << (2 * step) for step in range(12)))
+
+_SIZES = f"""
+SELECT least, COUNT(*), SUM(size) FROM (
+    SELECT size, CASE {" ".join(f"WHEN size >= {bound} THEN {bound}" for bound in reversed(BOUNDS))} END AS least
+    FROM file GROUP BY device, inode
+) GROUP BY least ORDER BY least
+"""  # noqa: S608 (numbers of our own)
+
+_TYPES = """
+SELECT kind, COUNT(*), SUM(size), SUM(damaged) FROM (
+    SELECT file.kind AS kind, file.size AS size, COALESCE(content.verdict = 'damaged', 0) AS damaged
+    FROM file LEFT JOIN content ON content.digest = file.digest AND content.kind = file.kind
+    GROUP BY device, inode
+) GROUP BY kind ORDER BY SUM(size) DESC, kind
+"""
+_VERDICTS = "SELECT verdict, COUNT(*) FROM content WHERE verdict NOT NULL GROUP BY verdict ORDER BY verdict"
+_BAD = """
+SELECT file.path, file.kind, content.problem FROM content
+JOIN file ON file.digest = content.digest AND file.kind = content.kind
+WHERE content.verdict = ? ORDER BY file.path
+"""
+_LAST = "(SELECT MAX(id) FROM run)"
+_SAMPLES = f"SELECT at, stage, memory, budget, files, bytes FROM sample WHERE run = {_LAST} ORDER BY at"  # noqa: S608
+_BATCHES = f"SELECT at, size, bytes_per_item FROM batch WHERE run = {_LAST} ORDER BY at"  # noqa: S608
+
+
+def gather(found: Findings, catalogue: str, settings: Mapping[str, Setting], *, killing: bool = False) -> Overview:
+    """Return the overview of a survey.
+
+    Args:
+        found: What it found.
+        catalogue: Path of the finished catalogue.
+        settings: What it was told, by name of the option.
+        killing: Whether workers were to be killed.
+
+    Raises:
+        ResourceError: The catalogue cannot be read.
+    """
+    counts = asdict(found.counts)
+    totals = Totals(found.names, found.files, found.bytes, counts.pop("folders"))
+    del counts["files"]
+    durations = asdict(found.durations)
+    seconds = durations.pop("total")
+    try:
+        with closing(sqlite3.connect(f"file:{quote(os.fsencode(catalogue))}?mode=ro", uri=True)) as database:
+            figures = _figures(database)
+            failed = figures.pop("failed")
+            died, killed = _deaths(database)
+    except sqlite3.Error as error:
+        raise ResourceError(
+            f"The catalogue {catalogue} could not be read for the report: {error}.", "Run the survey again."
+        ) from error
+    return Overview(
+        found.roots,
+        found.started_at,
+        seconds,
+        framework.__version__,
+        found.algorithm,
+        found.min_size,
+        totals,
+        settings=settings,
+        stages=[Stage(name, spent) for name, spent in durations.items()],
+        skipped=counts,
+        duplicates=found.groups,
+        problems=[*(_fault(*problem) for problem in found.problems), *failed],
+        recalled=found.recalled,
+        peak_bytes=found.peak_memory,
+        budget_bytes=found.budget,
+        died_workers=died + killed,
+        killed_workers=killed if killing else None,
+        **figures,
+    )
+
+
+def _figures(database: sqlite3.Connection) -> dict[str, Any]:
+    def files(order: str, most: int) -> list[FileFact]:
+        return list(islice(_files(database, order), most))
+
+    return {
+        "sizes": _sizes({least: (count, held) for least, count, held in database.execute(_SIZES)}),
+        "largest": files("size DESC, path", LARGEST),
+        "oldest": files("mtime_ns, path", EXTREMES),
+        "newest": files("mtime_ns DESC, path", EXTREMES),
+        "types": [TypeCount(*row) for row in database.execute(_TYPES)],
+        "verdicts": dict(database.execute(_VERDICTS)),
+        "damaged": [Damage(*row) for row in database.execute(_BAD, ("damaged",))],
+        "failed": [Fault(path, "inspect", "failed", why) for path, _, why in database.execute(_BAD, ("failed",))],
+        "texts": database.execute("SELECT COUNT(*) FROM text").fetchone()[0],
+        "samples": list(_samples(database)),
+    }
+
+
+def _deaths(database: sqlite3.Connection) -> tuple[int, int]:
+    """Return how many workers of the last run died by themselves, and how many were killed."""
+    query = f"SELECT what, COUNT(*) FROM event WHERE run = {_LAST} GROUP BY what"  # noqa: S608 (a constant)
+    found = dict(database.execute(query))
+    return found.get("died", 0), found.get("killed", 0)
+
+
+def _samples(database: sqlite3.Connection) -> Iterator[Sample]:
+    """Yield the samples of the last run, each with what was known of batches by then."""
+    rows = database.execute(_SAMPLES).fetchall()
+    batches = database.execute(_BATCHES).fetchall()
+    started = rows[0][0] if rows else 0.0
+    former = (started, 0, 0)
+    size, each = None, None
+    for at, stage, memory, budget, files, read in rows:
+        while batches and batches[0][0] <= at:
+            _, size, each = batches.pop(0)
+        passed = at - former[0]
+        files_rate, bytes_rate = (
+            (now - then) / passed if passed > 0 else 0.0 for now, then in ((files, former[1]), (read, former[2]))
+        )
+        yield Sample(at - started, stage, files_rate, bytes_rate, memory or None, budget, size, each)
+        former = (at, files, read)
+
+
+def _sizes(found: Mapping[int, tuple[int, int]]) -> list[SizeCount]:
+    """Return the buckets from the first to the last that has files, those between them too that have none."""
+    between = [bound for bound in BOUNDS if min(found) <= bound <= max(found)] if found else []
+    return [SizeCount(bound, *found.get(bound, (0, 0))) for bound in between]
+
+
+def _files(database: sqlite3.Connection, order: str) -> Iterator[FileFact]:
+    """Yield files in an order, each under the first of its names."""
+    met = set()
+    # with a limit SQLite keeps only so many while it sorts; hard links among them make a list shorter, never wrong
+    query = f"SELECT path, size, mtime_ns, device, inode FROM file ORDER BY {order} LIMIT {4 * LARGEST}"  # noqa: S608
+    for path, size, mtime_ns, *identity in database.execute(query):
+        if (*identity,) not in met:
+            met.add((*identity,))
+            yield FileFact(path, size, mtime_ns / NANOSECONDS)
+
+
+def _fault(path: bytes, reason: str, detail: str, folder: bool) -> Fault:
+    return Fault(path, "walk" if folder else "fingerprint", reason, detail, folder)

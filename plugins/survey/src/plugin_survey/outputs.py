@@ -1,0 +1,123 @@
+"""`Outputs`: the reports that a survey shall write, each in the format that the ending of its name says."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from framework.errors import InvalidRequestError, ResourceUnavailableError
+from plugin_survey.overview import Overview
+
+FORMATS = (".html", ".json", ".xlsx")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One report: where it goes, and its format."""
+
+    path: str
+    format: str
+
+    @property
+    def folder(self) -> str:
+        """The directory that it goes into."""
+        return os.path.dirname(self.path)
+
+    def write(self, overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Write the report into a draft, from which it is published.
+
+        Args:
+            overview: What it says.
+            draft: An empty file in its folder.
+            scratch: A folder for temporary files.
+            stopped: Says whether what takes long shall end.
+
+        Raises:
+            InterruptedError: It was stopped.
+            ResourceUnavailableError: There is no space, or it cannot be written.
+        """
+        try:
+            _WRITERS[self.format](overview, draft, scratch, stopped)
+        except InterruptedError:
+            raise
+        except OSError as error:
+            raise ResourceUnavailableError(
+                f"The report {self.path} could not be written: {error.strerror or error}.",
+                "Make room, for a workbook also where temporary files go, or choose another place with --report; "
+                "what was there before is untouched.",
+                resource=self.path,
+            ) from error
+
+
+def outputs(paths: Sequence[str], *, force: bool) -> tuple[Output, ...]:
+    """Return the reports to write, and refuse those that cannot be, before anything is surveyed.
+
+    Args:
+        paths: Where they shall go, as the user named them.
+        force: Whether a file that is there may be replaced.
+
+    Raises:
+        InvalidRequestError: A name says no format, one is there twice, its folder is missing, or something is there.
+    """
+    found: dict[str, Output] = {}
+    for path in paths:
+        output = Output(os.path.realpath(path), _format(path))
+        if output.path in found:
+            raise InvalidRequestError(f"The report {path!r} is named twice.", "Name each report once.")
+        _check(path, output, force=force)
+        found[output.path] = output
+    return tuple(found.values())
+
+
+def _format(path: str) -> str:
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in FORMATS:
+        what = f"ends in {ending!r}" if ending else "has no ending"
+        raise InvalidRequestError(
+            f"The report {path!r} {what}, which says no format; there are {', '.join(FORMATS)}.",
+            "Choose one of these endings.",
+        )
+    return ending
+
+
+def _check(path: str, output: Output, *, force: bool) -> None:
+    if not os.path.isdir(output.folder):
+        raise InvalidRequestError(f"There is no folder {output.folder!r} to write {path!r} to.", "Make it first.")
+    try:
+        mode = os.lstat(output.path).st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise InvalidRequestError(f"The report {path!r} cannot be written: {error}.", "Choose another file.") from error
+    if not stat.S_ISREG(mode):
+        raise InvalidRequestError(
+            f"The report {path!r} cannot be written: what is there is not a file.", "Choose another path."
+        )
+    if not force:
+        raise InvalidRequestError(
+            f"The report {path!r} exists already, so it is not written.", "Choose another file, or use --force."
+        )
+
+
+def _write_html(overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool]) -> None:
+    from plugin_survey.page import page  # what it needs costs some 40 ms, and most surveys make no page
+
+    with open(draft, "w", encoding="utf-8", newline="\n") as target:
+        target.write(page(overview))
+
+
+def _write_json(overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool]) -> None:
+    from plugin_survey.report import make_report, write_report
+
+    write_report(make_report(overview), draft)
+
+
+def _write_xlsx(overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool]) -> None:
+    from plugin_survey.workbook import write_workbook
+
+    write_workbook(overview, draft, scratch, stopped=stopped)
+
+
+_WRITERS = {".html": _write_html, ".json": _write_json, ".xlsx": _write_xlsx}

@@ -1,0 +1,156 @@
+"""Title and text of every type that has some."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Callable
+from email.message import EmailMessage
+
+import pytest
+
+from plugin_survey.formats import Bounds, Text
+from plugin_survey.formats.registry import FORMATS
+
+from .conftest import CORE, docx, open_xml, zipped
+
+Read = Callable[..., Text]
+
+CONTAINER = '<container><rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>'
+PACKAGE = (
+    '<package xmlns:dc="dc"><metadata><dc:title>A book</dc:title><dc:title>part two</dc:title></metadata><manifest>'
+    '<item id="two" href="b%20b.xhtml"/><item id="one" href="../a.xhtml"/><item id="out" href="../../../etc/passwd"/>'
+    '</manifest><spine><itemref idref="one"/><itemref idref="out"/><itemref idref="two"/></spine></package>'
+)
+BOOK = {
+    "mimetype": "application/epub+zip",
+    "META-INF/container.xml": CONTAINER,
+    "OEBPS/book.opf": PACKAGE,
+    "OEBPS/b b.xhtml": "<html><title>no</title><p>second chapter</p></html>",
+    "a.xhtml": "<html><p>first chapter</p></html>",
+}
+OPEN_DOCUMENT = {
+    "mimetype": "application/vnd.oasis.opendocument.text",
+    "content.xml": "<o:document xmlns:o='o' xmlns:t='t'><o:styles>style</o:styles><o:body><t:h>Head</t:h>"
+    "<t:p>one<t:s/>two<t:tab/>three<t:line-break/>four</t:p></o:body></o:document>",
+    "meta.xml": CORE.replace("dc:title", "title"),
+}
+
+
+def packed(members: dict[str, str]) -> bytes:
+    return zipped({name: content.encode() for name, content in members.items()})
+
+
+def mail(*, html: bool = False) -> bytes:
+    message = EmailMessage()
+    message["Subject"] = "Größe"
+    message["From"] = "a@example.org"
+    if html:
+        message.set_content("<title>no</title><p>in <b>HTML</b></p>", subtype="html")
+    else:
+        message.set_content("plain wörds\n")
+        message.add_alternative("<p>other words</p>", subtype="html")
+    message.add_attachment(b"secret", maintype="application", subtype="octet-stream", filename="attached.bin")
+    return message.as_bytes()
+
+
+PPTX = {
+    "slides/slide10.xml": "<s xmlns:a='a'><a:p><a:t>tenth</a:t></a:p></s>",
+    "slides/slide2.xml": "<s xmlns:a='a'><a:p><a:t>sec</a:t><a:t>ond</a:t></a:p></s>",
+    "notesSlides/notesSlide1.xml": "<s xmlns:a='a'><a:p><a:t>a note</a:t></a:p></s>",
+}
+XLSX = {
+    "workbook.xml": '<w><sheets><sheet name="First"/></sheets></w>',
+    "sharedStrings.xml": "<sst><si><t>shared</t></si><si><r><t>ri</t></r><r><t>ch</t></r></si></sst>",
+    "worksheets/sheet1.xml": '<w><c t="s"><v>0</v></c><c t="inlineStr"><is><t>inline</t></is></c>'
+    '<c t="str"><v>result</v></c><c><v>42</v></c></w>',
+}
+NOTEBOOK = {
+    "cells": [
+        {"cell_type": "markdown", "source": ["# A notebook\n", 'said "so"']},
+        {
+            "cell_type": "code",
+            "source": "print(1)",
+            "outputs": [{"data": {"image/png": "AAAA"}, "text": ['no "source": 1']}],
+        },
+    ]
+}
+PAGE = """<!DOCTYPE html><html><head><title>A &amp; B</title><style>p{}</style><script>if (a<b) "x"</script></head>
+<body><!-- hidden --><h1>Head</h1><p title="a > b">Some <b>bo</b>ld &uuml; text<br>next</p></body></html>"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "title", "text"),
+    [
+        ("text", b"words\n", "", "words\n"),
+        ("text", codecs.BOM_UTF8 + "wörds".encode(), "", "wörds"),
+        ("text", "wörds".encode("utf-16"), "", "wörds"),
+        ("text", "wörds".encode("utf-32"), "", "wörds"),
+        ("text", b"a\0b\x1bc\td", "", "a b c\td"),
+        ("markdown", b"---\ntitle: 'From front'\n---\n# Other\ntext", "From front", None),
+        ("markdown", b"\n# Head #\ntext", "Head", None),
+        ("markdown", b"Head\n====\ntext", "Head", None),
+        ("markdown", b"no heading", "", "no heading"),
+        ("html", PAGE.encode(), "A & B", "Head\nSome bold ü text\nnext"),
+        ("html", '<meta charset="cp1251"><p>Б'.encode("cp1251"), "", "Б"),
+        ("csv", b"a,b\n", "", "a,b\n"),
+        ("json", b'{"a": ["b\\u00fc", 1, "\\ud800 x"]}', "", "a\nbü\nx\n"),
+        ("xml", b"<a><title>T</title><b c='no'>one <i>two</i></b></a>", "T", "T\none\ntwo\n"),
+        ("ipynb", json.dumps(NOTEBOOK).encode(), "A notebook", '# A notebook\nsaid "so"\n\nprint(1)'),
+        ("docx", docx(), "A & B", "Grüße an\talle\nsecond\na footnote"),
+        ("xlsx", open_xml("xl", XLSX), "A & B", "First\nshared\nrich\ninline\nresult"),
+        ("pptx", open_xml("ppt", PPTX), "A & B", "second\ntenth\na note"),
+        ("odt", packed(OPEN_DOCUMENT), "A & B", "Head\none two\tthree\nfour"),
+        ("epub", packed(BOOK), "A book", "first chapter\nsecond chapter"),
+        ("epub", packed({name: BOOK[name] for name in ("mimetype", "a.xhtml")}), "", "first chapter"),
+        ("eml", mail(), "Größe", "From: a@example.org\nSubject: Größe\n\nplain wörds\n\nattached.bin"),
+        ("eml", mail(html=True), "Größe", "From: a@example.org\nSubject: Größe\n\nin HTML\n\nattached.bin"),
+    ],
+)
+def test_title_and_text(kind: str, content: bytes, title: str, text: str | None, text_in: Read) -> None:
+    found = text_in(content, kind)
+    if text is not None:
+        lines = [line.strip() for line in found.text.splitlines() if line.strip()]
+        assert lines == [line.strip() for line in text.splitlines() if line.strip()]
+    assert (found.title, found.truncated, found.note) == (title, False, "")
+
+
+def test_every_type_with_text_is_tried_above() -> None:
+    tried = {"text", "markdown", "html", "csv", "json", "xml", "ipynb", "docx", "xlsx", "pptx", "odt", "epub", "eml"}
+    assert {one.kind for one in FORMATS if one.read} == tried | {"ods", "odp"}  # which are read as odt is
+
+
+def test_a_guessed_encoding_is_noted(text_in: Read) -> None:
+    windows = text_in("für „dich“".encode("cp1252"), "text")
+    assert (windows.text, "Windows-1252" in windows.note) == ("für „dich“", True)
+    latin = text_in(b"\x81\xfc", "text")
+    assert (latin.text, "8859-1" in latin.note) == ("\x81ü", True)
+    broken = text_in(codecs.BOM_UTF8 + b"a\xffb", "text")
+    assert (broken.text, broken.note) == ("a\ufffdb", "it is not valid utf-8-sig")
+
+
+@pytest.mark.parametrize("kind", ["text", "markdown", "html", "csv", "json", "xml", "eml"])
+def test_text_is_cut_to_the_bytes_wanted_between_characters(kind: str, text_in: Read) -> None:
+    content = "ü" * 5000
+    framed = {"json": f'["{content}"]', "xml": f"<a>{content}</a>", "eml": f"Subject: x\n\n{content}"}.get(
+        kind, content
+    )
+    found = text_in(framed.encode(), kind, Bounds(text_bytes=1001))
+    assert 500 < len(found.text.encode()) <= 1001
+    assert found.truncated
+    assert "\ufffd" not in found.text
+
+
+def test_what_is_readable_of_a_damaged_document_is_read_and_noted(text_in: Read) -> None:
+    cut = text_in(b"<a><b>good</b><c>", "xml")
+    assert (cut.text, cut.note) == ("good\n", "it is cut off in line 1: no element found")
+    parts = {
+        "document.xml": "<w:d xmlns:w='w'><w:t>good</w:t>",
+        "footnotes.xml": "<w:d xmlns:w='w'><w:t> note</w:t></w:d>",
+    }
+    office = text_in(open_xml("word", parts), "docx")
+    assert (office.text, office.note) == (
+        "good note",
+        "member 'word/document.xml': it is cut off in line 1: no element found",
+    )
+    assert text_in(b"no archive", "docx").note.startswith("it is cut off")

@@ -1,0 +1,307 @@
+"""Types: recognised by content first, by name second; and what is odd about good files of single types."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import sqlite3
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plugin_survey.formats import DAMAGED, HEAD, OK, UNCHECKED, Bounds, Finding, check, kind_of, text
+from plugin_survey.formats.registry import FORMATS
+
+from .conftest import database, docx, pdf, pdf_with_stream, png, png_chunk, sound, zipped
+
+Check = Callable[..., Finding]
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "kind"),
+    [
+        (b"", "empty.png", "empty"),
+        (b"hello", "README", "text"),
+        (b"hello", "page.HTML", "html"),
+        (b"<!DOCTYPE html><html>", "page", "html"),
+        (b"\n<?xml version='1.0'?><a/>", "feed", "xml"),
+        (b"<?xml version='1.0'?><html/>", "page.xhtml", "html"),
+        (b"<?xml version='1.0'?>", "made.xml.in", "text"),
+        (b"Received: from here\n", "1234", "eml"),
+        (b"<html>an error page</html>", "picture.png", "html"),
+        (b"\0" * 100, "picture.png", "png"),
+        (b"\0" * 100, "data.json", "json"),
+        (b"\0" * 100, "data.txt", "unknown"),
+        (b"\0" * 100, "data", "unknown"),
+        (codecs.BOM_UTF16_LE + "wide".encode("utf-16-le"), "notes.txt", "text"),
+        (b"PK\x03\x04" + b"\0" * 40, "file.docx", "docx"),
+        (b"PK\x03\x04" + b"\0" * 40, "file.png", "zip"),
+        (b"\x7fELF\x02", "program", "elf"),
+        (b"%PDF-1.7", "x.txt", "pdf"),
+        (b"\x01\x02\x03" * 99, "picture.png", "unknown"),
+        (b"\x01\x02\x03" * 99, "data.json", "unknown"),
+        (b'{"a": 1' + bytes(99), "data.json", "json"),
+        (b"\x01junk\n%PDF-1.4", "x.pdf", "pdf"),
+        (b"<?xml version='1.0'?>", "notes.txt", "text"),
+        (b"BZh, said the man", "x", "text"),
+        ("größe".encode("latin-1"), "größe", "text"),
+    ],
+)
+def test_a_type_is_told_by_content_first_and_by_name_second(head: bytes, name: str, kind: str) -> None:
+    assert kind_of(head, name) == kind
+
+
+def test_office_documents_are_told_from_archives_by_their_content() -> None:
+    assert kind_of(docx()[:HEAD], "no name") == "docx"
+    epub = zipped({"mimetype": b"application/epub+zip", "a": b"b"})
+    assert kind_of(epub[:HEAD], "no name") == "epub"
+    odt = zipped({"mimetype": b"application/vnd.oasis.opendocument.text", "a": b"b"})
+    assert kind_of(odt[:HEAD], "no name") == "odt"
+    assert kind_of(zipped({"word/a": b"b"})[:HEAD], "no name") == "zip"
+
+
+def test_names_and_suffixes_of_types_are_unique() -> None:
+    kinds = [one.kind for one in FORMATS]
+    suffixes = [suffix for one in FORMATS for suffix in one.suffixes]
+    assert len(kinds) == len(set(kinds))
+    assert len(suffixes) == len(set(suffixes))
+    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in suffixes)
+
+
+def test_what_has_no_check_or_text_says_so_without_opening_the_file(tmp_path: Path) -> None:
+    assert check(tmp_path / "absent", "elf") == Finding("elf", UNCHECKED)
+    assert check(tmp_path / "absent", "nonsense") == Finding("nonsense", UNCHECKED)
+    assert text(tmp_path / "absent", "png").text == ""
+
+
+def test_only_errors_of_the_system_are_raised(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        check(tmp_path / "absent", "png")
+    with pytest.raises(OSError, match="not a regular file"):
+        check(tmp_path, "png")
+    os.mkfifo(tmp_path / "pipe")  # opened without O_NONBLOCK this would wait for ever
+    with pytest.raises(OSError, match="not a regular file"):
+        text(tmp_path / "pipe", "text")
+    (tmp_path / "link").symlink_to("pipe")
+    with pytest.raises(OSError, match="symbolic links"):
+        check(tmp_path / "link", "png")
+
+
+def test_names_that_are_not_utf8_can_be_checked(tmp_path: Path) -> None:
+    for name in (b"\xff\xfe?#%.sqlite", b"a b%20c.sqlite"):
+        path = os.path.join(os.fsencode(tmp_path), name)
+        with open(path, "wb") as file:
+            file.write(database())
+        assert check(path, "sqlite").verdict == OK
+
+
+def test_png_images_of_all_layouts_are_ok(found_in: Check) -> None:
+    assert found_in(png(8, 8, interlaced=True), "png").verdict == OK
+    assert found_in(png() + b"appended", "png").verdict == OK
+    assert found_in(png(rows=19), "png").problem == "its picture has 1,159 bytes instead of 1,220"
+    apple = png().replace(b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n" + png_chunk(b"CgBI", b"1234"))
+    assert found_in(apple, "png").verdict == UNCHECKED
+
+
+def test_jpeg_images_with_fillers_and_appended_data_are_ok(found_in: Check, whole: dict[str, bytes]) -> None:
+    image = whole["jpeg"]
+    assert found_in(image + b"a film", "jpeg").verdict == OK
+    assert found_in(image[:2] + b"\xff\xff" + image[2:], "jpeg").verdict == OK
+    assert found_in(b"\xff\xd8\xff\xd9", "jpeg").verdict == DAMAGED
+
+
+def test_pdf_documents_of_both_forms_are_ok(found_in: Check) -> None:
+    for document in (pdf(), pdf(front=b"junk\n"), pdf() + b"\r\n", pdf_with_stream(), pdf_with_stream(deflated=False)):
+        assert found_in(document, "pdf")[1:4] == (OK, "", 4 + (b"/XRef" in document))
+
+
+def test_a_pdf_document_changed_in_length_is_damaged(found_in: Check) -> None:
+    for document in (pdf(), pdf_with_stream()):
+        moved = document.replace(b"/Catalog", b"/Catalogue")
+        assert found_in(moved, "pdf").verdict == DAMAGED
+    # what a transfer as text does to line ends
+    assert found_in(pdf().replace(b"\n", b"\r\n"), "pdf").verdict == DAMAGED
+
+
+def test_a_pdf_document_updated_and_then_cut_off_is_damaged(found_in: Check) -> None:
+    assert found_in(pdf() + b"\n4 0 obj\n<<>>\nendobj\nxref\n4 1\n", "pdf").verdict == DAMAGED
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        '// settings\n{"a": 1, /* b */ "c": [1, 2,],}\n',
+        '{"a": 1}\n{"a": 2}\n',
+        "[NaN, -Infinity]",
+        '"a string"',
+        "-1.5e+3",
+        "[" * 900 + "]" * 900,
+        '["tab\there"]',
+    ],
+)
+def test_json_as_programs_write_it_is_ok(good: str, found_in: Check) -> None:
+    for content in (
+        good.encode(),
+        codecs.BOM_UTF8 + good.encode(),
+        good.encode("utf-16"),
+        (" " * (1 << 21) + good).encode(),
+    ):
+        assert found_in(content, "json")[1:3] == (OK, "")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "  ",
+        "{",
+        '{"a"',
+        '{"a":',
+        '{"a":1',
+        '["a',
+        "[1 2]",
+        "[1,,2]",
+        "{1:2}",
+        "[tru]",
+        "]",
+        "[}",
+        "\0",
+        '["\0"]',
+        "[01]",
+    ],
+)
+def test_json_that_is_none_is_damaged(bad: str, found_in: Check) -> None:
+    assert found_in(bad.encode(), "json").verdict == DAMAGED
+    assert found_in((" " * (1 << 21) + bad).encode(), "json").verdict == DAMAGED
+
+
+def test_what_may_be_a_template_is_unchecked(found_in: Check) -> None:
+    assert found_in(b'{"name": {{ name }}}', "json").verdict == UNCHECKED
+    assert found_in(b"<a>{% if b %}<b>{% endif %}</a>", "xml").verdict == UNCHECKED
+    # but one that is used as such is complete
+    assert found_in(b'{"text": "{{ number }} of', "json").verdict == DAMAGED
+    assert found_in(b"<a>{{ b }}<b>", "xml").verdict == DAMAGED
+
+
+def test_large_json_gets_the_same_verdict_as_small(found_in: Check) -> None:
+    value: list[object] = [
+        {"name": f"ü{number}", "list": [number, None, {"x": [[]]}], "escaped": '\\"\n'} for number in range(30_000)
+    ]
+    content = json.dumps(value).encode()
+    assert len(content) > 1 << 20
+    assert found_in(content, "json").verdict == OK
+    assert found_in(content[:-1], "json").verdict == DAMAGED
+    assert found_in(content.replace(b'{"name": "\\u00fc29999"', b'{"name" "\\u00fc29999"'), "json").verdict == DAMAGED
+
+
+def test_json_with_one_endless_value_is_unchecked(found_in: Check) -> None:
+    assert found_in(b'["' + b"x" * (5 << 20) + b'"]', "json", Bounds(piece_bytes=1 << 20)).verdict == UNCHECKED
+    deep = b"[" * 5000 + b"]" * 5000 + b" " * (1 << 20)  # a small file goes through `json`, whose limit is its own
+    assert found_in(deep, "json").verdict == UNCHECKED
+
+
+@pytest.mark.parametrize(
+    ("content", "verdict"),
+    [
+        (b"a,b\n1,2\n", OK),
+        (b"a;b\r\n1;2", OK),
+        (b"", OK),
+        (b"\xff\xfea\0,\0b\0\n\0", OK),
+        (b'a,b\n"1\n2",3\n', OK),
+        (b"a,b\n1\n2,3\n", UNCHECKED),
+        (b'word\n"quoted\nother\nthird\n', UNCHECKED),
+        (b'a,b\n1,"2', DAMAGED),
+        (b"a,b,c\n1,2,3\n4,5", DAMAGED),
+        (b"a,b\n1,\0\0\0\0", DAMAGED),
+        (b"a,b\n" + b"x" * (2 << 20), UNCHECKED),
+        (b"a,b\rc,d\r", UNCHECKED),
+    ],
+)
+def test_tables(content: bytes, verdict: str, found_in: Check) -> None:
+    assert found_in(content, "csv").verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("content", "verdict"),
+    [
+        (b"<a>&nbsp;</a>", UNCHECKED),
+        (b'<!DOCTYPE a [<!ENTITY ns "http://x">]><a b="&ns;">&ns;</a>', OK),
+        (b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a>&x;</a>', OK),
+        (b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>', OK),
+        ("<?xml version='1.0' encoding='gb2312'?><a>中</a>".encode("gb2312"), OK),
+        ("<?xml version='1.0' encoding='cp1251'?><a>Б</a>".encode("cp1251"), OK),
+        ("<a>wide</a>".encode("utf-16"), OK),
+        (b"<?xml version='1.0' encoding='nonsense'?><a/>", UNCHECKED),
+        (b"<?xml version='1.0' encoding='hex'?><a/>", UNCHECKED),
+        (b"<?xml version='1.0'?>\n<!DOCTYPE a>", UNCHECKED),
+        (b"<a><b></a>", DAMAGED),
+        (b"<a>\0</a>", DAMAGED),
+        (b"<a>\xff</a>", DAMAGED),
+        (b"<a/><b/>", DAMAGED),
+        (b"<a>" * 2000, UNCHECKED),
+        (b"<a b='" + b"x" * (6 << 20) + b"'/>", UNCHECKED),
+    ],
+)
+def test_xml(content: bytes, verdict: str, found_in: Check) -> None:
+    assert found_in(content, "xml").verdict == verdict
+
+
+def test_a_database_in_use_is_unchecked_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "used.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE word (word)")
+    connection.commit()
+    before = sorted(os.listdir(tmp_path))
+    assert check(path, "sqlite").verdict == UNCHECKED
+    assert sorted(os.listdir(tmp_path)) == before
+    connection.close()
+    assert check(path, "sqlite").verdict == OK
+    assert os.listdir(tmp_path) == ["used.sqlite"]
+
+
+def test_a_good_database_that_this_sqlite_cannot_check_whole_is_not_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    connection = sqlite3.connect(path)
+    connection.create_function("known_there", 1, lambda value: value, deterministic=True)
+    connection.execute("PRAGMA ignore_check_constraints=ON")
+    connection.execute("CREATE TABLE word (word TEXT, count INTEGER CHECK (count > 0), CHECK (known_there(word)))")
+    connection.execute("CREATE INDEX known ON word (known_there(word))")
+    connection.execute("INSERT INTO word VALUES ('a', 0)")
+    connection.execute("PRAGMA writable_schema=ON")
+    connection.execute("UPDATE sqlite_schema SET sql = replace(sql, 'count INTEGER', 'count INTEGER NOT NULL')")
+    connection.execute("INSERT INTO word VALUES ('b', NULL)")
+    connection.commit()
+    connection.close()
+    assert check(path, "sqlite").verdict in (OK, UNCHECKED)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA writable_schema=ON")
+    connection.execute("UPDATE sqlite_schema SET sql = replace(sql, 'CREATE TABLE', 'CREATE FUTURE TABLE')")
+    connection.commit()
+    connection.close()
+    assert check(path, "sqlite").verdict == UNCHECKED
+    assert check(f"/{path}", "sqlite").verdict == UNCHECKED  # a path that begins with two slashes
+
+
+def test_a_database_with_a_page_overwritten_is_damaged(found_in: Check) -> None:
+    content = bytearray(database())
+    content[4096:8192] = b"\xa5" * 4096
+    finding = found_in(bytes(content), "sqlite")
+    assert (finding.verdict, finding.problem.startswith("SQLite says")) == (DAMAGED, True)
+
+
+def test_sound_of_all_forms_is_ok(found_in: Check) -> None:
+    content = sound()
+    assert found_in(content, "wav").verdict == OK
+    assert found_in(content + b"tags of another program", "wav").verdict == OK
+    piped = content[:4] + b"\xff\xff\xff\xff" + content[8:]
+    assert found_in(piped, "wav").verdict == UNCHECKED
+    size = struct.pack("<4sI3Q", b"ds64", 28, len(content), 2000, 1000) + bytes(4)
+    large = b"RF64\xff\xff\xff\xffWAVE" + size + content[12:36] + b"data\xff\xff\xff\xff" + content[44:]
+    assert found_in(large, "wav").verdict == OK
+    assert found_in(large[:-10], "wav").verdict == DAMAGED
+    big = b"RIFX" + struct.pack(">I", 36) + b"WAVEfmt " + struct.pack(">I", 16) + bytes(16) + b"data" + bytes(4)
+    assert found_in(big, "wav").verdict == OK

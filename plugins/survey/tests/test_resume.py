@@ -1,0 +1,160 @@
+"""A survey that is killed, or whose workers are, comes to the same as one that is left alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import zipfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugin_survey.catalogue import UNSETTLED_NS
+
+NEEDED = ("executors", "file", "memory", "pool")
+pytestmark = pytest.mark.skipif(
+    any(importlib.util.find_spec(f"plugin_{name}") is None for name in NEEDED),
+    reason="the inspection needs the plugins executors, file, memory and pool, which are not installed",
+)
+COMMAND = [sys.executable, "-c", "from framework.cli import main; main()", "survey"]
+OPTIONS = ["--check", "--index", "--quiet", "-o", "json"]
+
+
+class Surveys:
+    """Runs surveys of one tree into a catalogue."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tree = folder / "tree"
+        config = folder / "framework.yaml"
+        config.write_text(json.dumps({"plugins": {name: {} for name in (*NEEDED, "survey")}}))
+        self._environment = {**os.environ, "FRAMEWORK_CONFIG": str(config), "TMPDIR": str(folder)}
+        self._environment["XDG_STATE_HOME"] = str(folder / "state")
+        self._folder = folder
+
+    def start(self, name: str, *options: str) -> subprocess.Popen[str]:
+        targets = ["--catalogue", str(self._folder / name), "--report", str(self._folder / f"{name}.json"), "--force"]
+        return subprocess.Popen(
+            [*COMMAND, str(self.tree), *OPTIONS, *targets, *options],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, name: str, *options: str) -> dict[str, Any]:
+        output, errors = self.start(name, *options).communicate(timeout=110)
+        found: dict[str, Any] = {"errors": errors} | (json.loads(output) if output else {})
+        return found
+
+
+@pytest.fixture
+def surveys(tmp_path: Path) -> Surveys:
+    return Surveys(tmp_path)
+
+
+def make_tree(root: Path, files: int) -> None:
+    numbers = random.Random(5)
+    words = [f"word{number}" for number in range(2000)]
+    root.mkdir()
+    for number in range(files):
+        folder = root / str(number % 7)
+        folder.mkdir(exist_ok=True)
+        text = " ".join(numbers.choices(words, k=numbers.randrange(3000)))
+        (folder / f"{number}.txt").write_text(text)
+        if number % 10 == 0:
+            with zipfile.ZipFile(folder / f"{number}.zip", "w") as archive:
+                archive.writestr("member", text)
+            (folder / f"copy {number}.md").write_text(text)
+            (folder / f"{number}.json").write_text("[1" if number % 20 else "[1]")
+    newest = max(path.stat().st_ctime_ns for path in root.rglob("*"))
+    while time.time_ns() < newest + 2 * UNSETTLED_NS:
+        os.sched_yield()
+
+
+def content_of(catalogue: Path) -> list[list[tuple[Any, ...]]]:
+    """Return everything that a catalogue says of files, without what differs from run to run."""
+    with closing(sqlite3.connect(catalogue)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        database.execute("INSERT INTO text_index (text_index) VALUES ('integrity-check')")
+        return [
+            database.execute(query).fetchall()
+            for query in (
+                "SELECT path, size, mtime_ns, ctime_ns, device, inode, digest, kind FROM file ORDER BY path",
+                "SELECT digest, kind, verdict, problem, members, indexed FROM content ORDER BY digest, kind",
+                "SELECT digest, kind, title, body, truncated FROM text JOIN content USING (id) ORDER BY digest, kind",
+                "SELECT * FROM problem",
+            )
+        ]
+
+
+def state_of(part: Path) -> tuple[int, int]:
+    """Return what changes whenever a draft is committed."""
+    try:
+        found = part.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return (found.st_size, found.st_mtime_ns)
+
+
+def kill_after_a_commit(process: subprocess.Popen[str], part: Path, numbers: random.Random) -> bool:
+    """Kill a survey at some moment after it has committed something; False when it ended before."""
+    with process:
+        before, deadline = state_of(part), time.monotonic() + 60
+        while process.poll() is None and state_of(part) == before and time.monotonic() < deadline:
+            os.sched_yield()
+        moment = time.monotonic() + numbers.uniform(0, 1.5)
+        while process.poll() is None and time.monotonic() < moment:
+            os.sched_yield()
+        killed = process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+    return killed
+
+
+@pytest.mark.parametrize(
+    ("kills", "files"),
+    [pytest.param(2, 400, id="twice"), pytest.param(10, 4000, id="ten times", marks=pytest.mark.slow)],
+)
+def test_a_survey_that_is_killed_again_and_again_comes_to_the_same(
+    surveys: Surveys, tmp_path: Path, kills: int, files: int
+) -> None:
+    make_tree(surveys.tree, files)
+    expected = surveys.finish("calm")
+    numbers = random.Random(11)
+    killed = sum(kill_after_a_commit(surveys.start("killed"), tmp_path / "killed.part", numbers) for _ in range(kills))
+    assert killed
+    left = (tmp_path / "killed.part").exists()
+    report = surveys.finish("killed")
+    assert "error" not in report["errors"]
+    assert content_of(tmp_path / "killed") == content_of(tmp_path / "calm")
+    for key in ("duplicates", "verdicts", "damaged", "texts", "problems", "types"):
+        assert report[key] == expected[key]
+    if left:
+        assert report["totals"]["recalled"] > 0
+    assert not (tmp_path / "killed.part").exists()
+
+
+def test_workers_killed_on_request_change_nothing(surveys: Surveys, tmp_path: Path) -> None:
+    make_tree(surveys.tree, 200)
+    expected, report = surveys.finish("calm"), surveys.finish("wild", "--chaos", "kill=3")
+    assert report["errors"] == ""
+    assert content_of(tmp_path / "wild") == content_of(tmp_path / "calm")
+    assert (report["died_workers"], report["killed_workers"]) == (3, 3)
+    assert report["verdicts"] == expected["verdicts"]
+    with closing(sqlite3.connect(tmp_path / "wild")) as database:
+        assert database.execute("SELECT what, COUNT(*), COUNT(path) FROM event").fetchall() == [("killed", 3, 0)]
+
+
+@pytest.mark.parametrize("chaos", ["kill", "kill=0", "kill=1001", "drop=3"])
+def test_chaos_that_is_none_is_refused(surveys: Surveys, tmp_path: Path, chaos: str) -> None:
+    surveys.tree.mkdir()
+    assert "write it as kill=3" in surveys.finish("c", "--chaos", chaos)["errors"]
