@@ -115,5 +115,11 @@ def everything() -> Overview:
         samples=[
             Sample(at, "fingerprint", 10.0 * at, 1e6 * at, at << 20, 128 << 20, 1 + at, 1e5 / at) for at in range(1, 60)
         ],
+        recalled=11,
+        verdicts={"ok": 9, "damaged": 2},
+        texts=5,
+        peak_bytes=100 << 20,
+        budget_bytes=128 << 20,
+        died_workers=4,
         killed_workers=3,
     )

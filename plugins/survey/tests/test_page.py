@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -141,9 +142,10 @@ def test_sections_without_data_are_left_out(nothing: Overview, everything: Overv
     assert sections(nothing) == ["settings"]
     everywhere = ["types", "sizes", "duplicates", "near-duplicates", "damaged", "problems", "ages", "run", "settings"]
     assert sections(everything) == everywhere
-    assert sections(replace(everything, samples=[], stages=[], killed_workers=None, near_duplicates=())) == [
-        one for one in everywhere if one not in {"run", "near-duplicates"}
-    ]
+    run = ["samples", "stages", "recalled", "verdicts", "texts", "peak_bytes", "died_workers", "killed_workers"]
+    unmeasured: dict[str, Any] = {name: getattr(nothing, name) for name in ("near_duplicates", *run)}
+    fewer = replace(everything, **unmeasured)
+    assert sections(fewer) == [one for one in everywhere if one not in {"run", "near-duplicates"}]
 
 
 def test_charts_have_a_title_a_text_and_a_table(everything: Overview) -> None:
@@ -157,7 +159,7 @@ def test_what_was_not_measured_has_no_chart_and_no_column(everything: Overview) 
     samples = [Sample(float(at), "walk", 1.0, 2.0) for at in range(5)]
     document = page(replace(everything, samples=samples))
     assert "Files per second" in document
-    assert "Memory" not in document
+    assert "Memory of all processes" not in document
     assert ">Batch<" not in document
     assert "Files per second" not in page(replace(everything, samples=samples[:2]))  # two moments make no line
 
@@ -183,6 +185,13 @@ def test_a_page_without_data_is_small(nothing: Overview) -> None:
 
 def test_the_page_says_what_was_asked_and_what_was_killed(everything: Overview) -> None:
     document = page(everything)
+    for text in (
+        "100.0 MiB at most, of 128.0 MiB allowed",
+        "11 names not read again",
+        "9 ok, 2 damaged",
+        "5 in the full-text index",
+    ):
+        assert text in document
     for text in ("Workers killed on request", "128 MiB", r"*.tmp, \xff", "3 symlinks", "SHA256", "1 min 0 s"):
         assert text in document
     assert "pipes" not in document

@@ -53,7 +53,8 @@ def test_a_sheet_for_each_list(write: Write, everything: Overview) -> None:
     summary = dict(rows(book, "summary")[1:])
     assert summary["files"] == 100
     assert summary["wasted bytes"] == everything.wasted_bytes
-    assert summary["killed workers"] == 3
+    assert summary["workers killed on request"] == 3
+    assert summary["peak memory bytes"] == 100 << 20
     assert summary["setting exclude"] == r"*.tmp, \xff"
     assert rows(book, "types") == [
         ("type", "files", "bytes", "damaged"),

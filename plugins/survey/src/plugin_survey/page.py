@@ -6,6 +6,7 @@ Only this module knows Jinja, and it is imported only when such a report is writ
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -167,8 +168,7 @@ def _ages(overview: Overview, most: int) -> Section:
 def _run(overview: Overview, most: int) -> Section:
     section = Section("run", "The run", "Stages overlap, and their time is summed over workers.")
     section.charts.extend(map(_markup, run_charts(overview.samples)))
-    if overview.killed_workers is not None:
-        section.facts.append(("Workers killed on request", f"{overview.killed_workers:,}; the result is not affected"))
+    section.facts.extend(_run_facts(overview))
     if overview.stages:
         section.tables.append(tables.stage_table(overview.stages, most))
     if overview.samples:
@@ -176,20 +176,38 @@ def _run(overview: Overview, most: int) -> Section:
     return section
 
 
+def _run_facts(overview: Overview) -> Iterator[tuple[str, str]]:
+    if overview.peak_bytes:
+        allowed = f", of {human(overview.budget_bytes)} allowed" if overview.budget_bytes else ""
+        yield "Memory", f"{human(overview.peak_bytes)} at most{allowed}"
+    if overview.recalled:
+        yield "Unchanged", f"{overview.recalled:,} names not read again"
+    if overview.verdicts:
+        yield "Contents looked into", ", ".join(f"{count:,} {verdict}" for verdict, count in overview.verdicts.items())
+    if overview.texts:
+        yield "Texts", f"{overview.texts:,} in the full-text index"
+    if overview.died_workers:
+        yield "Worker processes that died", f"{overview.died_workers:,}"
+    if overview.killed_workers is not None:
+        yield "Workers killed on request", f"{overview.killed_workers:,}; the result is not affected"
+
+
 def _settings(overview: Overview) -> list[tuple[str, str]]:
     facts = [("Equal means", f"same size and same {overview.algorithm.upper()}, from {human(overview.min_size)} on")]
     for name, value in overview.settings.items():
-        text = "yes" if value is True else value if isinstance(value, str) else _listed(value)
+        text = "yes" if value is True else value if isinstance(value, str) else _listed(name, value)
         if text:
             facts.append((name.replace("_", " ").capitalize(), text))
     skipped = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in overview.skipped.items() if count)
     return [*facts, *([("Passed over", skipped)] if skipped else [])]
 
 
-def _listed(value: Any) -> str:
+def _listed(name: str, value: Any) -> str:
     """Write a setting; what was not set is not worth a line."""
     if value is None or value is False:
         return ""
+    if name == "max_memory":
+        return human(value)
     return f"{value:,}" if isinstance(value, int | float) else ", ".join(value)
 
 

@@ -157,8 +157,14 @@ def _summary(overview: Overview) -> Iterator[Row]:
     yield "wasted bytes", overview.wasted_bytes
     yield "damaged", len(overview.damaged)
     yield "not read", len(overview.problems)
+    yield "not read again", overview.recalled
+    yield from ((f"contents {verdict}", count) for verdict, count in overview.verdicts.items())
+    yield "texts", overview.texts
+    yield "peak memory bytes", overview.peak_bytes
+    yield "memory budget bytes", overview.budget_bytes
+    yield "workers that died", overview.died_workers
     if overview.killed_workers is not None:
-        yield "killed workers", overview.killed_workers
+        yield "workers killed on request", overview.killed_workers
     yield "algorithm", overview.algorithm
     yield "min size", overview.min_size
     yield from ((f"skipped {what.replace('_', ' ')}", count) for what, count in overview.skipped.items())
