@@ -114,7 +114,7 @@ def waits() -> str:
     command = [sys.executable, "-c", "from framework.cli import main; main()", "pool", "simulate"]
     command += ["--strategy", "first_fit", "--strategy", "best_fit", "--svg", "waits.svg"]
     with tempfile.TemporaryDirectory() as folder:  # where there is no configuration
-        subprocess.run(command, check=True, capture_output=True, cwd=folder)  # noqa: S603 - it is our own program
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
         return _read(os.path.join(folder, "waits.svg"))
 
 
