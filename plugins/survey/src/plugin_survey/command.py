@@ -28,6 +28,7 @@ from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey
 from plugin_survey.use.duplicates_command import duplicates
 from plugin_survey.use.group import SurveyGroup
+from plugin_survey.use.query_command import query
 from plugin_survey.use.verify_command import verify
 
 OWNER = "survey"
@@ -137,7 +138,7 @@ def survey(
         ctx.exit(FAILED)
 
 
-for _command in (duplicates, verify):
+for _command in (duplicates, query, verify):
     survey.add_command(_command)
 
 
