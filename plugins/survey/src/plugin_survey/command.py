@@ -26,6 +26,7 @@ from plugin_survey.report import group_rows, make_report, summary_rows
 from plugin_survey.shown import human
 from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey
+from plugin_survey.use.diff_command import diff
 from plugin_survey.use.duplicates_command import duplicates
 from plugin_survey.use.group import SurveyGroup
 from plugin_survey.use.query_command import query
@@ -138,7 +139,7 @@ def survey(
         ctx.exit(FAILED)
 
 
-for _command in (duplicates, query, verify):
+for _command in (diff, duplicates, query, verify):
     survey.add_command(_command)
 
 
