@@ -28,7 +28,7 @@ from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey
 from plugin_survey.use.diff_command import diff
 from plugin_survey.use.duplicates_command import duplicates
-from plugin_survey.use.group import SurveyGroup
+from plugin_survey.use.group import OwnArgument, SurveyGroup
 from plugin_survey.use.query_command import query
 from plugin_survey.use.verify_command import verify
 
@@ -45,7 +45,7 @@ class Context(CommandContext, Protocol):
 
 
 @click.group("survey", cls=SurveyGroup)
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
+@click.argument("paths", cls=OwnArgument, metavar="PATH...", nargs=-1, required=True, type=click.Path())
 @click.option("--catalogue", metavar="FILE", type=click.Path(), help="Where the SQLite catalogue goes.")
 @click.option(
     "--report",

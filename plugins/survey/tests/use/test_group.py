@@ -24,7 +24,9 @@ def test_the_help_names_options_and_commands(run: Run) -> None:
     output, _ = run("--help")
     for word in ("PATH... | COMMAND", "--exclude", "--output", "duplicates", "./NAME"):
         assert word in output
-    assert "--hardlink" in run("duplicates", "--help")[0]
+    output, _ = run("duplicates", "--help")
+    assert "--hardlink" in output
+    assert output.startswith("Usage: framework survey duplicates [OPTIONS]")
 
 
 def test_the_catalogue_of_a_path_is_found_by_any_path_in_it(run: Run, tree: Path, tmp_path: Path) -> None:

@@ -34,3 +34,11 @@ class SurveyGroup(click.Group):
         ctx.args = []
         with ctx, self.commands[name].make_context(name, args, parent=ctx) as inner:
             return inner.command.invoke(inner)
+
+
+class OwnArgument(click.Argument):
+    """An argument of a group for itself, which click would show before each command below, too."""
+
+    def get_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return how it is shown in the usage of a command."""
+        return super().get_usage_pieces(ctx) if self in ctx.command.params else []
