@@ -19,11 +19,15 @@ from plugin_survey.report import human, path_entry
 from plugin_survey.use import keep
 from plugin_survey.use.choice import catalogue_option, chosen
 from plugin_survey.use.copy import Equal, LeftError, equal_files
+from plugin_survey.use.finding import count_texts
 from plugin_survey.use.merging import DELETE, DONE, HARDLINK, LEFT, Merger, Step
+from plugin_survey.use.near import Near, NearTexts
 from plugin_survey.use.quoting import quoted
 from plugin_survey.use.undo_log import Undoing, UndoLog, read_log
 
 SHOWN_GROUPS = 20
+LIKENESS = 80
+"""Percent of what two texts have together that they must have in common."""
 FAILED = 1
 
 
@@ -39,6 +43,14 @@ FAILED = 1
     default=SHOWN_GROUPS,
     show_default=True,
     help="Groups in the table; 0 shows all. Other formats have all.",
+)
+@click.option("--near", is_flag=True, help="Show texts that are nearly equal instead; needs a survey with --index.")
+@click.option(
+    "--likeness",
+    metavar="PERCENT",
+    type=click.IntRange(30, 100),
+    default=None,
+    help="How much texts must have in common with --near.  [default: 80; 30<=x<=100]",
 )
 @click.option("--hardlink", "action", flag_value=HARDLINK, help="Make equal files hard links of the one that is kept.")
 @click.option("--delete", "action", flag_value=DELETE, help="Delete equal files but the one that is kept.")
@@ -61,6 +73,11 @@ def duplicates(ctx: click.Context, /, **options: Any) -> None:
         failed = _undo(context, options["undo"])
     else:
         with chosen(context, options["path"], options["catalogue"]) as found:
+            if options["near"]:
+                count_texts(found)
+                near = NearTexts(found, (options["likeness"] or LIKENESS) / 100)
+                _show_near(context, near.groups(), options["limit"])
+                return
             groups = equal_files(found, options["min_size"])
             if options["action"] is None:
                 _show(context, groups, options["limit"])
@@ -75,6 +92,10 @@ def _check(options: dict[str, Any]) -> None:
         options["action"] or options["apply"] or options["path"] or options["catalogue"]
     ):
         raise click.UsageError("--undo takes nothing but the log: what to bring back is in it.")
+    if options["near"] and (options["action"] or options["apply"] or options["rule"] or options["log"]):
+        raise click.UsageError("--near only shows: texts that are nearly equal are not deleted or linked.")
+    if options["likeness"] is not None and not options["near"]:
+        raise click.UsageError("--likeness says how: add --near.")
     if options["action"] == DELETE and options["rule"] is None:
         raise click.UsageError("--delete needs --keep: oldest, newest, first or shortest.")
     if options["action"] is None and (options["apply"] or options["rule"] or options["log"]):
@@ -102,6 +123,30 @@ def _show(context: CommandContext, groups: list[Equal], limit: int) -> None:
         context.emit(rows, columns=("wasted", "size", "path"))
     further = f" ({len(groups) - len(shown):,} more than shown)" if len(shown) < len(groups) else ""
     context.message(f"{len(groups):,} groups{further}; {wasted:,} bytes ({human(wasted)}) wasted")
+
+
+def _show_near(context: CommandContext, groups: list[list[Near]], limit: int) -> None:
+    if context.format != "table":
+        context.emit([{"files": [_near_entry(one) for one in group]} for group in groups])
+        return
+    shown = groups[: limit or None]
+    rows = [
+        {"group": number, "alike": f"{one.likeness:.0%}", "path": quoted(one.path) + _further(one.names)}
+        for number, group in enumerate(shown, 1)
+        for one in group
+    ]
+    if rows:
+        context.emit(rows, columns=("group", "alike", "path"))
+    further = f" ({len(groups) - len(shown):,} more than shown)" if len(shown) < len(groups) else ""
+    context.message(f"{len(groups):,} groups of texts that are nearly equal{further}")
+
+
+def _near_entry(one: Near) -> dict[str, Any]:
+    return {**path_entry(one.path), "names": one.names, "likeness": round(one.likeness, 4)}
+
+
+def _further(names: int) -> str:
+    return f" (and {names - 1:,} equal)" if names > 1 else ""
 
 
 def _entry(group: Equal) -> dict[str, Any]:

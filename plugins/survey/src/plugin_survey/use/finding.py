@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from framework.errors import InvalidRequestError
 from plugin_survey.use.choice import BELOW, Chosen
 
 OPENED, CLOSED = "\x02", "\x03"
@@ -49,6 +50,18 @@ class Filter(NamedTuple):
     kind: str = ""
     least: int = 0
     most: int = (1 << 63) - 1
+
+
+def count_texts(chosen: Chosen) -> int:
+    """Return how many texts there are.
+
+    Raises:
+        InvalidRequestError: There are none.
+    """
+    texts: int = chosen.reader.value("SELECT COUNT(*) FROM text")
+    if not texts:
+        raise InvalidRequestError("The survey has read no text.", "Survey again with --index.")
+    return texts
 
 
 def find_words(chosen: Chosen, match: str, wanted: Filter, limit: int) -> Iterator[Hit]:

@@ -11,7 +11,7 @@ from framework.errors import InvalidRequestError
 from plugin_survey.report import human, path_entry
 from plugin_survey.sizes import Size
 from plugin_survey.use.choice import Chosen, catalogue_option, chosen
-from plugin_survey.use.finding import Filter, Hit, find_words
+from plugin_survey.use.finding import Filter, Hit, count_texts, find_words
 from plugin_survey.use.quoting import quoted
 from plugin_survey.use.words import match_for
 
@@ -43,7 +43,8 @@ def query(
     match = match_for(words, options["without"], either=options["either"])
     wanted = Filter(options["kind"].lower(), options["least"] or 0, options["most"] or Filter().most)
     with chosen(context, path, catalogue) as found:
-        texts = _check(found, wanted.kind)
+        texts = count_texts(found)
+        _check(found, wanted.kind)
         hits = list(find_words(found, match, wanted, options["limit"]))
     if context.format != "table":
         context.emit([_entry(hit) for hit in hits])
@@ -52,19 +53,10 @@ def query(
     context.message(f"{len(hits):,} shown, of {texts:,} texts" if hits else f"none of {texts:,} texts has that")
 
 
-def _check(found: Chosen, kind: str) -> int:
-    """Return how many texts there are.
-
-    Raises:
-        InvalidRequestError: There are none, or no file is of the kind.
-    """
-    texts: int = found.reader.value("SELECT COUNT(*) FROM text")
-    if not texts:
-        raise InvalidRequestError("The survey has read no text.", "Survey again with --index.")
+def _check(found: Chosen, kind: str) -> None:
     kinds = [row[0] for row in found.reader.rows("SELECT DISTINCT kind FROM content JOIN text USING (id) ORDER BY 1")]
     if kind and kind not in kinds:
         raise InvalidRequestError(f"No text is of type {kind!r}.", f"There are: {', '.join(kinds)}.")
-    return texts
 
 
 def _row(hit: Hit) -> dict[str, Any]:
