@@ -21,7 +21,7 @@ from plugin_survey.use.copy import TEMPORARY
 Catalogued = Callable[[], str]
 Run = Callable[..., tuple[str, str]]
 Start = Callable[..., subprocess.Popen[str]]
-MANY = 1500
+MANY = 600
 
 
 def fill(tree: Path, **files: str) -> None:

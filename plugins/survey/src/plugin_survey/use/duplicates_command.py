@@ -15,7 +15,8 @@ import click
 
 from framework import CommandContext
 from framework.errors import ResourceUnavailableError
-from plugin_survey.report import human, path_entry
+from plugin_survey.report import path_entry
+from plugin_survey.shown import human
 from plugin_survey.use import keep
 from plugin_survey.use.choice import catalogue_option, chosen
 from plugin_survey.use.copy import Equal, LeftError, equal_files
