@@ -67,12 +67,15 @@ def test_every_command_that_is_mentioned_exists(
         # also those of a plugin that is blocked, because a directory that it requires was deleted
         registered: list[click.Command] = getattr(plugin, "register_commands", list)()
         offered |= {f"framework {one.name}": one for one in registered}
+        for one in registered:
+            offered |= {f"framework {one.name} {name}": below for name, below in getattr(one, "commands", {}).items()}
     known = {name: {option for one in command.params for option in one.opts} for name, command in offered.items()}
+    runs = {name for name, command in offered.items() if getattr(command, "invoke_without_command", False)}
     wrong = []
     for name, text in written.items():
         for line in re.findall(r"^(?:\$ )?(?:\S+=\S+ )*(framework .+)$|`(framework [^`]+)`", text, re.MULTILINE):
             words = re.split(r" [|>] ", line[0] or line[1])[0].split()
-            wrong += [f"{name}: {' '.join(words)}: {fault}" for fault in _faults(words, known)]
+            wrong += [f"{name}: {' '.join(words)}: {fault}" for fault in _faults(words, known, runs)]
 
     assert wrong == []
 
@@ -155,8 +158,11 @@ def _check_configuration(content: dict[str, Any], own: Own) -> None:
             validated(loaded.section(plugin), loading.load_object(model, plugin), plugin)
 
 
-def _faults(words: list[str], known: dict[str, set[str]]) -> Iterator[str]:
-    """Return what is wrong with a command line: a command or an option that there is not."""
+def _faults(words: list[str], known: dict[str, set[str]], runs: set[str]) -> Iterator[str]:
+    """Return what is wrong with a command line: a command or an option that there is not.
+
+    After a command of `runs`, which has commands below it and does something itself, a word may be an argument too.
+    """
     path = words.pop(0)
     while words:
         word = words.pop(0).rstrip(".,;")
@@ -168,7 +174,7 @@ def _faults(words: list[str], known: dict[str, set[str]]) -> Iterator[str]:
                 words.pop(0)
         elif f"{path} {word}" in known:
             path = f"{path} {word}"
-        elif any(one.startswith(f"{path} ") for one in known) and word not in {"COMMAND", "…"}:
+        elif path not in runs and any(one.startswith(f"{path} ") for one in known) and word not in {"COMMAND", "…"}:
             yield f"{path} has no command {word}"
 
 

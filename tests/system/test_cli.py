@@ -51,9 +51,11 @@ SAYS = """
 import click
 from framework import Plugin, hookimpl
 
-@click.group("greet")
-def greet():
-    pass
+@click.group("greet", invoke_without_command=True)
+@click.pass_context
+def greet(ctx):
+    if ctx.invoked_subcommand is None:
+        ctx.obj.emit([{"who": "all"}])
 
 @greet.command("all")
 @click.pass_obj
@@ -238,6 +240,7 @@ def test_every_reference_in_the_schema_can_be_followed(program: Program) -> None
 @pytest.mark.usefixtures("says")
 def test_a_plugins_command_runs_with_the_formats_and_errors_of_the_kernel(program: Program, home: Path) -> None:
     assert "greet" in good(program("--help"))
+    assert json.loads(program("greet", "-o", "json").stdout) == [{"who": "all"}]
     done = program("greet", "all", "-o", "json")
     assert json.loads(done.stdout) == [{"who": "you", "many": 2}, {"who": "me", "many": 1}]
     assert (done.returncode, done.stderr) == (0, "greeting\n")

@@ -34,10 +34,12 @@ def _choose(ctx: click.Context, _option: click.Parameter, value: str) -> str:
 
 def with_output(command: click.Command) -> click.Command:
     """Return the command, or the group with all below it, with the option `-o`: how `Context.emit` prints."""
+    runs = True
     if isinstance(command, click.Group):
+        runs = command.invoke_without_command
         for one in command.commands.values():
             with_output(one)
-    elif not any("-o" in one.opts for one in command.params):
+    if runs and not any("-o" in one.opts for one in command.params):
         option = click.Option(
             ["-o", "--output"],
             type=click.Choice(output.FORMATS),

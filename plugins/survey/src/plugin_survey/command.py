@@ -26,6 +26,11 @@ from plugin_survey.report import group_rows, make_report, summary_rows
 from plugin_survey.shown import human
 from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey
+from plugin_survey.use.diff_command import diff
+from plugin_survey.use.duplicates_command import duplicates
+from plugin_survey.use.group import OwnArgument, SurveyGroup
+from plugin_survey.use.query_command import query
+from plugin_survey.use.verify_command import verify
 
 OWNER = "survey"
 SHOWN_GROUPS = 10
@@ -39,8 +44,8 @@ class Context(CommandContext, Protocol):
     format: str
 
 
-@click.command("survey")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
+@click.group("survey", cls=SurveyGroup)
+@click.argument("paths", cls=OwnArgument, metavar="PATH...", nargs=-1, required=True, type=click.Path())
 @click.option("--catalogue", metavar="FILE", type=click.Path(), help="Where the SQLite catalogue goes.")
 @click.option(
     "--report",
@@ -117,6 +122,8 @@ def survey(
 
     By default both are written to the user's state directory. Symbolic links are not followed; hard links are one
     file. Exits with 1 when something could not be read.
+
+    The commands below work on the catalogue afterwards. A folder that has the name of one is surveyed as ./NAME.
     """
     if kills and not (check or index):
         raise click.UsageError("--chaos kills the processes that look into files: add --check or --index.")
@@ -130,6 +137,10 @@ def survey(
     if overview.problems:
         context.message(f"survey: {len(overview.problems):,} files or folders could not be read; the report names them")
         ctx.exit(FAILED)
+
+
+for _command in (diff, duplicates, query, verify):
+    survey.add_command(_command)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,138 @@
+"""`Copy`, one of several files of equal content, and whether it is still what was surveyed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from typing import NamedTuple
+
+from plugin_survey.catalogue import nearest, signed
+from plugin_survey.use.choice import BELOW, Chosen
+
+CHUNK = 1 << 20
+TEMPORARY = b".survey-link-"
+"""How the temporary name of a link begins, before the inode of the file whose name it will take."""
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_EQUAL = f"""
+WITH chosen AS (SELECT * FROM file WHERE size >= :least AND {BELOW})
+SELECT size, digest, path, device, inode, mtime_ns, ctime_ns FROM chosen JOIN
+    (SELECT size, digest FROM chosen GROUP BY size, digest HAVING COUNT(*) > 1) USING (size, digest)
+ORDER BY size, digest, path
+"""  # noqa: S608 - made of constants
+
+
+class Copy(NamedTuple):
+    """A file by all its names, with what the survey saw of it; `ctime_ns` is 0 where it could not rely on that."""
+
+    names: tuple[bytes, ...]
+    size: int
+    device: int
+    inode: int
+    mtime_ns: int
+    ctime_ns: int
+
+    def moved_on(self, found: os.stat_result) -> str:
+        """Return why a file is not the one that was surveyed, or nothing."""
+        if not stat.S_ISREG(found.st_mode):
+            return "it is no regular file now"
+        if signed(found.st_dev) != self.device:
+            return "it is on another device than when it was surveyed"
+        if signed(found.st_ino) != self.inode:
+            return "it was replaced by another file since the survey"
+        if found.st_size != self.size or nearest(found.st_mtime_ns) != self.mtime_ns:
+            return "it was written to since the survey"
+        if self.ctime_ns and nearest(found.st_ctime_ns) != self.ctime_ns:
+            return "it was linked, renamed or changed otherwise since the survey"
+        return ""
+
+
+class Equal(NamedTuple):
+    """Files of equal content, sorted by first name."""
+
+    size: int
+    digest: bytes
+    copies: tuple[Copy, ...]
+
+    @property
+    def wasted(self) -> int:
+        """Bytes that would be saved if one file were kept."""
+        return self.size * (len(self.copies) - 1)
+
+
+class LeftError(Exception):
+    """A file is to be left alone; the message says why."""
+
+
+def equal_files(chosen: Chosen, min_size: int) -> list[Equal]:
+    """Return the groups of equal files of at least so many bytes, the most wasteful first.
+
+    Raises:
+        ResourceError: The catalogue is damaged.
+    """
+    groups = []
+    rows = chosen.reader.rows(_EQUAL, {**chosen.limits, "least": min_size})
+    for (size, digest), same in groupby(rows, key=lambda row: row[:2]):
+        copies = tuple(_copies(same))
+        if len(copies) > 1:
+            groups.append(Equal(size, digest, copies))
+    groups.sort(key=lambda group: (-group.wasted, group.copies[0].names))
+    return groups
+
+
+def _copies(rows: Iterable[tuple[int, bytes, bytes, int, int, int, int]]) -> Iterator[Copy]:
+    files: dict[tuple[int, int], list[tuple[int, bytes, bytes, int, int, int, int]]] = {}
+    for row in rows:
+        files.setdefault(row[3:5], []).append(row)
+    for names in files.values():
+        size, _, _, device, inode, mtime_ns, ctime_ns = names[0]
+        # last what somebody left who was killed while he linked: it is about to go, so nothing may rely on it
+        paths = sorted((row[2] for row in names), key=lambda path: b"/" + TEMPORARY in path)
+        yield Copy(tuple(paths), size, device, inode, mtime_ns, ctime_ns)
+
+
+@contextmanager
+def held(copy: Copy) -> Iterator[int]:
+    """Open a file by its first name and give the descriptor, if it is the one that was surveyed.
+
+    Raises:
+        LeftError: It is not, or it cannot be opened.
+    """
+    try:
+        descriptor = os.open(copy.names[0], _FLAGS)
+    except FileNotFoundError as error:
+        raise LeftError("it is missing") from error
+    except OSError as error:
+        raise LeftError(f"it cannot be opened: {os.strerror(error.errno or 0)}") from error
+    try:
+        if why := copy.moved_on(os.fstat(descriptor)):
+            raise LeftError(why)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def same_content(one: int, other: int) -> bool:
+    """Return whether two open files are equal byte by byte.
+
+    Raises:
+        OSError: One cannot be read.
+    """
+    place = 0
+    while chunk := os.pread(one, CHUNK, place):
+        # the system may give less than asked for
+        if chunk != _exactly(other, len(chunk), place):
+            return False
+        place += len(chunk)
+    return not os.pread(other, 1, place)
+
+
+def _exactly(descriptor: int, length: int, place: int) -> bytes:
+    parts = []
+    while length and (part := os.pread(descriptor, length, place)):
+        parts.append(part)
+        place += len(part)
+        length -= len(part)
+    return b"".join(parts)

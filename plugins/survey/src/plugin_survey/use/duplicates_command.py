@@ -1,0 +1,233 @@
+"""The command `framework survey duplicates`."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from framework import CommandContext
+from framework.errors import ResourceUnavailableError
+from plugin_survey.report import path_entry
+from plugin_survey.shown import human
+from plugin_survey.use import keep
+from plugin_survey.use.choice import catalogue_option, chosen
+from plugin_survey.use.copy import Equal, LeftError, equal_files
+from plugin_survey.use.finding import count_texts
+from plugin_survey.use.merging import DELETE, DONE, HARDLINK, LEFT, Merger, Step
+from plugin_survey.use.near import Near, NearTexts
+from plugin_survey.use.quoting import quoted
+from plugin_survey.use.undo_log import Undoing, UndoLog, read_log
+
+SHOWN_GROUPS = 20
+LIKENESS = 80
+"""Percent of what two texts have together that they must have in common."""
+FAILED = 1
+
+
+@click.command("duplicates", short_help="Show files of equal content, and delete or link them.")
+@click.argument("path", required=False, type=click.Path())
+@catalogue_option
+@click.option(
+    "--min-size", metavar="BYTES", type=click.IntRange(0), default=1, show_default=True, help="Smallest file."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=SHOWN_GROUPS,
+    show_default=True,
+    help="Groups in the table; 0 shows all. Other formats have all.",
+)
+@click.option("--near", is_flag=True, help="Show texts that are nearly equal instead; needs a survey with --index.")
+@click.option(
+    "--likeness",
+    metavar="PERCENT",
+    type=click.IntRange(30, 100),
+    default=None,
+    help="How much texts must have in common with --near.  [default: 80; 30<=x<=100]",
+)
+@click.option("--hardlink", "action", flag_value=HARDLINK, help="Make equal files hard links of the one that is kept.")
+@click.option("--delete", "action", flag_value=DELETE, help="Delete equal files but the one that is kept.")
+@click.option("--keep", "rule", type=click.Choice(list(keep.RULES)), help="Which one is kept; needed with --delete.")
+@click.option("--apply", is_flag=True, help="Really do it; otherwise it is only told what would be done.")
+@click.option(
+    "--log", metavar="FILE", type=click.Path(), help="Where the undo log goes; default: beside the catalogue."
+)
+@click.option("--undo", metavar="LOG", type=click.Path(), help="Bring back what --apply deleted or linked.")
+@click.pass_context
+def duplicates(ctx: click.Context, /, **options: Any) -> None:
+    """Show files of equal content at or below PATH, as the last survey found them.
+
+    With --hardlink or --delete it is told what would be done; only with --apply it is done, after each file was
+    compared byte by byte with the one that is kept. Exits with 1 when a file had to be left alone.
+    """
+    context: CommandContext = ctx.obj
+    _check(options)
+    if options["undo"] is not None:
+        failed = _undo(context, options["undo"])
+    else:
+        with chosen(context, options["path"], options["catalogue"]) as found:
+            if options["near"]:
+                count_texts(found)
+                near = NearTexts(found, (options["likeness"] or LIKENESS) / 100)
+                _show_near(context, near.groups(), options["limit"])
+                return
+            groups = equal_files(found, options["min_size"])
+            if options["action"] is None:
+                _show(context, groups, options["limit"])
+                return
+            failed = _merge(context, groups, found.reader.path, options)
+    if failed:
+        ctx.exit(FAILED)
+
+
+def _check(options: dict[str, Any]) -> None:
+    if options["undo"] is not None and (
+        options["action"] or options["apply"] or options["path"] or options["catalogue"]
+    ):
+        raise click.UsageError("--undo takes nothing but the log: what to bring back is in it.")
+    if options["near"] and (options["action"] or options["apply"] or options["rule"] or options["log"]):
+        raise click.UsageError("--near only shows: texts that are nearly equal are not deleted or linked.")
+    if options["likeness"] is not None and not options["near"]:
+        raise click.UsageError("--likeness says how: add --near.")
+    if options["action"] == DELETE and options["rule"] is None:
+        raise click.UsageError("--delete needs --keep: oldest, newest, first or shortest.")
+    if options["action"] is None and (options["apply"] or options["rule"] or options["log"]):
+        raise click.UsageError("--apply, --keep and --log say how: add --hardlink or --delete.")
+    if options["apply"] and options["path"] is None and options["catalogue"] is None:
+        raise click.UsageError("--apply needs PATH or --catalogue, so that it is not what was surveyed by chance last.")
+
+
+def _show(context: CommandContext, groups: list[Equal], limit: int) -> None:
+    if context.format != "table":
+        context.emit([_entry(group) for group in groups])
+        return
+    wasted = sum(group.wasted for group in groups)
+    shown = groups[: limit or None]
+    rows = [
+        {
+            "wasted": human(group.wasted) if not place else "",
+            "size": human(group.size) if not place else "",
+            "path": path,
+        }
+        for group in shown
+        for place, path in enumerate(quoted(name) for copy in group.copies for name in copy.names)
+    ]
+    if rows:
+        context.emit(rows, columns=("wasted", "size", "path"))
+    further = f" ({len(groups) - len(shown):,} more than shown)" if len(shown) < len(groups) else ""
+    context.message(f"{len(groups):,} groups{further}; {wasted:,} bytes ({human(wasted)}) wasted")
+
+
+def _show_near(context: CommandContext, groups: list[list[Near]], limit: int) -> None:
+    if context.format != "table":
+        context.emit([{"files": [_near_entry(one) for one in group]} for group in groups])
+        return
+    shown = groups[: limit or None]
+    rows = [
+        {"group": number, "alike": f"{one.likeness:.0%}", "path": quoted(one.path) + _further(one.names)}
+        for number, group in enumerate(shown, 1)
+        for one in group
+    ]
+    if rows:
+        context.emit(rows, columns=("group", "alike", "path"))
+    further = f" ({len(groups) - len(shown):,} more than shown)" if len(shown) < len(groups) else ""
+    context.message(f"{len(groups):,} groups of texts that are nearly equal{further}")
+
+
+def _near_entry(one: Near) -> dict[str, Any]:
+    return {**path_entry(one.path), "names": one.names, "likeness": round(one.likeness, 4)}
+
+
+def _further(names: int) -> str:
+    return f" (and {names - 1:,} equal)" if names > 1 else ""
+
+
+def _entry(group: Equal) -> dict[str, Any]:
+    files = [
+        {**path_entry(copy.names[0]), "links": [path_entry(name) for name in copy.names[1:]], "mtime_ns": copy.mtime_ns}
+        for copy in group.copies
+    ]
+    return {"size": group.size, "digest": group.digest.hex(), "wasted_bytes": group.wasted, "files": files}
+
+
+def _merge(context: CommandContext, groups: list[Equal], catalogue: str, options: dict[str, Any]) -> bool:
+    log = None
+    if options["apply"]:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        log = UndoLog(options["log"] or f"{catalogue}.undo-{stamp}-{os.getpid()}.jsonl")
+    merger = Merger(options["action"], options["rule"] or "oldest", log)
+    steps: list[Step] = []
+    try:
+        with _alone(catalogue):
+            for group in groups:
+                steps.extend(merger.steps(group))  # one by one, also up to an interrupt
+    finally:  # an interrupt, too, is followed by what was done until then
+        if log is not None:
+            log.close()
+        if steps or sys.exception() is None:
+            _tell(context, steps, options["action"], log)
+    return any(step.action == LEFT for step in steps)
+
+
+@contextmanager
+def _alone(catalogue: str) -> Iterator[None]:
+    """Exclude a second one that works on the same catalogue, which might keep another file.
+
+    Raises:
+        ResourceUnavailableError: There is one.
+    """
+    with open(catalogue, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # SQLite's own locks are of another sort
+        except BlockingIOError as error:
+            raise ResourceUnavailableError(
+                "Somebody else is treating the duplicates of this survey now.",
+                "Wait until that ends.",
+                resource=catalogue,
+            ) from error
+        yield
+
+
+def _tell(context: CommandContext, steps: list[Step], action: str, log: UndoLog | None) -> None:
+    if context.format != "table":
+        context.emit(
+            [{"action": one.action, **path_entry(one.path), "size": one.size, "note": one.note} for one in steps]
+        )
+    elif steps:
+        rows = [{"action": one.action, "path": quoted(one.path), "note": one.note} for one in steps]
+        context.emit(rows, columns=("action", "path", "note"))
+    count = Counter(step.action for step in steps)
+    size = sum(step.size for step in steps if step.action in {action, DONE[action]})
+    if log is None:
+        context.message(f"would {action} {count[action]:,} names ({human(size)}); nothing was touched: add --apply")
+    else:
+        context.message(f"{DONE[action]} {count[DONE[action]]:,} names ({human(size)})")
+        if log.written:
+            context.message(f"undo log: {log.path}")
+    if count[LEFT]:
+        context.message(f"{count[LEFT]:,} names were left alone; the notes say why")
+
+
+def _undo(context: CommandContext, log: str) -> bool:
+    undoing = Undoing()
+    rows = []
+    for deed in read_log(log):
+        note = ""
+        try:
+            action = undoing.undo(deed)
+        except LeftError as error:
+            action, note = LEFT, str(error)
+        except OSError as error:
+            action, note = LEFT, f"the system refuses: {os.strerror(error.errno or 0)}"
+        rows.append({"action": action, "path": deed["path"], "note": note})
+    table = context.format == "table"
+    context.emit([{**row, **({"path": quoted(row["path"])} if table else path_entry(row["path"]))} for row in rows])
+    return any(row["action"] == LEFT for row in rows)

@@ -1,0 +1,67 @@
+"""Sketches of texts, by which those that resemble each other are found without comparing each with each.
+
+A text is the set of its shingles, all runs of `WIDTH` words; the likeness of two texts is the number of shingles that
+they share, by the number that they have together (A. Broder, "On the resemblance and containment of documents", 1997).
+A sketch is a MinHash by one permutation: hashes fall into bins, and each bin keeps the least (P. Li, A. Owen, C.-H.
+Zhang, "One Permutation Hashing", 2012); an empty bin takes the value of the next one that is not, marked with the
+distance (A. Shrivastava, P. Li, "Densifying One Permutation Hashing", 2014). Two texts agree in a bin about as often as
+they are alike, so those that agree in all bins of a band are candidates: the more bins in a band, the fewer.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+
+WIDTH = 4
+"""Words in a shingle."""
+BINS = 128
+CONFIDENCE = 0.99
+"""How probable it must be that two texts which are just alike enough become candidates."""
+_WORD = re.compile(r"\w+")
+_STEP = 0x9E3779B97F4A7C15  # odd, so that values borrowed from different distances differ
+_MASK = (1 << 64) - 1
+
+
+def shingles(text: str) -> set[int]:
+    """Return the hashes, of 64 bits, of all shingles of a text; one that has fewer words than a shingle has one."""
+    words = _WORD.findall(text.casefold())
+    if not words:
+        return set()
+    runs = (" ".join(words[place : place + WIDTH]) for place in range(max(1, len(words) - WIDTH + 1)))
+    return {int.from_bytes(blake2b(run.encode(errors="replace"), digest_size=8).digest()) for run in runs}
+
+
+def likeness(one: set[int], other: set[int]) -> float:
+    """Return how alike two sets of shingles are, from 0 to 1."""
+    shared = len(one & other)
+    return shared / (len(one) + len(other) - shared) if shared else 0.0
+
+
+def sketch(found: set[int]) -> list[int]:
+    """Return the sketch of shingles, of which there must be some."""
+    bins: list[int | None] = [None] * BINS
+    for value in found:
+        place, least = value % BINS, bins[value % BINS]
+        if least is None or value < least:
+            bins[place] = value
+    return [_dense(bins, place) for place in range(BINS)]
+
+
+def _dense(bins: list[int | None], place: int) -> int:
+    for distance in range(BINS):
+        value = bins[(place + distance) % BINS]
+        if value is not None:
+            return (value + distance * _STEP) & _MASK
+    raise ValueError("a text without shingles has no sketch")
+
+
+def bands(values: list[int], rows: int) -> list[bytes]:
+    """Return the bands of a sketch, of so many bins each."""
+    return [b"".join(value.to_bytes(8) for value in values[start : start + rows]) for start in range(0, BINS, rows)]
+
+
+def rows_for(least: float) -> int:
+    """Return the largest size of a band by which texts that are so much alike are found with `CONFIDENCE`."""
+    sizes = (16, 8, 4, 2, 1)
+    return next((rows for rows in sizes if 1 - (1 - least**rows) ** (BINS // rows) >= CONFIDENCE), 1)
