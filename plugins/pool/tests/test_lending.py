@@ -233,6 +233,44 @@ async def test_what_is_taken_back_in_the_pool_is_released_in_the_ledger(
         assert pool.get_allocation("t") is not None
 
 
+async def _served_late(framework: Framework, pool: ResourcePool, then: Callable[[], object]) -> Any:
+    """Lend what a task waited for, and do something in between being served and learning of it."""
+    pool.allocate_resources("first", [ONE, ONE])
+    waiting = asyncio.ensure_future(framework.acquire(KIND, task="late", requirements=ONE))
+    await until(lambda: pool.get_status_report().waiting)
+    pool.release_resources("first")
+    assert then() is True
+    return await asyncio.wait_for(waiting, LONG)
+
+
+async def test_what_is_taken_back_before_it_is_lent_is_released_in_the_ledger_too(
+    framework: Framework, pool: ResourcePool
+) -> None:
+    held = await _served_late(framework, pool, lambda: pool.release_resources("late"))
+    await until(lambda: not held.is_allocated())
+    assert framework.leases() == ()
+
+
+async def test_what_is_marked_before_it_is_lent_is_marked_in_the_ledger_too(
+    framework: Framework, pool: ResourcePool
+) -> None:
+    held = await _served_late(framework, pool, lambda: pool.mark_executing("late"))
+    await until(lambda: held.status is ResourceStatus.BUSY)
+    await held.release()
+
+
+async def test_what_was_taken_back_cannot_be_put_into_error_under_the_next_task(
+    framework: Framework, pool: ResourcePool
+) -> None:
+    held = await framework.acquire(KIND, task="t", requirements=[ONE, ONE])
+    assert pool.release_resources("t")
+    assert pool.allocate_resources("next", [ONE, ONE])
+    held.mark(Usage.ERROR)  # the loop had no time yet to tell that it is gone
+    assert pool.get_status_report() == StatusReport(2, deployed=2)
+    pool.release_resources("next")
+    assert pool.get_status_report() == StatusReport(2, available=2)
+
+
 async def test_what_nobody_refers_to_is_given_back_as_cancelled(framework: Framework, pool: ResourcePool) -> None:
     held = await framework.acquire(KIND, task="t", requirements=ONE)
     assert held.is_allocated()

@@ -36,7 +36,9 @@ class Link(Watcher):
         with self._lock:
             if not self._followed:
                 self._pool.watch(self)
-            self._followed[held.epoch] = asyncio.get_running_loop(), weakref.ref(resource)
+            loop, reference = asyncio.get_running_loop(), weakref.ref(resource)
+            self._followed[held.epoch] = loop, reference
+        loop.call_soon(_adjust, reference)  # for what became of it after it was given, and before this
 
     def forget(self, held: Lease) -> None:
         """Let nothing follow a lease any more."""

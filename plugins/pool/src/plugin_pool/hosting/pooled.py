@@ -84,12 +84,12 @@ class PooledEntities(Resource):
         super().mark(usage)
         task, epoch = self.task, self._held.epoch
         if usage is Usage.BUSY:
-            self._pool.mark_executing(task, epoch=epoch)
+            held = self._pool.mark_executing(task, epoch=epoch)
         elif usage is Usage.BLOCKED:
-            self._pool.mark_blocked(task, epoch=epoch)
+            held = self._pool.mark_blocked(task, epoch=epoch)
         else:
-            self._pool.mark_deployed(task, epoch=epoch)
-        if usage is Usage.ERROR:
+            held = self._pool.mark_deployed(task, epoch=epoch)
+        if usage is Usage.ERROR and held:  # else it was taken back just now, and may be somebody else's already
             for one in self.resources:
                 self._pool.quarantine_resource(one)
 
