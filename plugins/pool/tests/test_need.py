@@ -47,8 +47,13 @@ def test_an_entity_is_read() -> None:
         (described, "executor:=8", "'' in .* has no level"),
         (described, "executor:web_search=8,", "'' in .* has no level"),
         (described, "executor:web_search=best", "is 'best'; 1 to 10"),
+        (described, "2*executor", r"The type '2\*executor' has '\*' in it; .* added one by one"),
+        (described, "executor,tool", "has ',' in it"),
+        (described, "executor=5:a=1", "has '=' in it"),
+        (described, "executor:a=1,b=1,a=2", r"The capability 'a' is in .* more than once\. Write it once"),
+        (needed, "executor:a=1,a=2", "'a' is in 'executor:a=1,a=2' more than once"),
     ],
-    ids=range(12),
+    ids=range(17),
 )
 def test_what_cannot_be_read_is_refused(read: Callable[[str], Any], text: str, said: str) -> None:
     with pytest.raises(InvalidRequestError, match=said) as caught:

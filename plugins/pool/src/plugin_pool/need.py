@@ -15,7 +15,7 @@ def needed(text: str) -> dict[str, Any]:
     """Return a requirement as a mapping that every method of a pool takes.
 
     Raises:
-        InvalidRequestError: It is not written like one.
+        InvalidRequestError: It is not written like one, or has a capability twice.
     """
     match = _NEED.fullmatch(text)
     if match is None:
@@ -23,8 +23,8 @@ def needed(text: str) -> dict[str, Any]:
             f"The requirement {text!r:.80} cannot be read.",
             "Write it as executor, 2*executor, or executor:web_search=5,file_ops.",
         )
-    levels = dict([level(one, text) for one in (match["capabilities"] or "").split(",") if match["capabilities"]])
-    return {"type": match["type"], "count": int(match["count"] or 1), "capabilities": levels}
+    levels = [level(one, text) for one in (match["capabilities"] or "").split(",") if match["capabilities"]]
+    return {"type": match["type"], "count": int(match["count"] or 1), "capabilities": _once(levels, text)}
 
 
 def described(text: str) -> dict[str, Any]:
@@ -34,13 +34,19 @@ def described(text: str) -> dict[str, Any]:
         InvalidRequestError: It is not written so, or a capability has no level.
     """
     kind, _, capabilities = text.partition(":")
+    if strange := next((one for one in "*=," if one in kind), ""):
+        raise InvalidRequestError(
+            f"The type {kind!r:.60} has {strange!r} in it; a type for the command line has none of *, = and ,.",
+            "Write it as executor:web_search=8. Entities that are alike are added one by one, each with an id.",
+        )
     pairs = [one.partition("=") for one in capabilities.split(",")] if capabilities else []
     if strange := [name for name, _, number in pairs if not name or not number]:
         raise InvalidRequestError(
             f"The capability {strange[0]!r:.60} in {text!r:.80} has no level.",
             "Write it as web_search=8; 10 is the best.",
         )
-    return {"type": kind, "capabilities": dict([level(f"{name}={number}", text) for name, _, number in pairs])}
+    levels = [level(f"{name}={number}", text) for name, _, number in pairs]
+    return {"type": kind, "capabilities": _once(levels, text)}
 
 
 def level(text: str, within: str) -> tuple[str, int]:
@@ -56,3 +62,15 @@ def level(text: str, within: str) -> tuple[str, int]:
             "10 is the best, 1 is anything.",
         )
     return capability, int(number or 1)
+
+
+def _once(levels: list[tuple[str, int]], within: str) -> dict[str, int]:
+    """Return levels by capability."""
+    found = dict(levels)
+    if len(found) < len(levels):
+        names = [name for name, _ in levels]
+        twice = next(one for one in names if names.count(one) > 1)
+        raise InvalidRequestError(
+            f"The capability {twice!r:.60} is in {within!r:.80} more than once.", "Write it once, with one level."
+        )
+    return found
