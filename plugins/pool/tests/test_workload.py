@@ -103,6 +103,8 @@ def test_a_workload_that_cannot_be_is_refused(content: Any, said: str) -> None:
         ({"arrival": {"poisson": 2, "every": 1}}, "has 2 fields; one of poisson, every"),
         ({"arrival": {"poisson": -2}}, r"rate of the stream 's' is -2; a number from 1e-09 to 1e\+09"),
         ({"arrival": {"poisson": 0}}, "is 0; a number from"),
+        ({"arrival": {"poisson": "1e6"}}, r"is '1e6'; .* To YAML that is a text; .* as in 1\.0e\+6"),
+        ({"duration": "1e-3"}, r"is '1e-3'; a number .* To YAML that is a text"),
         ({"arrival": {"poisson": 1e300}}, r"is 1e\+300; a number from"),
         ({"arrival": {"poisson": 10**300}}, "is 1000000"),
         ({"arrival": {"every": float("nan")}}, "is nan; a number from"),

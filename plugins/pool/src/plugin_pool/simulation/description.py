@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,8 @@ _WORKLOAD = ("resources", "arrival", "streams")
 _STREAM = ("name", "requirements", "arrival", "share", "duration", "priority")
 _ARRIVAL = ("poisson", "every")
 _DURATION = ("exponential", "fixed", "uniform")
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+_AS_YAML = "To YAML that is a text; write all digits, or a point and a sign, as in 1.0e+6."
 
 
 def workload(given: object, configured: Sequence[object] = ()) -> Workload:
@@ -145,7 +148,7 @@ def _gap(given: object, about: str) -> Law:
 
 
 def _duration(given: object, about: str) -> Law:
-    if isinstance(given, int | float):
+    if isinstance(given, int | float) or (isinstance(given, str) and _EXPONENT.fullmatch(given)):
         given = {"fixed": given}
     subject = f"The duration of {about}"
     name, value = _choice(given, _DURATION, subject, "{exponential: 1.5}, a mean in seconds")
@@ -174,7 +177,8 @@ def _choice(given: object, known: tuple[str, ...], subject: str, example: str) -
 def _number(given: object, subject: str, most: float) -> float:
     if isinstance(given, bool) or not isinstance(given, int | float) or not 1 / most <= given <= most:  # nan is neither
         raise InvalidRequestError(
-            f"{subject} is {given!r:.60}; a number from {1 / most:g} to {most:g} is allowed.", "Give it such a number."
+            f"{subject} is {given!r:.60}; a number from {1 / most:g} to {most:g} is allowed.",
+            _AS_YAML if isinstance(given, str) and _EXPONENT.fullmatch(given) else "Give it such a number.",
         )
     return float(given)
 
