@@ -166,6 +166,21 @@ def test_the_picture_is_written_whole_and_overwrites_only_when_told_to(framework
     assert (tmp_path / "waits.svg").stat().st_mode & 0o777 == 0o666 & ~_mask()
 
 
+def test_a_pipe_is_not_replaced_and_a_link_is_followed(framework: Run, tmp_path: Path) -> None:
+    options = ["pool", "simulate", "--tasks", "300", "--strategy", "first_fit", "--force", "--svg"]
+    os.mkfifo(tmp_path / "pipe.svg")
+    (tmp_path / "link.svg").symlink_to("waits.svg")
+
+    refused = framework(*options, "pipe.svg")
+    assert refused.returncode == 2
+    assert "The picture 'pipe.svg' is no ordinary file. Name one" in refused.stderr
+    assert (tmp_path / "pipe.svg").is_fifo()
+
+    assert framework(*options, "link.svg").returncode == 0
+    assert (tmp_path / "link.svg").is_symlink()
+    assert ElementTree.fromstring((tmp_path / "waits.svg").read_text()).tag == "{http://www.w3.org/2000/svg}svg"
+
+
 def _mask() -> int:
     mask = os.umask(0)
     os.umask(mask)

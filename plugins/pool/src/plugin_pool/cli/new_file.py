@@ -23,6 +23,8 @@ def check(path: str, *, force: bool) -> None:
         raise _taken(path)
     if os.path.isdir(path):
         raise InvalidRequestError(f"The picture {path!r} is a folder.", "Name a file in it.")
+    if os.path.exists(path) and not os.path.isfile(path):  # a device, or a pipe, which would be replaced
+        raise InvalidRequestError(f"The picture {path!r} is no ordinary file.", "Name one, or a new one.")
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
         raise InvalidRequestError(f"There is no folder {folder!r} to write into.", "Make it first.")
@@ -35,6 +37,7 @@ def write(path: str, text: str, *, force: bool) -> None:
         InvalidRequestError: It exists and may not be overwritten, or cannot be written.
     """
     temporary = ""
+    given, path = path, os.path.realpath(path) if force else path  # what a link leads to is written, not the link
     try:
         descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".framework-")
         with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
@@ -47,7 +50,7 @@ def write(path: str, text: str, *, force: bool) -> None:
         raise _taken(path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidRequestError(f"The picture {path!r} cannot be written: {reason}.", "Name another file.") from error
+        raise InvalidRequestError(f"The picture {given!r} cannot be written: {reason}.", "Name another file.") from error
     finally:
         if temporary:
             with contextlib.suppress(OSError):
