@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -186,6 +187,19 @@ async def test_rules_of_plugins_and_of_the_settings_count_and_broken_ones_take_n
     refused = [one for one in told if one["event"] == "pool_rules_refused"]
     assert sorted(one["plugin"] for one in refused) == sorted(broken)
     assert refused[0].keys() - {"event", "level"} == {"plugin", "rule", "error"}
+
+
+async def test_rules_without_end_are_cut_off_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    endless = named("endless", lambda: itertools.repeat(DRAW[0]))
+    async with Framework.from_config({"plugins": {"pool": {}}}, plugins=[endless]) as framework:
+        pool: Any = await framework.service("pool")
+        with caplog.at_level("WARNING", "framework"):
+            assert pool.infer_resource_requirements("Draw a cat")
+    (told,) = [one.msg for one in caplog.records if isinstance(one.msg, dict)]
+    assert (told["plugin"], told["error"]) == (
+        "endless",
+        "ValueError: 1,000 rules are allowed; the others are left out",
+    )
 
 
 async def test_a_plugin_that_stops_takes_its_rules_with_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -60,10 +61,13 @@ class Rulebook:
 
     def _listed(self, plugin: str, given: Iterable[object]) -> list[object]:
         try:
-            return list(given)
+            listed = list(itertools.islice(given, _MOST + 1))  # it may have no end
         except Exception as error:  # noqa: BLE001 - as for each of them
             self._report(plugin, repr(given)[:60], error)
             return []
+        if len(listed) > _MOST:
+            self._report(plugin, repr(given)[:60], ValueError(f"{_MOST:,} rules are allowed; the others are left out"))
+        return listed[:_MOST]
 
     def _report(self, plugin: str, rule: str, error: Exception) -> None:
         said = f"{type(error).__name__}: {error}"
@@ -73,4 +77,4 @@ class Rulebook:
 
 
 _MOST = 1000
-"""So many faults are reported: a plugin may make up new ones each time."""
+"""So many rules of one plugin count, and so many faults are reported: a plugin may make up new ones each time."""
