@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from framework import Framework, Plugin, PluginType, hookimpl, plugin
 from framework.errors import PluginError
 from plugin_pool import ResourcePool
 from plugin_pool.keeping.kept import KeptPool
 from plugin_pool.keeping.session import Session
+from plugin_pool.settings import PoolSettings
 
 ENTITIES = [{"id": "e1", "type": "executor", "capabilities": {"x": 8}}, {"id": "e2", "type": "executor"}]
 
@@ -46,6 +48,11 @@ async def pool_of(framework: Framework) -> KeptPool:
     found = await framework.service("pool")
     assert isinstance(found, KeptPool)
     return found
+
+
+def test_an_empty_path_is_refused_with_the_settings() -> None:
+    with pytest.raises(ValidationError, match="at least 1 character"):
+        PoolSettings(state="")
 
 
 async def test_the_service_is_kept(tmp_path: Path) -> None:

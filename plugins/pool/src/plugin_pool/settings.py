@@ -38,6 +38,7 @@ class PoolSettings(BaseModel):
     )
     state: str | None = Field(
         default=None,
+        min_length=1,
         description="The directory in which the pool is kept over restarts and crashes; nothing is kept without it.",
     )
     durability: Durability = Field(
