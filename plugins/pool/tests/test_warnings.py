@@ -15,6 +15,7 @@ import pytest
 from framework import Framework, Plugin, PluginType, hookimpl, plugin
 from plugin_pool import ResourcePool, Tier
 from plugin_pool.hookspecs import PoolHooks
+from plugin_pool.hosting.attachment import Attachment
 from plugin_pool.hosting.measures import MEASURES
 from plugin_pool.hosting.notice import Notice
 from plugin_pool.hosting.warden import EVERY, MOST, QUIET, Warden
@@ -234,6 +235,27 @@ def test_the_thread_begins_with_the_first_who_waits_and_ends_with_the_warden() -
     assert [one.task for one in told] == ["t"]
 
 
+def test_who_is_told_may_end_it() -> None:
+    pool = ResourcePool()
+    ended: list[object] = []
+    done = threading.Event()
+
+    def tell(notice: Notice, over: bool) -> None:
+        try:
+            warden.stop()
+        except RuntimeError as error:
+            ended.append(error)
+        done.set()
+
+    warden = Warden(pool, tell)
+    warden.start()
+    assert pool.join(Silent("t", pool.prepare(ONE), until=Tier.IMPOSSIBLE))
+    assert done.wait(LONG)
+    warden.stop()
+    assert ended == []
+    assert "pool-warden" not in {one.name for one in threading.enumerate()}
+
+
 def test_the_thread_goes_on_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     pool = ResourcePool()
     calls: list[int] = []
@@ -312,6 +334,19 @@ def test_the_reference_lists_every_other_event_of_the_plugin() -> None:
             code += file.read()
     logged = set(re.findall(r'\.(?:debug|info|warning|error)\(\s*"(\w+)"', code)) | {"pool_blocked", "pool_unblocked"}
     assert {name for name, _ in _listed()} == logged
+
+
+async def test_what_is_measured_after_the_end_is_not_followed_again(caplog: pytest.LogCaptureFixture) -> None:
+    pool = ResourcePool()
+    async with Framework.from_config({"plugins": {"pool": {}}}) as framework:
+        await framework.service("pool")  # whose rules the plugin collects
+        attachment = Attachment(pool, framework, warn_after=None)
+        with caplog.at_level("DEBUG", "framework"):
+            attachment.start()
+            assert len(pool._stock.watchers) == 1
+            attachment.stop()
+            attachment.adjust()
+            assert len(pool._stock.watchers) == 0
 
 
 async def test_a_plugin_that_was_never_registered_can_be_cleaned_up() -> None:

@@ -34,9 +34,9 @@ def described(text: str) -> dict[str, Any]:
         InvalidRequestError: It is not written so, or a capability has no level.
     """
     kind, _, capabilities = text.partition(":")
-    if strange := next((one for one in "*=," if one in kind), ""):
+    if sign := next((one for one in "*=," if one in kind), ""):
         raise InvalidRequestError(
-            f"The type {kind!r:.60} has {strange!r} in it; a type for the command line has none of *, = and ,.",
+            f"The type {kind!r:.60} has {sign!r} in it; a type for the command line has none of *, = and ,.",
             "Write it as executor:web_search=8. Entities that are alike are added one by one, each with an id.",
         )
     pairs = [one.partition("=") for one in capabilities.split(",")] if capabilities else []

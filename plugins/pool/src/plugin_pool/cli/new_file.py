@@ -50,7 +50,8 @@ def write(path: str, text: str, *, force: bool) -> None:
         raise _taken(path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidRequestError(f"The picture {given!r} cannot be written: {reason}.", "Name another file.") from error
+        problem = f"The picture {given!r} cannot be written: {reason}."
+        raise InvalidRequestError(problem, "Name another file.") from error
     finally:
         if temporary:
             with contextlib.suppress(OSError):

@@ -36,6 +36,7 @@ class Attachment:
         self._warden = Warden(pool, self._tell, after=warn_after)
         self._changing = threading.Lock()
         self._end: Callable[[], None] | None = None
+        self._stopped = False
 
     def start(self) -> None:
         """Begin."""
@@ -48,6 +49,7 @@ class Attachment:
         """End."""
         self._measures.stop()
         self._warden.stop()
+        self._stopped = True  # who measures at this moment must not have it followed again
         self._adjust(wanted=False)
 
     def adjust(self) -> None:
@@ -56,7 +58,7 @@ class Attachment:
 
     def _adjust(self, *, wanted: bool) -> None:
         with self._changing:
-            if wanted and self._end is None:
+            if wanted and self._end is None and not self._stopped:
                 self._end = self._pool.follow(_log)
             elif not wanted and self._end is not None:
                 self._end()

@@ -83,7 +83,7 @@ class Warden:
         """Look no more."""
         self._closed = True
         self._stirred.set()
-        if self._thread is not None:
+        if self._thread is not None and self._thread is not threading.current_thread():  # as when a hook ends the host
             self._thread.join(EVERY)
 
     def stir(self) -> None:
