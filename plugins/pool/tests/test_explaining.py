@@ -65,7 +65,7 @@ def test_who_holds_what_is_needed_is_told_with_since_when(pool: ResourcePool) ->
     assert blocker.expires_in is not None
     assert 0 < blocker.expires_in <= 60
     assert "e2 is held by 'task' for" in found.sentence
-    assert "A release of 1 executor (web_search >= 5), as held by 'task' would do." in found.sentence
+    assert "A release of 1 executor (web_search >= 5), as held by 'task', would do." in found.sentence
     pool.close()
 
 

@@ -56,7 +56,7 @@ def files(folder: Path) -> Files:
         (["2*executor:web_search=5"], 4, "impossible", "2 executor (web_search >= 5) needed, 1 in the pool"),
         (["executor:web_search=5"], 3, "busy", "executor-1 is held by 'report' for"),
         (["3*executor"], 3, "error", "executor-2 is in error"),
-        (["tool"], 3, "error", "A repair of 1 tool, as tool-1 would do"),
+        (["tool"], 3, "error", "A repair of 1 tool, as tool-1, would do"),
         (["report"], 0, "free", "The task 'report' waits for nothing; it holds executor-1."),
         (["1*report"], 4, "impossible", "1 report needed, none in the pool"),
     ],

@@ -68,7 +68,7 @@ class Explanation:
         kept_for: The task that waits longer and for which free entities are kept.
         position: Place in the queue, 1 being next; 0 when it does not wait.
         waited: Seconds it has waited.
-        change: The smallest change that would do, as a sentence.
+        change: The smallest change that would do, in a few words.
     """
 
     task: str
@@ -96,8 +96,14 @@ class Explanation:
             return f"{subject} can have everything now: {'; '.join([str(one.requirement) for one in self.parts])}."
         told = [f"{subject} {words.VERDICT[self.tier]}: {self._shortage()}.", self._reasons(), self._queue()]
         told += [f"{one[0].upper()}{one[1:]}" for one in self.similar]
-        told.append(f"{self.change[0].upper()}{self.change[1:]} would do." if self.change else "")
+        told.append(self.remedy)
         return " ".join([one for one in told if one])
+
+    @property
+    def remedy(self) -> str:
+        """The smallest change that would do, as a sentence; empty where only time would."""
+        comma = "," if ", as " in self.change else ""  # which ends what that one begins
+        return f"{self.change[0].upper()}{self.change[1:]}{comma} would do." if self.change else ""
 
     def _shortage(self) -> str:
         if self.kept_for and not self.unmet:

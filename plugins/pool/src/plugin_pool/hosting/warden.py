@@ -155,7 +155,7 @@ class Warden:
             found = self._pool.explain(one.first)
         except InvalidRequestError:  # it was served or left just now
             return None
-        remedy = f"{found.change[0].upper()}{found.change[1:]} would do." if found.change else words.remedy(one.tier)
+        remedy = found.remedy or words.remedy(one.tier)
         return Notice("task", REASONS[one.tier], one.first, one.tasks, found.sentence, remedy)
 
     def _run(self) -> None:
