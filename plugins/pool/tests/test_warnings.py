@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import inspect
 import os
 import re
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -334,6 +336,33 @@ def test_the_reference_lists_every_other_event_of_the_plugin() -> None:
             code += file.read()
     logged = set(re.findall(r'\.(?:debug|info|warning|error)\(\s*"(\w+)"', code)) | {"pool_blocked", "pool_unblocked"}
     assert {name for name, _ in _listed()} == logged
+
+
+@plugin("asker", "1", "Asks the loop while it hears what is blocked.", "Somebody", PluginType.MONITOR)
+class Asker(Plugin):
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.heard = threading.Event()
+        self.is_ending: Callable[[], bool] = lambda: False
+
+    @hookimpl(optionalhook=True)
+    def pool_blocked(self) -> None:
+        self.heard.set()
+        end = time.monotonic() + LONG
+        while not self.is_ending() and time.monotonic() < end:
+            time.sleep(0.001)
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop).result(LONG)
+
+
+async def test_a_hook_may_wait_for_the_loop_while_the_host_ends() -> None:
+    asker = Asker()
+    async with Framework.from_config({"plugins": {"pool": {}}}, plugins=[asker]) as framework:
+        pool: Any = await framework.service("pool")
+        warden = pool._stock.tally.stirred.__self__
+        asker.is_ending = lambda: warden._closed
+        assert pool.join(Silent("t", pool.prepare(ONE), until=Tier.IMPOSSIBLE))
+        assert asker.heard.wait(LONG)
+    assert "pool-warden" not in {one.name for one in threading.enumerate()}
 
 
 async def test_what_is_measured_after_the_end_is_not_followed_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -70,6 +71,8 @@ class PoolPlugin(Plugin):
 
     async def cleanup(self) -> None:
         """Detach it, end the thread that ends allocations, and let go of the directory in which the pool is kept."""
-        if (attached := self.__dict__.get("attachment")) is not None:  # it was never made if registering failed
-            attached.stop()
-        self.pool.close()
+        try:
+            if (attached := self.__dict__.get("attachment")) is not None:  # it was never made if registering failed
+                await asyncio.to_thread(attached.stop)  # it waits for hooks, and they may wait for this loop
+        finally:
+            self.pool.close()
