@@ -1,7 +1,7 @@
 """Writes the parts of the reference that the code knows best, before every build, into `reference/`.
 
     reference/_generated/*.md    included by the pages beside it
-    reference/_generated/*.svg   pictures, as a command draws them
+    reference/_generated/*.svg   pictures, as a command draws them, and of what commands print
     reference/plugins/<x>.md     one page for each plugin directory of this repository
 
 Neither is committed, so neither can be stale. `tests/architecture/test_documentation.py` checks what comes out.
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from docs import _markdown as md
+from docs import _session
 
 import framework
 from framework import errors, hookspecs, settings
@@ -97,6 +98,9 @@ def pages(warn: Any = print) -> dict[str, str]:
     }
     if "pool" in manifests:
         texts["_generated/waits.svg"] = waits()
+    if manifests.keys() >= _session.NEEDED:
+        texts["_generated/session.txt"] = _session.transcript()
+        texts["_generated/session.svg"] = _session.picture(texts["_generated/session.txt"])
     for name, one in manifests.items():
         texts[f"plugins/{name}.md"] = plugin_page(one, kinds.get(name, []))
     return texts

@@ -6,10 +6,12 @@ Pages are read as a reader sees them, with the generated parts in place.
 import ast
 import functools
 import glob
+import html
 import importlib
 import os
 import re
 import sys
+import tempfile
 from typing import Any
 
 import click
@@ -38,11 +40,7 @@ def read(*parts: str) -> str:
 @functools.cache
 def generated() -> dict[str, str]:
     """Return what the build generates, by path below docs/reference."""
-    sys.path.insert(0, ROOT)
-    try:
-        pages: dict[str, str] = importlib.import_module("docs._generate").pages()
-    finally:
-        sys.path.remove(ROOT)
+    pages: dict[str, str] = _module("docs._generate").pages()
     return pages
 
 
@@ -210,6 +208,35 @@ def test_every_test_that_is_named_exists(name: str) -> None:
             assert named[2] in _functions(named[1]), row
 
 
+def test_the_session_on_the_start_page_is_true_and_the_same_everywhere() -> None:
+    if "_generated/session.svg" not in generated():
+        pytest.skip("a plugin that the session uses is not there")
+    text, drawn = generated()["_generated/session.txt"], generated()["_generated/session.svg"]
+    shown = html.unescape(" ".join(re.findall(r"<text [^>]*>([^<]*)</text>", drawn))).split()
+
+    assert text == _module("docs._session").transcript()
+    assert shown[1:] == text.split()  # the first is the title of the window
+    assert re.findall(r"(?:https?:)?//[\w.]+", drawn.replace('xmlns="http://www.w3.org/2000/svg"', "")) == []
+    assert [one for one in (ROOT, tempfile.gettempdir(), os.path.expanduser("~")) if f"{one}/" in text] == []
+    assert "cannot be met" in text
+    assert "duplicates  1 in 1 groups" in text
+
+
+@pytest.mark.parametrize("section", ["how-to", "explanation", "tutorial"])
+def test_every_page_of_a_section_is_in_its_table(section: str) -> None:
+    index = read("docs", section, "index.md")
+    pages = {one for one in os.listdir(os.path.join(ROOT, "docs", section)) if one.endswith(".md")} - {"index.md"}
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+
+    assert pages <= linked
+
+
+def test_the_readme_names_every_plugin_that_there_is(own: Own) -> None:
+    table = read("README.md").partition("| plugin |")[2].partition("\n\n")[0]
+
+    assert own.keys() <= set(first_cells(table))
+
+
 def test_every_nox_session_is_in_the_table() -> None:
     decorated = ast.walk(ast.parse(read("noxfile.py")))
     sessions = [
@@ -225,6 +252,14 @@ def test_every_benchmark_is_described() -> None:
     files = glob.glob("tests/benchmarks/*.py", root_dir=ROOT)
 
     assert set(re.findall(r"`python (tests/benchmarks/\w+\.py)", text)) == set(files)
+
+
+def _module(name: str) -> Any:
+    sys.path.insert(0, ROOT)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(ROOT)
 
 
 def _fields(one: Manifest) -> list[str]:

@@ -27,7 +27,7 @@ DOCS = os.path.join(ROOT, "docs")
 TUTORIALS = sorted(f"tutorial/{one}" for one in os.listdir(os.path.join(DOCS, "tutorial")) if one != "index.md")
 GUIDES = (
     *("see-who-holds-what", "see-what-you-use", "work-without-asyncio", "run-tasks"),
-    *("keep-memory-within-limits", "survey-a-folder"),
+    *("keep-memory-within-limits", "survey-a-folder", "why-a-plugin-fails"),
 )
 PAGES = [*TUTORIALS, *(f"how-to/{one}.md" for one in GUIDES)]
 
