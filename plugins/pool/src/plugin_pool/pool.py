@@ -154,7 +154,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
                 for group in signature.roomy if signature.version == kind.version else signature.with_room():
                     if group.room:
                         stack = group.stack
-                        if stack is None or (entity := stack.entities[0]).holders or entity.service:
+                        if stack is None or (entity := stack.entities[0]).listed < 0:  # it was discarded
                             break
                         stack.entities.popleft()
                         entity.listed = 0
