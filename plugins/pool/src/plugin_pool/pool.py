@@ -283,9 +283,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         self._stock.take_back(lease, reason, broken)
         waiter = self._line.waiters.get(lease.task_id)
         if waiter is not None and waiter.extends is lease:
-            waiter.refused = Tier.BUSY
-            self._line.leave(waiter)
-            waiter.wake()
+            self._line.refuse(waiter, Tier.BUSY)
         if self._line.waiters:
             self._line.serve(lease.entities)
             if broken:
