@@ -207,6 +207,7 @@ def test_a_method_that_raises_is_reported_once(method: str, caplog: pytest.LogCa
 
 _hint: Any = Hint
 WRONG_HINTS = ["e1", 7, ("e1",), _hint(prefer="e1"), _hint(near="zone"), _hint(avoid={"zone": "a"})]
+WRONG_HINTS += [_hint(prefer=frozenset(["e1"])), _hint(near={"zone": ["a"]}), _hint(near={7: "a"})]
 
 
 @pytest.mark.parametrize("hint", WRONG_HINTS)
