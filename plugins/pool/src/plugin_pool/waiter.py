@@ -34,7 +34,7 @@ class Waiter(ABC):
         lease: What it holds once it was served.
         got: The entities that it was served with.
         refused: The tier for which it was sent away.
-        deadlock: The tasks, it among them, that would have waited for each other for ever, if it was sent away for that.
+        deadlock: The tasks that would have waited for each other for ever, it among them, if that is why.
     """
 
     queue: Queue
