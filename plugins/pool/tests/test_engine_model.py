@@ -29,32 +29,33 @@ from plugin_strategies import Affinity, BestFit, LeastConnections, Priority, Res
 
 IDS = [f"e{number}" for number in range(7)]
 PATIENCE = 3.0
-LEVELS = st.dictionaries(st.sampled_from("xy"), st.integers(1, 2), max_size=2)
-LABELS = st.dictionaries(st.just("zone"), st.sampled_from("mn"), max_size=1)
+# few different ones, so that most classes have several entities
+LEVELS: st.SearchStrategy[dict[str, int]] = st.sampled_from([{}, {}, {}, {"x": 1}, {"x": 2}, {"x": 1, "y": 2}])
+LABELS: st.SearchStrategy[dict[str, str]] = st.sampled_from([{}, {}, {}, {"zone": "m"}, {"zone": "n"}])
 ENTITY = st.fixed_dictionaries(
     {
-        "type": st.sampled_from("ab"),
+        "type": st.sampled_from("aab"),
         "capabilities": LEVELS,
         "labels": LABELS,
-        "capacity": st.sampled_from([1, 1, 1, 2, 3]),
+        "capacity": st.sampled_from([1, 1, 1, 1, 2, 3]),
     }
 )
 KINDS = st.fixed_dictionaries(
     {
-        "type": st.sampled_from("aabc"),
-        "count": st.sampled_from([1, 1, 2, 3]),
+        "type": st.sampled_from("aaaaabbbc"),
+        "count": st.sampled_from([1, 2, 1, 2, 3]),
         "capabilities": LEVELS,
         "labels": LABELS,
-        "optional": st.sampled_from([False, False, False, True]),
+        "optional": st.sampled_from([False, False, False, False, True]),
     }
 )
 NAMES = st.lists(st.sampled_from(IDS), min_size=1, max_size=2, unique=True)
 NAMED = st.fixed_dictionaries({"ids": NAMES, "optional": st.sampled_from([False, False, True])})
-LINES = st.lists(st.one_of(KINDS, KINDS, KINDS, NAMED), min_size=1, max_size=3)
+LINES = st.lists(st.one_of(KINDS, KINDS, KINDS, KINDS, NAMED), min_size=1, max_size=2)
 SINGLE = st.fixed_dictionaries({"type": st.sampled_from("ab"), "capabilities": LEVELS}).map(lambda one: [one])
 HINTS = st.builds(
     Hint,
-    prefer=st.lists(st.sampled_from([*IDS, "nobody"]), max_size=3).map(tuple),
+    prefer=st.lists(st.sampled_from([*IDS, "nobody"]), min_size=1, max_size=3).map(tuple),
     near=LABELS,
     avoid=st.dictionaries(st.just("zone"), st.frozensets(st.sampled_from("mn")), max_size=1),
 )
@@ -106,21 +107,20 @@ class _FailingBag:
         return call
 
 
+MAKERS: list[Callable[[], Any]] = [
+    BestFit,
+    LeastConnections,
+    Priority,
+    ResourceBased,
+    RoundRobin,
+    lambda: TwoChoices(seed=1),
+    lambda: Affinity(sticky=True),
+    lambda: Affinity(anti_affinity="zone", spread="zone", separator="0"),
+]
 STRATEGIES = st.one_of(
     st.sampled_from(["first_fit", "best_fit"]),
-    st.sampled_from(
-        [
-            BestFit,
-            LeastConnections,
-            Priority,
-            ResourceBased,
-            RoundRobin,
-            lambda: TwoChoices(seed=1),
-            lambda: Affinity(sticky=True),
-            lambda: Affinity(anti_affinity="zone", spread="zone", separator="0"),
-        ]
-    ).map(lambda make: make()),  # type: ignore[operator]  # all of them can be called so
-    st.lists(HINTS, max_size=4).map(Wishing),
+    st.sampled_from(MAKERS).map(lambda make: make()),
+    st.lists(HINTS, min_size=1, max_size=4).map(Wishing),
     st.integers(0, 60).map(Failing),
 )
 
@@ -140,7 +140,7 @@ class Listed(Waiter):
 
 
 class EngineMachine(RuleBasedStateMachine):
-    @initialize(strategy=STRATEGIES, entities=st.lists(ENTITY, max_size=7), late=st.booleans())
+    @initialize(strategy=STRATEGIES, entities=st.lists(ENTITY, min_size=4, max_size=7), late=st.booleans())
     def begin(self, strategy: Any, entities: list[dict[str, Any]], late: bool) -> None:
         self.now = 0.0
         self.pool = ResourcePool(strategy=strategy, clock=lambda: self.now, patience=PATIENCE, aging=2.0)
@@ -178,6 +178,10 @@ class EngineMachine(RuleBasedStateMachine):
         assert list(found.allocated_resources) == names
         assert len(set(names)) == len(names) >= self.pool.prepare(lines).units
 
+    @rule(lines=SINGLE, priority=st.integers(-1, 2))
+    def ask_for_one(self, lines: Any, priority: int) -> None:
+        self.put(Listed(self.task(), self.pool.prepare(lines), priority=priority))
+
     @rule(
         lines=LINES,
         priority=st.integers(-1, 2),
@@ -213,11 +217,21 @@ class EngineMachine(RuleBasedStateMachine):
         self.pool._abandon(self.waiters.pop(data.draw(st.sampled_from(sorted(self.waiters)))))
 
     @precondition(lambda self: self.stock.leases)
-    @rule(data=st.data(), reason=st.sampled_from([ReleaseReason.COMPLETED, *ReleaseReason]), fault=st.booleans())
+    @rule(
+        data=st.data(),
+        reason=st.sampled_from([*[ReleaseReason.COMPLETED] * 8, *ReleaseReason]),
+        fault=st.sampled_from([False, False, False, True]),
+    )
     def release(self, data: st.DataObject, reason: ReleaseReason, fault: bool) -> None:
         task = data.draw(st.sampled_from(sorted(self.stock.leases)))
         faulty = self.stock.leases[task].resources[:1] if fault else None
         assert self.pool.release_resources(task, reason, faulty=faulty)
+
+    @precondition(lambda self: len(self.stock.leases) > 1)
+    @rule(data=st.data(), most=st.integers(1, 4))
+    def complete(self, data: st.DataObject, most: int) -> None:
+        for task in data.draw(st.permutations(sorted(self.stock.leases)))[:most]:
+            assert self.pool.release_resources(task)
 
     @precondition(lambda self: self.stock.leases)
     @rule(data=st.data(), call=st.sampled_from(["mark_executing", "mark_blocked", "mark_deployed"]))
@@ -235,7 +249,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(
         name=st.sampled_from(IDS),
-        call=st.sampled_from(["remove_resource", "repair_resource", "quarantine_resource", "drain"]),
+        call=st.sampled_from([*["repair_resource"] * 4, "remove_resource", "quarantine_resource", "drain"]),
     )
     def change(self, name: str, call: str) -> None:
         if name in self.stock.entities:
@@ -388,7 +402,7 @@ def _assignable(request: Request, entities: list[Entity]) -> bool:
     return all(place(unit, set()) for unit in range(len(units)))
 
 
-EngineMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+EngineMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
 TestEngine = EngineMachine.TestCase
 
 
