@@ -438,6 +438,17 @@ async def test_what_a_gang_needs_no_more_of_its_kind_goes_to_the_next() -> None:
     assert set((await asyncio.wait_for(gang, LONG)).resources) == {"plain", "other"}
 
 
+async def test_what_was_kept_for_a_gang_that_leaves_goes_to_who_waits_for_it_by_name() -> None:
+    pool = ResourcePool(patience=0.0)
+    for name, kind in {"a": "t", "b": "t", "other": "o"}.items():
+        pool.add_resource({"id": name, "type": kind})
+    assert pool.allocate_resources("holder", {"type": "o"})
+    gang = await waiting(pool, "gang", [{"type": "t", "count": 2}, {"type": "o"}])
+    named = await waiting(pool, "named", {"ids": ["a"]})
+    gang.cancel()
+    assert (await asyncio.wait_for(named, LONG)).resources == ("a",)
+
+
 async def test_who_is_released_while_it_asks_for_more_gets_nothing(pool: ResourcePool) -> None:
     hold(pool, "1", "2", "3")
     more = asyncio.create_task(pool.extend_async("1", ONE))

@@ -321,8 +321,12 @@ class Line:
     def _touching(self, request: Request) -> set[Queue]:
         """Return the queues that compete with a request for anything."""
         found: set[Queue] = set()
-        for group in _groups(request):
+        groups = set(_groups(request))
+        for group in groups:
             found |= group.waiting
+        for name, queues in self._by_name.items():
+            if name in self._stock.entities and self._stock.entities[name].group in groups:
+                found |= queues
         for name in _names(request):
             found |= self._by_name.get(name, set())
             if name in self._stock.entities:
