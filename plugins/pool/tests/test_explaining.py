@@ -130,3 +130,45 @@ async def test_the_place_in_line_is_told_and_for_whom_something_is_kept(pool: Re
         pool.explain("gangs")
     gang.cancel()
     single.cancel()
+
+
+async def test_what_a_task_holds_itself_is_no_blocker(pool: ResourcePool) -> None:
+    pool.allocate_resources("own", {"ids": ["e1"]})
+    pool.allocate_resources("other", {"ids": ["e2"]})
+    more = asyncio.create_task(pool.extend_async("own", SEARCH))
+    while pool.get_status_report().waiting < 1:
+        await asyncio.sleep(0)
+
+    found = pool.explain("own")
+    assert [(one.id, one.task) for one in found.blockers] == [("e2", "other")]
+    assert (found.blocked, found.held) == (1, ("e1",))
+    assert found.change == "a release of 1 executor (web_search >= 5), as held by 'other'"
+    pool.release_resources("other")
+    await more
+
+
+async def test_what_is_kept_is_kept_for_the_task_that_needs_the_same(pool: ResourcePool) -> None:
+    pool.add_resource({"id": "d", "type": "database"})
+    pool.allocate_resources("task", {"ids": ["e2"]})
+    tasks = []
+    for name, kind in (("elsewhere", "database"), ("gang", "executor")):
+        if kind == "database":
+            needs = [{"type": kind, "count": 1}, {"type": "api"}]
+            tasks.append(asyncio.create_task(pool.acquire_async(name, needs, until="impossible")))
+        else:
+            tasks.append(asyncio.create_task(pool.acquire_async(name, {"type": kind, "count": 2})))
+        while pool.get_status_report().waiting < len(tasks):
+            await asyncio.sleep(0)
+
+    assert pool.explain(SEARCH).kept_for == "gang"
+    assert pool.explain({"type": "database"}).kept_for == "elsewhere"
+    for one in tasks:
+        one.cancel()
+    await asyncio.wait(tasks)
+
+
+def test_who_nearly_fits_is_looked_for_among_what_there_is(pool: ResourcePool) -> None:
+    pool.add_resource({"id": "gone", "type": "reviewer"})
+    pool.remove_resource("gone")
+    (part,) = pool.explain({"type": "reviewer", "capabilities": {"web_search": 5}}).parts
+    assert {one.id for one in part.nearest} == {"e1", "e2"}

@@ -8,6 +8,7 @@ import pytest
 
 from framework.errors import InvalidRequestError
 from plugin_pool import AllocationStatus, BlockedReason, Orchestrator, OrchestratorState, ResourcePool
+from plugin_pool.waiter import Waiter
 
 ONE = {"type": "executor"}
 LONG = 60.0
@@ -190,3 +191,29 @@ def test_workers_take_every_task_once(orchestrator: Orchestrator, pool: Resource
         worker.join(LONG)
     assert sorted(done) == sorted(tasks)
     assert pool.get_status_report().available == 2
+
+
+def test_what_a_task_is_given_at_the_moment_of_its_end_is_given_back() -> None:
+    class Crossing(ResourcePool):
+        """Another thread releases what the task waits for, just before the task leaves the line."""
+
+        def leave(self, waiter: Waiter) -> bool:
+            self.release_resources("other")
+            return super().leave(waiter)
+
+    pool = Crossing()
+    pool.add_resource({"id": "e", "type": "t"})
+    assert pool.allocate_resources("other", {"type": "t"})
+    orchestrator = Orchestrator(pool)
+    orchestrator.submit("task", {"type": "t"})
+
+    assert orchestrator.finish("task", "cancelled")
+    assert pool.get_resource("e").tasks == ()
+    assert orchestrator.next(timeout=0) is None
+
+
+def test_a_wrong_reason_ends_no_task_that_waits(orchestrator: Orchestrator) -> None:
+    orchestrator.submit("task", {"type": "nobody"})
+    with pytest.raises(InvalidRequestError, match="'done'; completed, failed"):
+        orchestrator.finish("task", "done")
+    assert orchestrator.allocation("task").status is AllocationStatus.BLOCKED

@@ -145,6 +145,29 @@ def test_preferred_entities_are_taken_if_they_will_do() -> None:
     assert set(taken(pool, "gang", {"type": "t", "count": 2})) == {"e2", "e0"}
 
 
+def test_a_preferred_entity_is_given_once() -> None:
+    """Also where it is the next one anyway."""
+    for prefer in (("e0",), ("e1",), ("e1", "e0"), ("e0", "e1", "e2")):
+        pool = filled(Wishing(Hint(prefer=prefer)))
+        found = taken(pool, "gang", {"type": "t", "count": 2})
+        assert len(set(found)) == 2, prefer
+        assert len(list(pool._index.groups[0].bag)) == 1
+        assert len({*found, *taken(pool, "rest")}) == 3
+
+
+def test_what_a_stack_lets_go_is_counted_whatever_else_happens() -> None:
+    """Also when it is made anew between two that are let go for one task."""
+    names = [f"e{number}" for number in range(200)]
+    strategy = Wishing(Hint())
+    pool = filled(strategy, 200)
+    stack: Any = pool._index.groups[0].stack
+    for one in range(12):
+        strategy.wish = Hint(prefer=tuple(names[-16 * (one + 1) :][:16]))
+        taken(pool, str(one), {"type": "t", "count": 16})
+        assert stack.stale == len(stack.entities) - len(list(stack)) >= 0
+        assert {entity.id for entity in stack} == {one.id for one in pool.get_resources() if not one.tasks}
+
+
 def test_a_hint_never_costs_a_task_what_it_requires() -> None:
     pool = ResourcePool(strategy=Wishing(Hint(prefer=("both",), avoid={"zone": frozenset(["a"])})))
     pool.add_resource({"id": "both", "type": "t", "capabilities": {"x": 5, "y": 5}})
@@ -184,6 +207,7 @@ def test_a_method_that_raises_is_reported_once(method: str, caplog: pytest.LogCa
 
 _hint: Any = Hint
 WRONG_HINTS = ["e1", 7, ("e1",), _hint(prefer="e1"), _hint(near="zone"), _hint(avoid={"zone": "a"})]
+WRONG_HINTS += [_hint(prefer=frozenset(["e1"])), _hint(near={"zone": ["a"]}), _hint(near={7: "a"})]
 
 
 @pytest.mark.parametrize("hint", WRONG_HINTS)

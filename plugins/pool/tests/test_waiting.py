@@ -392,6 +392,63 @@ async def test_waiting_for_one_who_does_not_wait_is_no_deadlock(pool: ResourcePo
     assert len((await asyncio.wait_for(other, LONG)).resources) == 2
 
 
+async def test_who_asks_for_more_is_sent_away_when_only_its_own_is_left(pool: ResourcePool) -> None:
+    hold(pool, "1", "2", "3")
+    more = asyncio.create_task(pool.extend_async("1", ONE))
+    await until(lambda: pool.get_status_report().waiting == 1)
+    pool.quarantine_resource("b")
+    assert not more.done()
+    pool.quarantine_resource("c")
+
+    with pytest.raises(ShortageError) as caught:
+        await asyncio.wait_for(more, LONG)
+    assert caught.value.tier is Tier.ERROR
+    assert pool.get_allocation("1").allocated_resources == ("a",)  # type: ignore[union-attr]
+
+
+async def test_who_comes_to_wait_for_ever_because_something_broke_is_told_so(pool: ResourcePool) -> None:
+    hold(pool, "1", "2", "3")
+    first = asyncio.create_task(pool.extend_async("1", ONE))
+    await until(lambda: pool.get_status_report().waiting == 1)
+    second = asyncio.create_task(pool.extend_async("2", ONE))
+    await until(lambda: pool.get_status_report().waiting == 2)
+    pool.release_resources("3", "failed")
+
+    with pytest.raises(DeadlockError, match="'2' would wait for ever: so do '1'") as caught:
+        await asyncio.wait_for(second, LONG)
+    assert set(caught.value.tasks) == {"1", "2"}
+    assert not first.done()
+    pool.release_resources("2")
+    assert (await asyncio.wait_for(first, LONG)).resources == ("a", "b")
+
+
+async def test_what_a_gang_needs_no_more_of_its_kind_goes_to_the_next() -> None:
+    pool = ResourcePool(patience=0.0)
+    pool.add_resource({"id": "able", "type": "t", "capabilities": {"x": 1}})
+    pool.add_resource({"id": "plain", "type": "t"})
+    pool.add_resource({"id": "other", "type": "o"})
+    for name in ("plain", "other"):
+        assert pool.allocate_resources(name, {"ids": [name]})
+    gang = await waiting(pool, "gang", [ONE, {"type": "o"}])
+    single = await waiting(pool, "single", {"type": "t", "capabilities": {"x": 1}})
+    pool.release_resources("plain")
+    assert (await asyncio.wait_for(single, LONG)).resources == ("able",)
+    assert not gang.done()
+    pool.release_resources("other")
+    assert set((await asyncio.wait_for(gang, LONG)).resources) == {"plain", "other"}
+
+
+async def test_what_was_kept_for_a_gang_that_leaves_goes_to_who_waits_for_it_by_name() -> None:
+    pool = ResourcePool(patience=0.0)
+    for name, kind in {"a": "t", "b": "t", "other": "o"}.items():
+        pool.add_resource({"id": name, "type": kind})
+    assert pool.allocate_resources("holder", {"type": "o"})
+    gang = await waiting(pool, "gang", [{"type": "t", "count": 2}, {"type": "o"}])
+    named = await waiting(pool, "named", {"ids": ["a"]})
+    gang.cancel()
+    assert (await asyncio.wait_for(named, LONG)).resources == ("a",)
+
+
 async def test_who_is_released_while_it_asks_for_more_gets_nothing(pool: ResourcePool) -> None:
     hold(pool, "1", "2", "3")
     more = asyncio.create_task(pool.extend_async("1", ONE))

@@ -20,6 +20,10 @@ _SPARE = 64
 """Entries of a stack that may be out of date, beyond one for each that is not, before it is made anew."""
 
 
+DISCARDED = -1
+"""How an entity is `listed` that a stack has let go, but that still lies in it."""
+
+
 class Store(Protocol):
     """What a group keeps its entities with room in."""
 
@@ -42,7 +46,7 @@ class Store(Protocol):
 class Stack:
     """Entities that one task uses at a time, the last used on top.
 
-    What is discarded stays where it is, `listed`, and is passed over later, so that nothing is ever searched for.
+    What is discarded stays where it is, `listed` as such, and is passed over later, so that nothing is searched for.
     """
 
     __slots__ = ("entities", "stale")
@@ -56,39 +60,38 @@ class Stack:
         if entity.listed:
             self.stale -= 1
         else:
-            entity.listed = 1
             self.entities.append(entity)
+        entity.listed = 1
 
     def push(self, entity: Entity) -> None:
         """Put an entity on top."""
         if entity.listed:
             self.stale -= 1
         else:
-            entity.listed = 1
             self.entities.appendleft(entity)
+        entity.listed = 1
 
     def pop(self) -> Entity:
         """Give the uppermost."""
         while True:
             entity = self.entities.popleft()
-            entity.listed = 0
-            if not entity.holders and not entity.service:
+            listed, entity.listed = entity.listed, 0
+            if listed != DISCARDED:
                 return entity
             self.stale -= 1
 
     def discard(self, entity: Entity) -> None:
         """Let an entity go."""
+        entity.listed = DISCARDED
         self.stale += 1
         if self.stale * 2 > len(self.entities) + _SPARE:
-            kept = deque([one for one in self if one is not entity])
+            kept = deque(self)
             for one in self.entities:
-                one.listed = 0
-            for one in kept:
-                one.listed = 1
+                one.listed = int(one.listed != DISCARDED)
             self.entities, self.stale = kept, 0
 
     def __iter__(self) -> Iterator[Entity]:
-        return (one for one in self.entities if not one.holders and not one.service)
+        return (one for one in self.entities if one.listed != DISCARDED)
 
 
 class Shelves:
@@ -186,4 +189,4 @@ class Guarded:
         return iter(self._members)
 
 
-__all__ = ["Guarded", "Shelves", "Stack", "Store"]
+__all__ = ["DISCARDED", "Guarded", "Shelves", "Stack", "Store"]

@@ -28,8 +28,7 @@ def waits_for_ever(planner: Planner, waiter: Waiter, others: Iterable[Waiter]) -
 
 
 def _can_finish(planner: Planner, waiter: Waiter, rest: list[Waiter]) -> bool:
-    own = waiter.extends.entities if waiter.extends else ()
-    return planner.plan(waiter.request, Tier.BUSY, aside=[*own, *_full(rest)]).satisfied
+    return planner.plan(waiter.request, Tier.BUSY, aside=[*waiter.own, *_full(rest)]).satisfied
 
 
 def _full(rest: list[Waiter]) -> list[Entity]:

@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 from plugin_pool.lease import Lease
 
+_SPARE = 1024
+"""Leases that are noted, beyond one for each that has not ended, before the others are forgotten."""
+
 
 class Expiry:
     """Leases by the time at which they end.
@@ -17,11 +20,16 @@ class Expiry:
     Args:
         clock: Returns seconds.
         sweep: Ends the leases that are due; called by the thread.
+        current: Returns whether a lease has not ended yet; called where the pool's lock is held.
     """
 
-    def __init__(self, clock: Callable[[], float], sweep: Callable[[], object]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], sweep: Callable[[], object], current: Callable[[Lease], bool]
+    ) -> None:
         self._clock = clock
         self._sweep = sweep
+        self._current = current
+        self._most = _SPARE
         self._heap: list[tuple[float, int, Lease]] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -31,6 +39,7 @@ class Expiry:
         if lease.expires is None:
             return
         with self._changed:
+            self._tidy()
             heapq.heappush(self._heap, (lease.expires, lease.epoch, lease))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="pool-expiry", daemon=True)
@@ -38,20 +47,29 @@ class Expiry:
             elif self._heap[0][2] is lease:
                 self._changed.notify()
 
-    def due(self, current: Callable[[Lease], bool]) -> list[Lease]:
+    def _tidy(self) -> None:
+        """Forget those that have ended long before their time, whenever there are twice as many as were left then."""
+        if len(self._heap) < self._most:
+            return
+        left = {lease: lease.expires for _, _, lease in self._heap if self._current(lease)}
+        self._heap = [(ends, one.epoch, one) for one, ends in left.items() if ends is not None]
+        heapq.heapify(self._heap)
+        self._most = 2 * len(self._heap) + _SPARE
+
+    def due(self) -> list[Lease]:
         """Return the leases whose time is over, of those that are current, and forget them."""
-        found: list[Lease] = []
+        found: dict[Lease, None] = {}
         with self._changed:
             now = self._clock()
             while self._heap and self._heap[0][0] <= now:
                 lease = heapq.heappop(self._heap)[2]
-                if lease.expires is None or not current(lease):
+                if lease.expires is None or not self._current(lease):
                     continue
                 if lease.expires > now:
                     heapq.heappush(self._heap, (lease.expires, lease.epoch, lease))
-                elif lease not in found:
-                    found.append(lease)
-        return found
+                else:
+                    found[lease] = None
+        return list(found)
 
     def close(self) -> None:
         """Forget all leases, and end the thread."""

@@ -29,9 +29,13 @@ _BEFORE = {Tier.BUSY: Tier.FREE, Tier.ERROR: Tier.BUSY, Tier.IMPOSSIBLE: Tier.ER
 
 
 class Lacking:
-    """What would do for what a plan lacks: the groups, as a mask, and the names of entities."""
+    """What would do for what a plan lacks: the groups, as a mask, and the names of entities.
 
-    def __init__(self, plan: Plan) -> None:
+    What the task holds itself, its `own`, would not.
+    """
+
+    def __init__(self, plan: Plan, own: Sequence[Entity]) -> None:
+        self.own = own
         self.mask = 0
         self.names: set[str] = set()
         for line in plan.short:
@@ -42,6 +46,10 @@ class Lacking:
 
     def has(self, entity: Entity) -> bool:
         """Return whether an entity would do."""
+        return self.fits(entity) and entity not in self.own
+
+    def fits(self, entity: Entity) -> bool:
+        """Return whether an entity would do if it were not the task's own."""
         return bool(self.mask >> entity.group.number & 1) or entity.id in self.names
 
 
@@ -59,14 +67,12 @@ class Explainer:
 
     def explain(self, request: Request, waiter: Waiter | None = None) -> Explanation:
         """Explain a request, or a task that waits with it."""
-        own = waiter.extends.entities if waiter is not None and waiter.extends is not None else ()
+        own = waiter.own if waiter is not None else ()
         tier = self._stock.planner.tier(request, own)
         whole = self._stock.planner.plan(request, _BEFORE[tier], aside=own) if tier in _BEFORE else Plan()
         plan = self._unmet(request, whole, _BEFORE[tier], own) if tier in _BEFORE else whole
         needed = sum([one.units for one in plan.unmet])
-        free = tier is Tier.FREE and not self._line.plan(request, waiter.key if waiter else None, own).satisfied
-        holder = next((one for one in self._line.privileged() if one is not waiter), None) if free else None
-        lacking = Lacking(whole)
+        lacking = Lacking(whole, own)
         blockers = list(islice(self._blockers(lacking, tier), _SHOWN))
         lines = (*request.named, *request.lines, *request.optional)
         return Explanation(
@@ -80,11 +86,21 @@ class Explainer:
             similar=tuple([hint for one in lines for hint in self._stock.index.similar(one.signature)]),
             blockers=tuple(blockers),
             blocked=max(self._blocked(lacking, tier), len({one.id for one in blockers})),
-            kept_for=holder.task_id if holder else "",
+            kept_for=self._kept_for(request, waiter, own) if tier is Tier.FREE else "",
             position=self._line.ahead_of(waiter) + 1 if waiter else 0,
             waited=self._clock() - waiter.since if waiter else 0.0,
             change=_change(tier, whole.missing, blockers),
         )
+
+    def _kept_for(self, request: Request, waiter: Waiter | None, own: Sequence[Entity]) -> str:
+        """Return the first task that waits longer and for which something is kept that a request needs."""
+        before: list[Request] = []
+        for one in self._line.privileged():
+            if waiter is None or one.key < waiter.key:
+                before.append(one.request)
+                if not self._stock.planner.plan(request, before=before, aside=own).satisfied:
+                    return one.task_id
+        return ""
 
     def _unmet(self, request: Request, plan: Plan, tier: Tier, own: Sequence[Entity]) -> Plan:
         """Return the plan for the fewest lines of one that cannot be met in a tier."""
@@ -130,13 +146,12 @@ class Explainer:
             return
         index = self._stock.index
         conditions = list(index.conditions(line.signature))
-        typed = index.types.get(line.signature.type, 0) or (1 << len(index.groups)) - 1
+        there = [index.groups[one] for one in bits(index.types.get(line.signature.type, 0))]
+        there = [one for one in there if one.total] or [one for one in index.groups if one.total]
         misses: list[tuple[int, int, Group]] = []
-        for number in bits(typed):
-            group = index.groups[number]
-            if group.total:
-                failed = sum([not fulfil >> number & 1 for _, fulfil in conditions])
-                misses.append((failed, _gap(group, line), group))
+        for group in there:
+            failed = sum([not fulfil >> group.number & 1 for _, fulfil in conditions])
+            misses.append((failed, _gap(group, line), group))
         for _, _, group in sorted(misses, key=lambda one: one[:2]):
             lacking = [name for name, fulfil in conditions if not fulfil >> group.number & 1]
             name = group.example.id if group.example else f"a {group.shape.type}"
@@ -152,7 +167,7 @@ class Explainer:
             now = time.time()
             for lease in islice(self._stock.leases.values(), _LOOKED_AT):
                 for entity in lease.entities:
-                    if not entity.service and not entity.has_room and lacking.has(entity):
+                    if _is_full(entity) and lacking.has(entity):
                         left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
                         yield Blocker(
                             entity.id, entity.status.value, lease.task_id, lease.since, now - lease.since, left
@@ -165,10 +180,16 @@ class Explainer:
         groups = list(compress(self._stock.index.groups, selectors(lacking.mask)))
         named = [self._stock.entities[one] for one in lacking.names if one in self._stock.entities]
         named = [one for one in named if not lacking.mask >> one.group.number & 1]
+        own = [one for one in lacking.own if lacking.fits(one)]
         if tier is Tier.ERROR:
-            return sum([one.total - one.in_service for one in groups]) + sum([bool(one.service) for one in named])
-        full = [one for one in named if not one.service and not one.has_room]
-        return sum([one.in_service - one.room for one in groups]) + len(full)
+            out = sum([bool(one.service) for one in named]) - sum([bool(one.service) for one in own])
+            return sum([one.total - one.in_service for one in groups]) + out
+        full = sum([_is_full(one) for one in named]) - sum([_is_full(one) for one in own])
+        return sum([one.in_service - one.room for one in groups]) + full
+
+
+def _is_full(entity: Entity) -> bool:
+    return not entity.service and not entity.has_room
 
 
 def _gap(group: Group, line: Needed) -> int:

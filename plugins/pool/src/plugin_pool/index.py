@@ -168,7 +168,8 @@ class Index:
             InvalidRequestError: The strategy raised, or its rank is no finite number.
         """
         self.choose()
-        made = Signature(requirement, self._kind(requirement.type))
+        # a type that no entity has yet is none of the pool's: whoever asks for many must not fill its memory
+        made = Signature(requirement, self._kinds.get(requirement.type) or Kind())
         if len(self._signatures) >= _MOST_SIGNATURES:
             self._signatures.clear()
         found = self._signatures.setdefault(made.key, made)
@@ -185,6 +186,7 @@ class Index:
         signature.mask = mask
         new = [self.groups[signature.seen + place] for place in bits(signature.mask >> signature.seen)]
         signature.groups = tuple(sorted([*signature.groups, *new], key=lambda one: (one.rank, one.number)))
+        signature.kind = self._kinds.get(signature.type, signature.kind)
         signature.seen, signature.version = self.size, -1
 
     def ordered(self, signature: Signature, hint: Hint | None) -> Sequence[Group]:

@@ -19,6 +19,7 @@ import math
 import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+from plugin_pool.deadlock import waits_for_ever
 from plugin_pool.entity import Entity
 from plugin_pool.group import Group
 from plugin_pool.planner import Plan
@@ -157,20 +158,44 @@ class Line:
             return
         if len(entities) == 1 and not self._gangs and not self._by_name:
             self._hand_over(next(iter(entities)).group)
-        else:
-            self._serve(self._fitting(entities), {entity.group for entity in entities})
+            return
+        queues, groups = self._fitting(entities), {entity.group for entity in entities}
+        for gang in self.privileged() if self._gangs else ():
+            if gang.queue in queues:  # it may leave to others now what it kept from them
+                queues |= self._touching(gang.request)
+                groups |= self._groups_of(gang.request)
+        self._serve(queues, groups)
 
     def recheck(self, entities: Iterable[Entity]) -> None:
         """Send away those who will never get what they wait for, now that entities are out of service."""
         if not self._queues:
             return
         for queue in list(self._fitting(entities)):
-            tier = self._stock.planner.tier(queue.request)
+            if not queue.waiters:  # all were served when others were sent away
+                continue
+            tier = self._stock.planner.tier(queue.request, queue.first.own)
             for waiter in list(queue.waiters.values()):
                 if not waiter.settled and tier.severity > waiter.until.severity:
-                    waiter.refused = tier
-                    self.leave(waiter)
-                    waiter.wake()
+                    self.refuse(waiter, tier)
+        self._end_deadlocks()
+
+    def refuse(self, waiter: Waiter, tier: Tier) -> None:
+        """Send a task away that waits."""
+        waiter.refused = tier
+        self.leave(waiter)
+        waiter.wake()
+
+    def _end_deadlocks(self) -> None:
+        """Send away, the last first, who came to wait for ever since what they could have had is out of service."""
+        for waiter in sorted(self._extending(), key=lambda one: one.key, reverse=True):
+            tasks = () if waiter.settled else waits_for_ever(self._stock.planner, waiter, self.waiters.values())
+            if tasks:
+                waiter.deadlock = tasks
+                self.refuse(waiter, Tier.BUSY)
+
+    def _extending(self) -> Iterator[Waiter]:
+        """Yield the tasks that hold something and want more."""
+        return (one for queue in self._queues.values() for one in [queue.first] if one.extends is not None)
 
     def plan(
         self, request: Request, key: Key | None = None, aside: Sequence[Entity] = (), task_id: str | None = None
@@ -242,8 +267,7 @@ class Line:
                     heapq.heappush(heap, (other.head, other))
 
     def _plan_for(self, waiter: Waiter) -> Plan:
-        own = waiter.extends.entities if waiter.extends else ()
-        return self.plan(waiter.request, waiter.key, own, waiter.task_id)
+        return self.plan(waiter.request, waiter.key, waiter.own, waiter.task_id)
 
     def _grant(self, waiter: Waiter, plan: Plan) -> bool:
         """Hand over what a plan says; False when nobody is there any more to take it."""
@@ -297,8 +321,12 @@ class Line:
     def _touching(self, request: Request) -> set[Queue]:
         """Return the queues that compete with a request for anything."""
         found: set[Queue] = set()
-        for group in _groups(request):
+        groups = set(_groups(request))
+        for group in groups:
             found |= group.waiting
+        for name, queues in self._by_name.items():
+            if name in self._stock.entities and self._stock.entities[name].group in groups:
+                found |= queues
         for name in _names(request):
             found |= self._by_name.get(name, set())
             if name in self._stock.entities:
@@ -312,6 +340,7 @@ def _name(waiter: Waiter) -> object:
 
 
 def _groups(request: Request) -> Iterator[Group]:
+    request.refresh()  # those that came since it was last planned for are looked at as well
     return (group for line in request.lines for group in line.signature.groups)
 
 

@@ -113,7 +113,6 @@ class Observed:
                 return None
             first = queue.first
             longest = next(iter(queue.waiters.values()))  # a task joins when it begins to wait
-            own = first.extends.entities if first.extends is not None else ()
-            tier = self._line.tier(queue.request, own)
+            tier = self._line.tier(queue.request, first.own)
             waited = self._clock() - longest.since
             return Standing(queue.request, tier, len(queue.waiters), first.task_id, waited)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from framework.errors import InvalidRequestError, did_you_mean
-from plugin_pool import words
+from plugin_pool import reading, words
 from plugin_pool.lease import Lease
 from plugin_pool.pool import ResourcePool
 from plugin_pool.records import (
@@ -159,21 +159,24 @@ class Orchestrator:
         Raises:
             InvalidRequestError: There is no such task, or a parameter is wrong.
         """
+        why = reading.reason(reason)
         with self._lock:
             task = self._find(task_id)
             if task.ended is not None:
                 return False
-            if task.lease is not None:
-                task.lease.release(reason, faulty=faulty)
-            elif task.waiter is not None:
-                self._pool.leave(task.waiter)
-            completed = reason == ReleaseReason.COMPLETED
+            if task.waiter is not None and (task.lease is not None or not self._pool.leave(task.waiter)):
+                self._give_back(task, why, faulty)  # perhaps it was served this very moment
+            completed = why is ReleaseReason.COMPLETED
             task.ended = AllocationStatus.COMPLETED if completed else AllocationStatus.FAILED
             for other in self._tasks.values():
                 if task_id in other.after and other.waiter is None and other.ended is None:
                     self._dispatch(other)
             self._note()
         return True
+
+    def _give_back(self, task: _Task, reason: ReleaseReason, faulty: object) -> None:
+        if task.lease is not None:
+            task.lease.release(reason, faulty=faulty)
 
     def stop(self, reason: str) -> None:
         """Dispatch nothing more until `start`; what runs goes on.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 
 from framework import Hint
 from plugin_pool.entity import IN_SERVICE, Entity
@@ -68,7 +68,7 @@ class Plan:
         if not self.prefer:
             return list(islice((one for one in group.bag if one not in self.excluded), units))
         found = dict.fromkeys([one for one in self.prefer if one.group is group and one.has_room], True)
-        wanted = (one for one in (*found, *group.bag) if one not in self.excluded)
+        wanted = (one for one in chain(found, group.bag) if one not in self.excluded)
         return list(islice(dict.fromkeys(islice(wanted, units + len(found))), units))
 
 

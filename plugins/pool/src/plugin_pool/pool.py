@@ -99,11 +99,11 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
             take_back=self._take_back,
         )
         self._explainer = Explainer(self._stock, self._line, clock)
-        self._expiry = Expiry(clock, self.sweep)
+        self._expiry = Expiry(clock, self.sweep, self._is_current)
         self._requests = Requests(self._stock, self._lock)
         self._acquire, self._release_lock = self._lock.acquire, self._lock.release  # half the price of `with`
         self._leases, self._waiters = self._stock.leases, self._line.waiters
-        self._error_after = frozenset([_reason(one) for one in error_after])
+        self._error_after = frozenset([reading.reason(one) for one in error_after])
         self._plain_end = _COMPLETED not in self._error_after
 
     def prepare(self, requirements: object) -> Request:
@@ -154,7 +154,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
                 for group in signature.roomy if signature.version == kind.version else signature.with_room():
                     if group.room:
                         stack = group.stack
-                        if stack is None or (entity := stack.entities[0]).holders or entity.service:
+                        if stack is None or (entity := stack.entities[0]).listed < 0:  # it was discarded
                             break
                         stack.entities.popleft()
                         entity.listed = 0
@@ -245,7 +245,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         Raises:
             InvalidRequestError: The reason is unknown, or something else is named than what the task holds.
         """
-        why = reason if type(reason) is ReleaseReason else _reason(reason)
+        why = reason if type(reason) is ReleaseReason else reading.reason(reason)
         plain, stock = why is _COMPLETED and faulty is None and self._plain_end, self._stock
         self._acquire()
         try:
@@ -283,9 +283,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         self._stock.take_back(lease, reason, broken)
         waiter = self._line.waiters.get(lease.task_id)
         if waiter is not None and waiter.extends is lease:
-            waiter.refused = Tier.BUSY
-            self._line.leave(waiter)
-            waiter.wake()
+            self._line.refuse(waiter, Tier.BUSY)
         if self._line.waiters:
             self._line.serve(lease.entities)
             if broken:
@@ -312,10 +310,13 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
     def sweep(self) -> int:
         """End the allocations whose time is over, as `expired`, and return how many. A thread does that by itself."""
         with self._lock:
-            due = self._expiry.due(lambda one: self._stock.leases.get(one.task_id) is one)
+            due = self._expiry.due()
             for lease in due:
                 self._release(lease, ReleaseReason.EXPIRED)
         return len(due)
+
+    def _is_current(self, lease: Lease) -> bool:
+        return self._leases.get(lease.task_id) is lease
 
     def close(self) -> None:
         """End the thread that ends allocations; those that there are do not end by themselves any more."""
@@ -358,16 +359,6 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
             status, reason = STATUS[lease.usage]
             left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
             return TaskResourceAllocation(task_id, lease.resources, status, reason, lease.since, left, lease.epoch)
-
-
-def _reason(given: object) -> ReleaseReason:
-    try:
-        return ReleaseReason(given)  # type: ignore[arg-type]  # what it does not know is refused below
-    except ValueError:
-        raise InvalidRequestError(
-            f"The reason of a release is {given!r:.60}; {', '.join(ReleaseReason)} are allowed.",
-            did_you_mean(str(given), [one.value for one in ReleaseReason]) or "Use one of them.",
-        ) from None
 
 
 def _named(lease: Lease, faulty: object) -> tuple[str, ...]:

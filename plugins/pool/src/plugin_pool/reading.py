@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from framework.errors import InvalidRequestError, did_you_mean
-from plugin_pool.records import Capability, CapabilityRequirement, ResourceInstance, ResourceRequirement
+from plugin_pool.records import Capability, CapabilityRequirement, ReleaseReason, ResourceInstance, ResourceRequirement
 from plugin_pool.vocabulary import (
     LEVELS,
     LONGEST_NAME,
@@ -138,6 +138,21 @@ def number(given: object, subject: str, most: int) -> int:
         allowed = f"a whole number from 1 to {most:,} is allowed"
         raise InvalidRequestError(f"{subject} is {given!r:.60}; {allowed}.", "Give it such a number.")
     return given
+
+
+def reason(given: object) -> ReleaseReason:
+    """Return a reason of a release.
+
+    Raises:
+        InvalidRequestError: There is none of that name.
+    """
+    try:
+        return ReleaseReason(given)  # type: ignore[arg-type]  # what it does not know is refused below
+    except ValueError:
+        raise InvalidRequestError(
+            f"The reason of a release is {given!r:.60}; {', '.join(ReleaseReason)} are allowed.",
+            did_you_mean(str(given), [one.value for one in ReleaseReason]) or "Use one of them.",
+        ) from None
 
 
 def fields(given: object, known: tuple[str, ...], what: str) -> Mapping[str, Any]:

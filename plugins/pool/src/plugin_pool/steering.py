@@ -106,9 +106,10 @@ def _is_hint(found: Any) -> bool:
     if not isinstance(found, Hint):
         return False
     prefer, near, avoid = tuple[Any, ...](found)
-    if not (isinstance(near, Mapping) and isinstance(avoid, Mapping)):
+    if not (isinstance(prefer, tuple | list) and isinstance(near, Mapping) and isinstance(avoid, Mapping)):
         return False
-    return all(_are_texts(one) for one in (prefer, *avoid.values()))
+    pairs = (list(one) for one in near.items())
+    return all(_are_texts(one) for one in (prefer, *pairs, *avoid.values()))
 
 
 def _are_texts(found: Any) -> bool:

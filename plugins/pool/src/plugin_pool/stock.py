@@ -189,16 +189,6 @@ class Stock:
             self.tell_lent(lease, lease.entities)
         return lease
 
-    def lend_one(self, task_id: str, group: Group) -> Lease:
-        """Give a task one entity of a group that has room."""
-        entity = group.bag.pop()
-        lease = Lease(self._pool, task_id, self.epoch(), time.time(), (entity,))
-        group.hold(entity, lease)
-        self.leases[task_id] = lease
-        if self.watchers:
-            self.tell_lent(lease, lease.entities)
-        return lease
-
     def look(self) -> int:
         """Return a number that is greater than that of any lease, and that none will have."""
         self._looks += 1

@@ -34,6 +34,7 @@ class Waiter(ABC):
         lease: What it holds once it was served.
         got: The entities that it was served with.
         refused: The tier for which it was sent away.
+        deadlock: The tasks that would have waited for each other for ever, it among them, if that is why.
     """
 
     queue: Queue
@@ -59,6 +60,12 @@ class Waiter(ABC):
         self.lease: Lease | None = None
         self.got: tuple[Entity, ...] = ()
         self.refused: Tier | None = None
+        self.deadlock: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> tuple[Entity, ...]:
+        """What it holds already, of which it wants nothing once more."""
+        return self.extends.entities if self.extends is not None else ()
 
     @property
     def settled(self) -> bool:

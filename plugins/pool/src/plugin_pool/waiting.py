@@ -135,9 +135,7 @@ class Waiting(ABC):
             waiter = self._line.waiters.get(task_id)
             if waiter is None:
                 return False
-            waiter.refused = self._stock.planner.tier(waiter.request)
-            self._line.leave(waiter)
-            waiter.wake()
+            self._line.refuse(waiter, self._stock.planner.tier(waiter.request, waiter.own))
         return True
 
     def _by_thread(self, waiter: ThreadWaiter, timeout: float | None) -> Lease:
@@ -189,14 +187,13 @@ class Waiting(ABC):
 
     def _ask(self, waiter: Waiter, timeout: float | None) -> bool:
         """Serve a task, or let it wait and return True."""
-        own = waiter.extends.entities if waiter.extends else ()
         with self._lock:
             self._refuse_twice(waiter)
-            plan = self._line.plan(waiter.request, self._line.key_of(waiter), own, waiter.task_id)
+            plan = self._line.plan(waiter.request, self._line.key_of(waiter), waiter.own, waiter.task_id)
             if plan.satisfied:
                 self._lend(waiter, plan)
                 return False
-            tier = self._line.tier(waiter.request, own)
+            tier = self._line.tier(waiter.request, waiter.own)
             if tier.severity > waiter.until.severity or timeout == 0:
                 waiter.refused = tier
                 self._stock.refuse(waiter.task_id, tier)
@@ -223,13 +220,7 @@ class Waiting(ABC):
     def _refuse_deadlock(self, waiter: Waiter) -> None:
         tasks = waits_for_ever(self._stock.planner, waiter, self._line.waiters.values())
         if tasks:
-            others = [repr(one) for one in tasks if one != waiter.task_id]
-            raise DeadlockError(
-                f"The task {waiter.task_id!r} would wait for ever: "
-                + (f"so do {', '.join(others)}, for what it holds." if others else "what it wants, it holds itself."),
-                "Release what it holds and acquire everything at once.",
-                tasks=tasks,
-            )
+            raise _deadlock(waiter, tasks)
 
     def _lend(self, waiter: Waiter, plan: Plan) -> None:
         """Give a task what a plan says."""
@@ -275,13 +266,16 @@ class Waiting(ABC):
         with self._lock:
             if waiter.lease is not None:
                 return waiter.lease
-            plan = self._line.plan(waiter.request, waiter.key, waiter.extends.entities if waiter.extends else ())
+            if waiter.deadlock:
+                raise _deadlock(waiter, waiter.deadlock)
+            plan = self._line.plan(waiter.request, waiter.key, waiter.own)
             tier, late = waiter.refused, not waiter.settled
             if tier is None:
-                tier = self._stock.planner.tier(waiter.request)
+                tier = self._stock.planner.tier(waiter.request, waiter.own)
                 self._line.leave(waiter)
             similar = [hint for line in waiter.request.lines for hint in self._stock.index.similar(line.signature)]
-        missing = tuple(plan.missing or [line.requirement for line in waiter.request.lines])
+        lines = (*waiter.request.named, *waiter.request.lines)
+        missing = tuple(plan.missing or [line.short(line.units) for line in lines])
         waited = f" It waited {self._clock() - waiter.since:.3g} s." if late else ""
         raise ShortageError(
             f"The task {waiter.task_id!r} got nothing. {words.shortage(missing, tier, similar)}{waited}",
@@ -318,6 +312,16 @@ def check_task(task_id: object, priority: object, timeout: float | None = None) 
         raise InvalidRequestError(
             f"The priority is {priority!r:.60}; a finite number is allowed.", "Leave it out for 0."
         )
+
+
+def _deadlock(waiter: Waiter, tasks: tuple[str, ...]) -> DeadlockError:
+    others = [repr(one) for one in tasks if one != waiter.task_id]
+    return DeadlockError(
+        f"The task {waiter.task_id!r} would wait for ever: "
+        + (f"so do {', '.join(others)}, for what it holds." if others else "what it wants, it holds itself."),
+        "Release what it holds and acquire everything at once.",
+        tasks=tasks,
+    )
 
 
 def _refuse_loop(waiter: Waiter) -> None:
