@@ -87,7 +87,8 @@ class Recovery:
     def _is_empty(self, number: int) -> bool:
         """Return whether a journal was begun, and nothing ever happened."""
         records = scan_past(self._bytes(self._directory.file("journal", number)))[0]
-        return len(records) == 2 and [one[:10] for one in records] == [b'["journal"', b'["session"']
+        begun = len(records) == 2 and [one[:10] for one in records] == [b'["journal"', b'["session"']
+        return begun and records[0].endswith(b",true]")  # else a snapshot was there, and is lost
 
     def _is_fresh(self, number: int) -> bool:
         """Return whether a journal is good only with a snapshot of its number."""
