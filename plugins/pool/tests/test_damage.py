@@ -330,3 +330,14 @@ def test_a_journal_without_the_snapshot_that_it_needs_is_left_out(tmp_path: Path
         assert "its snapshot was never finished" in again.persistence.notes[0]
     with ResourcePool.open(tmp_path) as again:
         assert again.persistence.notes == ()
+
+
+def test_a_pool_whose_snapshot_is_lost_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    pool = ResourcePool.open(tmp_path)
+    pool.add_resource({"id": "kept", "type": "t"})
+    pool._keeper.renew()
+    pool._expiry.close()
+    pool._keeper.let_go()
+    (tmp_path / "snapshot-00000002").unlink()
+    with pytest.raises(StateError, match="is missing, though there is a journal"):
+        ResourcePool.open(tmp_path)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from plugin_pool import ResourcePool
+from plugin_pool.keeping.kept import KeptPool
 
 SMALL = """
 import os, resource, sys, time
@@ -186,3 +190,93 @@ def test_opening_in_vain_says_so(place: Path) -> None:
             os._exit(0)
         """
     run(textwrap.dedent(script), place, "buffered")
+
+
+def gapped(path: Path) -> KeptPool:
+    """Return a pool that holds something which is in no journal."""
+    pool = ResourcePool.open(path)
+    pool.add_resource({"id": "d", "type": "t"})
+    with pool._lock:
+        pool._keeper._closing.set()  # so that no thread tries before the test does
+        pool._keeper._degrade("no room")
+    pool.allocate_resources("task", {"type": "t"})
+    return pool
+
+
+def dead(pool: KeptPool) -> None:
+    pool._expiry.close()
+    pool._keeper.let_go()
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], bool]) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if fails(descriptor):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def test_a_disk_that_fails_once_a_snapshot_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal that belongs to the snapshot must stay, else there is a snapshot without one."""
+    pool = gapped(tmp_path)
+    with monkeypatch.context() as patched:
+        failing(patched, lambda one: stat.S_ISDIR(os.fstat(one).st_mode) and (tmp_path / "snapshot-00000002").exists())
+        with pytest.raises(OSError, match="No space left"):
+            pool._keeper.renew()
+    dead(pool)
+    with ResourcePool.open(tmp_path, grace=None) as again:
+        assert again.get_resource("d").tasks == ("task",)
+
+
+def test_a_death_while_the_disk_was_full_several_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was given up leaves a number out; a journal whose snapshot was never finished may come behind that."""
+    pool = gapped(tmp_path)
+    with monkeypatch.context() as patched:
+        failing(patched, lambda one: stat.S_ISREG(os.fstat(one).st_mode))
+        with pytest.raises(OSError, match="No space left"):
+            pool._keeper.renew()
+    pool._keeper._next()  # and dies before the snapshot is written
+    assert sorted(one.name for one in tmp_path.glob("journal-*")) == ["journal-00000001", "journal-00000003"]
+    dead(pool)
+    with ResourcePool.open(tmp_path, grace=None) as again:
+        assert again.get_resource("d").tasks == ()
+        assert "its snapshot was never finished" in again.persistence.notes[0]
+
+
+def test_a_gap_that_comes_while_a_journal_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That journal would go on behind a gap of which it does not know, and it would never be kept again."""
+    pool = ResourcePool.open(tmp_path)
+    pool.add_resource({"id": "d", "type": "t"})
+    pool._keeper._closing.set()
+
+    def late(descriptor: int) -> bool:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) and not pool._keeper.degraded:
+            with pool._lock:
+                pool._keeper._degrade("no room")
+        return False
+
+    with monkeypatch.context() as patched:
+        failing(patched, late)
+        pool._keeper.renew()
+    assert pool.persistence.degraded == ""
+    head = (tmp_path / "journal-00000002").read_bytes().partition(b"\n")[0]
+    assert head.endswith(b",true]")
+    dead(pool)
+
+
+def test_a_thread_that_cannot_be_started_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = ResourcePool.open(tmp_path)
+    with monkeypatch.context() as patched:
+
+        def start(self: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        patched.setattr(threading.Thread, "start", start)
+        pool._keeper._start()
+    pool._keeper._start()
+    assert (thread := pool._keeper._thread) is None or thread.ident is not None
+    pool.close()
+    ResourcePool.open(tmp_path).close()

@@ -145,7 +145,7 @@ class Keeper(Recorder):
             self._start()
 
     def _degrade(self, reason: str) -> None:
-        """Write nothing more until there is a new snapshot."""
+        """Write nothing more until there is a new snapshot; the pool's lock must be held."""
         self._write, self._writing = _refuse, False
         if not self.degraded:
             self.degraded = reason
@@ -177,7 +177,8 @@ class Keeper(Recorder):
             for one in (*self._former, journal):
                 one.sync()
         except (OSError, ValueError) as error:
-            self._degrade(said(error))
+            with self._lock:  # else a thread that is writing a record would go on writing, behind a gap
+                self._degrade(said(error))
         return done
 
     # Snapshots
@@ -186,16 +187,17 @@ class Keeper(Recorder):
         """Have a thread write a snapshot, unless one does."""
         with self._starting:
             if self._thread is None and not self._closing.is_set():
-                self._thread = threading.Thread(target=self._run, name="pool-keeper", daemon=True)
-                with suppress(RuntimeError):  # Python is about to end
-                    self._thread.start()
+                thread = threading.Thread(target=self._run, name="pool-keeper", daemon=True)
+                with suppress(RuntimeError):  # there are too many, or Python is about to end: the next record tries
+                    thread.start()
+                    self._thread = thread
 
     def _run(self) -> None:
         pauses = itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
         while not self._closing.is_set():
             try:
                 self.renew()
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, as MemoryError, it must be tried again
                 if not self.degraded:  # no room for a snapshot, but for the journal there is
                     get_logger().warning("pool_snapshot_failed", path=self._directory.path, reason=said(error))
                     self._due = self._before + self._journal.tell() + LONG
@@ -211,46 +213,59 @@ class Keeper(Recorder):
         Raises:
             OSError: One of them cannot be written; what there was is still good.
         """
-        gap = not self._writing
-        generation = self._journal.generation + 1
-        journal = self._made(generation, fresh=gap)
-        self._directory.sync()
-        snapshot = self._switch(journal)
+        journal, snapshot, gap = self._next()
         try:
-            size = snapshot.write(self._directory.file("snapshot", generation), generation)
-            self._directory.sync()
-        except OSError as error:
+            size = snapshot.write(self._directory.file("snapshot", journal.generation), journal.generation)
+        except Exception as error:
             if gap:
                 self._revoke(journal, said(error))
             raise
-        self._finish(generation, size, gap=gap)
+        self._directory.sync()
+        self._finish(journal.generation, size)
 
-    def _switch(self, journal: Journal) -> Snapshot:
+    def _next(self) -> tuple[Journal, Snapshot, bool]:
+        """Begin the next journal, and return it, what it begins with, and whether it is no good without that."""
+        while True:
+            gap = not self._writing
+            journal = self._made(self._journal.generation + 1, fresh=gap)
+            snapshot = None
+            try:
+                self._directory.sync()
+                snapshot = self._switch(journal, gap=gap)
+            finally:
+                if snapshot is None:
+                    _discard(journal)
+            if snapshot is not None:
+                return journal, snapshot, gap
+
+    def _switch(self, journal: Journal, *, gap: bool) -> Snapshot | None:
+        """Write to another journal from now on; None where a gap came about meanwhile, of which that does not know."""
         with self._lock:
+            if gap == self._writing:
+                return None
+            snapshot = self._copy()
             self._before += self._journal.tell()
             self._former.append(self._journal)
             self._journal = journal
             self._told = set()
             self._writing = True
             self._write = journal.write
-            return self._copy()
+            return snapshot
 
     def _revoke(self, journal: Journal, reason: str) -> None:
         """Give up a journal that is no good without its snapshot."""
         with self._lock:
             self._write, self._writing = _refuse, False
             self.degraded = reason
-        journal.close()
-        with suppress(OSError):
-            os.unlink(journal.path)
+        _discard(journal)
 
-    def _finish(self, generation: int, size: int, *, gap: bool) -> None:
+    def _finish(self, generation: int, size: int) -> None:
         with self._commit.pause((generation, 0)):
             former, self._former = self._former, []
         with self._lock:
             self._snapshot_bytes, self._before = size, 0
             self._due = max(LONG, 2 * size)
-            restored = gap and self._writing
+            restored = self._writing and self.degraded != ""
             if restored:
                 self.degraded = ""
         for one in former:
@@ -324,6 +339,12 @@ class Keeper(Recorder):
         for one in (*self._former, self._journal):
             one.abandon()
         self._directory.close()
+
+
+def _discard(journal: Journal) -> None:
+    for end in (journal.close, lambda: os.unlink(journal.path)):
+        with suppress(OSError):
+            end()
 
 
 def said(error: Exception) -> str:

@@ -73,7 +73,7 @@ class Recovery:
             self._fail("snapshot", journals[0], "is missing, though there is a journal")
         following = [one for one in journals if one >= first]
         for place, number in enumerate(following, first or journals[0]):
-            if number != place:
+            if number != place and not self._is_fresh(number):  # those that were revoked leave numbers out
                 self._fail("journal", place, "is missing, though there are later ones")
             if not self._read_journal(number):
                 later = [one for one in following if one > self.generation]
@@ -87,7 +87,13 @@ class Recovery:
     def _is_empty(self, number: int) -> bool:
         """Return whether a journal was begun, and nothing ever happened."""
         records = scan_past(self._bytes(self._directory.file("journal", number)))[0]
-        return len(records) == 2 and [one[:10] for one in records] == [b'["journal"', b'["session"']
+        begun = len(records) == 2 and [one[:10] for one in records] == [b'["journal"', b'["session"']
+        return begun and records[0].endswith(b",true]")  # else a snapshot was there, and is lost
+
+    def _is_fresh(self, number: int) -> bool:
+        """Return whether a journal is good only with a snapshot of its number."""
+        payloads = scan(self._bytes(self._directory.file("journal", number))).payloads
+        return bool(payloads) and payloads[0].startswith(b'["journal"') and payloads[0].endswith(b",true]")
 
     def _read_snapshot(self, number: int) -> None:
         path = self._directory.file("snapshot", number)
