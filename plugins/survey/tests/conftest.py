@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plugin_survey.duplicates import DuplicateGroup
-from plugin_survey.overview import (
+from plugin_survey.reporting.overview import (
     Damage,
     Fault,
     FileFact,
@@ -21,7 +21,7 @@ from plugin_survey.overview import (
     Totals,
     TypeCount,
 )
-from plugin_survey.report import Findings
+from plugin_survey.reporting.report import Findings
 from plugin_survey.survey import Means, Request, take_survey
 
 

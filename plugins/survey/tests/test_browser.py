@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from plugin_survey.overview import Overview
-from plugin_survey.page import page as render
+from plugin_survey.reporting.overview import Overview
+from plugin_survey.reporting.page import page as render
 from plugin_survey.shown import shown
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

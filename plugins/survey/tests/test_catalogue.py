@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-from plugin_survey.catalogue import Catalogue, Outcome, Run, check_replaceable
-from plugin_survey.fingerprint import Row
+from plugin_survey.cataloguing.catalogue import Catalogue, Outcome, Run, check_replaceable
+from plugin_survey.cataloguing.schema import APPLICATION_ID, SCHEMA_VERSION
 from plugin_survey.problem import Problem
-from plugin_survey.report import Findings
-from plugin_survey.schema import APPLICATION_ID, SCHEMA_VERSION
+from plugin_survey.reading.fingerprint import Row
+from plugin_survey.reporting.report import Findings
 
 RUN = Run(1.0, [{"path": "/x"}], {"min_size": 1}, "sha256")
 

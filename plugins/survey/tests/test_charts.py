@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin_survey.charts import HEAD, POINTS, Bar, Line, bars, columns, share, timeline
+from plugin_survey.reporting.charts import HEAD, POINTS, Bar, Line, bars, columns, share, timeline
 from plugin_survey.shown import human
 
 AMOUNTS = st.floats(0, 1e18)

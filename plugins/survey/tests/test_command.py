@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from plugin_survey.catalogue import UNSETTLED_NS
-from plugin_survey.engine import MANY_FILES
+from plugin_survey.cataloguing.catalogue import UNSETTLED_NS
+from plugin_survey.reading.engine import MANY_FILES
 
 pytestmark = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("plugin_executors", "plugin_file")),

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-from plugin_survey.catalogue import Catalogue, Outcome, Run
-from plugin_survey.draft import Draft, drafted
-from plugin_survey.fingerprint import Row
+from plugin_survey.cataloguing.catalogue import Catalogue, Outcome, Run
+from plugin_survey.cataloguing.draft import Draft, drafted
+from plugin_survey.reading.fingerprint import Row
 
 RUN = Run(1000.0, [], {}, "sha256")
 
@@ -135,9 +135,9 @@ def test_an_error_discards_the_draft_and_an_interrupt_keeps_it(target: str) -> N
 
 KILLED = """
 import os, signal, sys
-from plugin_survey import catalogue
-from plugin_survey.catalogue import Catalogue, Run
-from plugin_survey.draft import Draft
+from plugin_survey.cataloguing import catalogue
+from plugin_survey.cataloguing.catalogue import Catalogue, Run
+from plugin_survey.cataloguing.draft import Draft
 catalogue.COMMIT_INTERVAL = 0.0
 draft = Draft(sys.argv[1])
 written = Catalogue(draft.path, Run(1000.0, [], {}, "sha256"))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plugin_survey.duplicates import DuplicateGroup, find_groups
-from plugin_survey.report import Findings
+from plugin_survey.reporting.report import Findings
 
 # few contents and few names, so that equal files, equal sizes and hard links are common
 CONTENTS = st.sampled_from([b"", b"a", b"b", b"aa", b"ab", b"x" * 5000, b"x" * 4999 + b"y"])

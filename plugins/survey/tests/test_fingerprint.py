@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from plugin_survey.fingerprint import CHUNK, SMALL, Batch, LargeFiles, Row, fingerprint_batch
 from plugin_survey.formats import HEAD, kind_of
 from plugin_survey.problem import Problem
+from plugin_survey.reading.fingerprint import CHUNK, SMALL, Batch, LargeFiles, Row, fingerprint_batch
 
 NOTHING_OWN: frozenset[tuple[int, int]] = frozenset()
 
@@ -179,8 +179,8 @@ def test_files_and_folders_without_permission_are_denied_and_named(tmp_path: Pat
     (tmp_path / "folder").chmod(0)
     script = (
         "import os, sys\n"
-        "from plugin_survey.walk import Walker\n"
-        "from plugin_survey.fingerprint import fingerprint_batch\n"
+        "from plugin_survey.reading.walk import Walker\n"
+        "from plugin_survey.reading.fingerprint import fingerprint_batch\n"
         "walker = Walker([os.fsencode(sys.argv[1])])\n"
         "paths = walker.portion()\n"
         "for one in [*walker.take_problems(), *fingerprint_batch(paths, frozenset(), 60).problems]:\n"

@@ -8,9 +8,9 @@ import pytest
 
 import framework
 from framework.errors import ResourceError
-from plugin_survey.gathering import EXTREMES, LARGEST, gather
-from plugin_survey.overview import Fault, FileFact, Overview, SizeCount
-from plugin_survey.report import Findings
+from plugin_survey.reporting.gathering import EXTREMES, LARGEST, gather
+from plugin_survey.reporting.overview import Fault, FileFact, Overview, SizeCount
+from plugin_survey.reporting.report import Findings
 
 Survey = Callable[..., Findings]
 

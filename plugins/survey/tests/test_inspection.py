@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from plugin_survey import inspection
 from plugin_survey.budget import Confines
-from plugin_survey.inspection import FAILED, Inspected, Item, inspect_batch
+from plugin_survey.inspecting import inspection
+from plugin_survey.inspecting.inspection import FAILED, Inspected, Item, inspect_batch
 
 
 def item(path: Path, kind: str, number: int = 1, **other: Any) -> Item:
@@ -81,8 +81,8 @@ def test_a_file_that_takes_too_long_costs_itself_only(tmp_path: Path, monkeypatc
 
 
 CONFINED = """
-from plugin_survey import inspection
-from plugin_survey.inspection import Item, inspect_batch
+from plugin_survey.inspecting import inspection
+from plugin_survey.inspecting.inspection import Item, inspect_batch
 from plugin_survey.budget import Confines
 import os, sys
 def greedy(*_, **__):

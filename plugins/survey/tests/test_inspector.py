@@ -15,12 +15,12 @@ import pytest
 
 from framework import Framework
 from plugin_survey.budget import Budget
-from plugin_survey.catalogue import Catalogue, Outcome, Run
-from plugin_survey.contents import Contents
-from plugin_survey.fingerprint import fingerprint_batch
-from plugin_survey.inspection import inspect_batch
-from plugin_survey.inspector import Inspector
+from plugin_survey.cataloguing.catalogue import Catalogue, Outcome, Run
+from plugin_survey.inspecting.contents import Contents
+from plugin_survey.inspecting.inspection import inspect_batch
+from plugin_survey.inspecting.inspector import Inspector
 from plugin_survey.lender import Lender
+from plugin_survey.reading.fingerprint import fingerprint_batch
 from plugin_survey.status import Status
 
 pytestmark = pytest.mark.skipif(
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 RUN = Run(1000.0, [], {}, "sha256")
 HELPER = """
 import os, signal
-from plugin_survey.inspection import inspect_batch
+from plugin_survey.inspecting.inspection import inspect_batch
 
 def deadly(items, *others):
     for item in items:

@@ -9,9 +9,9 @@ import pytest
 from openpyxl import load_workbook
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-from plugin_survey.outputs import FORMATS, Output, outputs
-from plugin_survey.overview import Overview
-from plugin_survey.report import make_report
+from plugin_survey.reporting.outputs import FORMATS, Output, outputs
+from plugin_survey.reporting.overview import Overview
+from plugin_survey.reporting.report import make_report
 
 
 def test_the_ending_says_the_format(tmp_path: Path, everything: Overview) -> None:

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_survey.duplicates import DuplicateGroup
-from plugin_survey.overview import Damage, FileFact, Overview, Sample, Totals
-from plugin_survey.page import ROWS, page
+from plugin_survey.reporting.overview import Damage, FileFact, Overview, Sample, Totals
+from plugin_survey.reporting.page import ROWS, page
+from plugin_survey.reporting.tables import PATHS
 from plugin_survey.shown import shown
-from plugin_survey.tables import PATHS
 
 VOID = {"meta", "link", "br", "input"}
 OWN = 200_000

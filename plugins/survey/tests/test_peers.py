@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_survey.report import Findings
+from plugin_survey.reporting.report import Findings
 
 Groups = set[frozenset[tuple[int, int]]]
 

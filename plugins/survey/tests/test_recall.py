@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from plugin_survey import catalogue
-from plugin_survey.report import Findings
+from plugin_survey.cataloguing import catalogue
+from plugin_survey.reporting.report import Findings
 
 Survey = Callable[..., Findings]
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_survey.duplicates import DuplicateGroup
-from plugin_survey.overview import (
+from plugin_survey.reporting.overview import (
     Damage,
     Fault,
     FileFact,
@@ -25,7 +25,7 @@ from plugin_survey.overview import (
     Totals,
     TypeCount,
 )
-from plugin_survey.report import group_rows, make_report, path_entry, summary_rows, write_report
+from plugin_survey.reporting.report import group_rows, make_report, path_entry, summary_rows, write_report
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "survey-report.md"
 GROUPS = (DuplicateGroup(10, b"\x01" * 32, ((b"/a", b"/linked"), (b"/b\xff",))),)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from plugin_survey.catalogue import UNSETTLED_NS
+from plugin_survey.cataloguing.catalogue import UNSETTLED_NS
 
 NEEDED = ("executors", "file", "memory", "pool")
 pytestmark = pytest.mark.skipif(

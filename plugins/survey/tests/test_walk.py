@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_survey.walk import FOLDERS_A_PORTION, PORTION, Walker
+from plugin_survey.reading.walk import FOLDERS_A_PORTION, PORTION, Walker
 
 
 def walked(walker: Walker) -> list[bytes]:

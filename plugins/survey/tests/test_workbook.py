@@ -16,9 +16,9 @@ from openpyxl import Workbook, load_workbook
 from openpyxl.utils.escape import unescape
 
 from plugin_survey.duplicates import DuplicateGroup
-from plugin_survey.overview import Damage, Overview
+from plugin_survey.reporting.overview import Damage, Overview
+from plugin_survey.reporting.workbook import write_workbook
 from plugin_survey.shown import shown
-from plugin_survey.workbook import write_workbook
 
 Write = Callable[..., Workbook]
 

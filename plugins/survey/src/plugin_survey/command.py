@@ -15,14 +15,14 @@ import click
 from framework import CommandContext
 from plugin_survey import progress
 from plugin_survey.budget import Budget
-from plugin_survey.chaos import Kills
-from plugin_survey.draft import drafted
-from plugin_survey.gathering import gather
+from plugin_survey.cataloguing.draft import drafted
+from plugin_survey.inspecting.chaos import Kills
 from plugin_survey.lender import Lender
-from plugin_survey.outputs import Output, outputs
-from plugin_survey.overview import Overview, Setting
 from plugin_survey.places import Places, absolute_roots, check_catalogue, identities, places
-from plugin_survey.report import group_rows, make_report, summary_rows
+from plugin_survey.reporting.gathering import gather
+from plugin_survey.reporting.outputs import Output, outputs
+from plugin_survey.reporting.overview import Overview, Setting
+from plugin_survey.reporting.report import group_rows, make_report, summary_rows
 from plugin_survey.shown import human
 from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey

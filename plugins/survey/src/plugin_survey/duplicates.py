@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import NamedTuple
 
-from plugin_survey.catalogue import Twin
+from plugin_survey.cataloguing.catalogue import Twin
 
 
 class DuplicateGroup(NamedTuple):

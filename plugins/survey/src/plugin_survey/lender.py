@@ -8,8 +8,8 @@ from typing import Any
 
 from framework.errors import PluginError, ResourceLimitError
 from plugin_survey.budget import Budget, Confines
-from plugin_survey.crew import Crew
-from plugin_survey.fingerprint import fingerprint_batch
+from plugin_survey.inspecting.crew import Crew
+from plugin_survey.reading.fingerprint import fingerprint_batch
 from plugin_survey.survey import Means
 from plugin_survey.tree_memory import process_bytes, tree, tree_bytes
 

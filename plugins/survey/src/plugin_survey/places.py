@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-from plugin_survey.catalogue import check_replaceable
-from plugin_survey.fingerprint import Identity
-from plugin_survey.outputs import Output
+from plugin_survey.cataloguing.catalogue import check_replaceable
+from plugin_survey.reading.fingerprint import Identity
+from plugin_survey.reporting.outputs import Output
 
 _SLUG_LIMIT = 40
 

@@ -10,20 +10,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from plugin_survey.budget import Budget
-from plugin_survey.catalogue import Catalogue, Outcome, Run
-from plugin_survey.chaos import Chaos
-from plugin_survey.contents import Contents
-from plugin_survey.crew import Crew
+from plugin_survey.cataloguing.catalogue import Catalogue, Outcome, Run
 from plugin_survey.duplicates import find_groups
-from plugin_survey.engine import Engine, Workers
-from plugin_survey.fingerprint import ALGORITHM, Identity
-from plugin_survey.inspector import Inspector, Memory
+from plugin_survey.inspecting.chaos import Chaos
+from plugin_survey.inspecting.contents import Contents
+from plugin_survey.inspecting.crew import Crew
+from plugin_survey.inspecting.inspector import Inspector, Memory
 from plugin_survey.places import identities
 from plugin_survey.progress import Progress, Quiet
-from plugin_survey.report import Findings, path_entry
+from plugin_survey.reading.engine import Engine, Workers
+from plugin_survey.reading.fingerprint import ALGORITHM, Identity
+from plugin_survey.reading.walk import Walker
+from plugin_survey.reporting.report import Findings, path_entry
 from plugin_survey.status import FINGERPRINT, REPORT, Status
 from plugin_survey.tree_memory import tree_bytes
-from plugin_survey.walk import Walker
 
 TICK = 0.1
 """Seconds between two looks at the progress."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from plugin_survey.catalogue import UNSETTLED_NS
-from plugin_survey.report import Findings
+from plugin_survey.cataloguing.catalogue import UNSETTLED_NS
+from plugin_survey.reporting.report import Findings
 
 COMMAND = [sys.executable, "-c", "from framework.cli import main; main()", "survey"]
 

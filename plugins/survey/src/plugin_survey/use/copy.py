@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import NamedTuple
 
-from plugin_survey.catalogue import nearest, signed
+from plugin_survey.cataloguing.catalogue import nearest, signed
 from plugin_survey.use.choice import BELOW, Chosen
 
 CHUNK = 1 << 20

@@ -10,7 +10,7 @@ import click
 
 from framework import CommandContext
 from framework.errors import InvalidRequestError
-from plugin_survey.report import path_entry
+from plugin_survey.reporting.report import path_entry
 from plugin_survey.shown import human
 from plugin_survey.use.choice import find
 from plugin_survey.use.comparison import ADDED, CHANGED, DAMAGED, MOVED, REMOVED, Difference, differences

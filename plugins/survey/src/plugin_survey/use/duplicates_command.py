@@ -15,7 +15,7 @@ import click
 
 from framework import CommandContext
 from framework.errors import ResourceUnavailableError
-from plugin_survey.report import path_entry
+from plugin_survey.reporting.report import path_entry
 from plugin_survey.shown import human
 from plugin_survey.use import keep
 from plugin_survey.use.choice import catalogue_option, chosen

@@ -8,7 +8,7 @@ import click
 
 from framework import CommandContext
 from framework.errors import InvalidRequestError
-from plugin_survey.report import path_entry
+from plugin_survey.reporting.report import path_entry
 from plugin_survey.shown import human
 from plugin_survey.sizes import Size
 from plugin_survey.use.choice import Chosen, catalogue_option, chosen

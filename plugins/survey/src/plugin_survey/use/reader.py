@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from framework.errors import InvalidRequestError, ResourceError
-from plugin_survey.former import head_of
-from plugin_survey.schema import APPLICATION_ID, SCHEMA_VERSION
+from plugin_survey.cataloguing.former import head_of
+from plugin_survey.cataloguing.schema import APPLICATION_ID, SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-from plugin_survey.report import path_entry
+from plugin_survey.reporting.report import path_entry
 from plugin_survey.use.copy import CHUNK, LeftError
 from plugin_survey.use.reader import path_from
 

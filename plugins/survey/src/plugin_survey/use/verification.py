@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
-from plugin_survey.catalogue import nearest
+from plugin_survey.cataloguing.catalogue import nearest
 from plugin_survey.formats import DAMAGED as CONTENT_DAMAGED
 from plugin_survey.formats import check
 from plugin_survey.use.choice import BELOW, Chosen

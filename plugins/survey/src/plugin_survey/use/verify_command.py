@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from framework import CommandContext
-from plugin_survey.report import path_entry
+from plugin_survey.reporting.report import path_entry
 from plugin_survey.shown import human
 from plugin_survey.sizes import Size
 from plugin_survey.use.choice import BELOW, catalogue_option, chosen

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plugin_survey.charts import Bar, bars, columns, share
-from plugin_survey.overview import Overview, SizeCount, TypeCount
+from plugin_survey.reporting.charts import Bar, bars, columns, share
+from plugin_survey.reporting.overview import Overview, SizeCount, TypeCount
+from plugin_survey.reporting.tables import least_text
 from plugin_survey.shown import human
-from plugin_survey.tables import least_text
 
 TYPES = 10
 """Most types in the chart; the others are one bar."""

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from plugin_survey.duplicates import DuplicateGroup
-from plugin_survey.overview import Damage, Fault, FileFact, NearGroup, Sample, SizeCount, Stage, TypeCount
+from plugin_survey.reporting.overview import Damage, Fault, FileFact, NearGroup, Sample, SizeCount, Stage, TypeCount
 from plugin_survey.shown import dated, human, lasting
 
 PATHS = 20

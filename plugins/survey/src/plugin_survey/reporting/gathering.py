@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import framework
 from framework.errors import ResourceError
-from plugin_survey.overview import (
+from plugin_survey.reporting.overview import (
     Damage,
     Fault,
     FileFact,
@@ -25,7 +25,7 @@ from plugin_survey.overview import (
     Totals,
     TypeCount,
 )
-from plugin_survey.report import Findings
+from plugin_survey.reporting.report import Findings
 
 LARGEST = 100
 """Largest files in an overview."""

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from plugin_survey.duplicates import DuplicateGroup
-from plugin_survey.overview import Fault, FileFact, Overview, Setting
 from plugin_survey.problem import Problem
+from plugin_survey.reading.walk import WalkCounts
+from plugin_survey.reporting.overview import Fault, FileFact, Overview, Setting
 from plugin_survey.shown import human, shown
-from plugin_survey.walk import WalkCounts
 
 FORMAT = "framework survey"
 VERSION = 1
@@ -36,7 +36,7 @@ class Durations:
 
 @dataclass(slots=True)
 class Findings:
-    """What a survey found; `plugin_survey.gathering` makes an `Overview` of it."""
+    """What a survey found; `plugin_survey.reporting.gathering` makes an `Overview` of it."""
 
     roots: Sequence[bytes]
     algorithm: str

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from plugin_survey.catalogue import Catalogue
+from plugin_survey.cataloguing.catalogue import Catalogue
 from plugin_survey.formats.registry import BY_KIND
-from plugin_survey.inspection import FAILED, Item, Look
+from plugin_survey.inspecting.inspection import FAILED, Item, Look
 
 _PREPARE = """
 CREATE TEMP TABLE format (kind TEXT PRIMARY KEY, checking INTEGER NOT NULL, reading INTEGER NOT NULL);

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-from plugin_survey.overview import Overview
+from plugin_survey.reporting.overview import Overview
 
 FORMATS = (".html", ".json", ".xlsx")
 
@@ -102,20 +102,20 @@ def _check(path: str, output: Output, *, force: bool) -> None:
 
 
 def _write_html(overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool]) -> None:
-    from plugin_survey.page import page  # what it needs costs some 40 ms, and most surveys make no page
+    from plugin_survey.reporting.page import page  # what it needs costs some 40 ms, and most surveys make no page
 
     with open(draft, "w", encoding="utf-8", newline="\n") as target:
         target.write(page(overview))
 
 
 def _write_json(overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool]) -> None:
-    from plugin_survey.report import make_report, write_report
+    from plugin_survey.reporting.report import make_report, write_report
 
     write_report(make_report(overview), draft)
 
 
 def _write_xlsx(overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool]) -> None:
-    from plugin_survey.workbook import write_workbook
+    from plugin_survey.reporting.workbook import write_workbook
 
     write_workbook(overview, draft, scratch, stopped=stopped)
 

@@ -17,9 +17,9 @@ import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError, FileSizeError
 
 from plugin_survey.duplicates import DuplicateGroup
-from plugin_survey.overview import FileFact, NearGroup, Overview
+from plugin_survey.reporting.overview import FileFact, NearGroup, Overview
+from plugin_survey.reporting.sink import Sink
 from plugin_survey.shown import dated, shown, visible
-from plugin_survey.sink import Sink
 
 SHEET_ROWS = 1_048_576
 """Rows of a sheet, its header included: the limit of the format."""

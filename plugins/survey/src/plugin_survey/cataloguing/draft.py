@@ -15,8 +15,8 @@ from contextlib import closing, contextmanager, suppress
 from urllib.parse import quote
 
 from framework.errors import FrameworkError, InvalidRequestError, ResourceUnavailableError
-from plugin_survey.former import head_of
-from plugin_survey.schema import APPLICATION_ID, SCHEMA_VERSION
+from plugin_survey.cataloguing.former import head_of
+from plugin_survey.cataloguing.schema import APPLICATION_ID, SCHEMA_VERSION
 
 SUFFIX = ".part"
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

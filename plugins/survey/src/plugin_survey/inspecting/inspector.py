@@ -15,12 +15,12 @@ from typing import Any, Protocol
 from framework import limits
 from framework.errors import FrameworkError, ResourceLimitError
 from plugin_survey.budget import Budget
-from plugin_survey.catalogue import Catalogue
-from plugin_survey.chaos import Chaos
-from plugin_survey.contents import Contents
-from plugin_survey.crew import Crew, Worker
-from plugin_survey.engine import Workers, first_of
-from plugin_survey.inspection import FAILED, Inspected, Item, Look, inspect_batch
+from plugin_survey.cataloguing.catalogue import Catalogue
+from plugin_survey.inspecting.chaos import Chaos
+from plugin_survey.inspecting.contents import Contents
+from plugin_survey.inspecting.crew import Crew, Worker
+from plugin_survey.inspecting.inspection import FAILED, Inspected, Item, Look, inspect_batch
+from plugin_survey.reading.engine import Workers, first_of
 from plugin_survey.shown import shown
 from plugin_survey.status import INSPECT, Status
 

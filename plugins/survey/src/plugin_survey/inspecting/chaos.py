@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from plugin_survey.catalogue import Catalogue
-from plugin_survey.crew import Worker
+from plugin_survey.cataloguing.catalogue import Catalogue
+from plugin_survey.inspecting.crew import Worker
 
 DELAY_S = 0.005
 """Most seconds that a batch has been worked on when its worker is killed."""

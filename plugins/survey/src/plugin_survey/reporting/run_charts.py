@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from plugin_survey.charts import Line, Show, timeline
-from plugin_survey.overview import Sample
+from plugin_survey.reporting.charts import Line, Show, timeline
+from plugin_survey.reporting.overview import Sample
 from plugin_survey.shown import human
 
 LEAST = 3

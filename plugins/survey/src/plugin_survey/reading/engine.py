@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from framework.errors import FrameworkError
-from plugin_survey.catalogue import Catalogue
-from plugin_survey.fingerprint import Batch, Identity, LargeFiles, fingerprint_batch
+from plugin_survey.cataloguing.catalogue import Catalogue
 from plugin_survey.problem import Problem
-from plugin_survey.recall import Recall
-from plugin_survey.report import Durations
+from plugin_survey.reading.fingerprint import Batch, Identity, LargeFiles, fingerprint_batch
+from plugin_survey.reading.recall import Recall
+from plugin_survey.reading.walk import Walker
+from plugin_survey.reporting.report import Durations
 from plugin_survey.status import Stage
-from plugin_survey.walk import Walker
 
 BATCH_SECONDS = 0.1
 """When a batch hands back what it did not get to; also how long an interrupted survey waits for one."""

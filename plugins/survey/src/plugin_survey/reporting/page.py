@@ -16,12 +16,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from plugin_survey import tables
-from plugin_survey.overview import Overview
-from plugin_survey.run_charts import run_charts
+from plugin_survey.reporting import tables
+from plugin_survey.reporting.overview import Overview
+from plugin_survey.reporting.run_charts import run_charts
+from plugin_survey.reporting.summary_charts import duplicate_chart, size_charts, type_chart
+from plugin_survey.reporting.tables import Table
 from plugin_survey.shown import dated, human, lasting, pieces, visible
-from plugin_survey.summary_charts import duplicate_chart, size_charts, type_chart
-from plugin_survey.tables import Table
 
 ROWS = 1000
 """Most rows of a table; the other formats have all."""
@@ -214,7 +214,7 @@ def _listed(name: str, value: Any) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("plugin_survey", "page"),
+        loader=PackageLoader("plugin_survey.reporting", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -244,7 +244,7 @@ def _hash(text: str) -> str:
 
 @cache
 def _resource(name: str) -> str:
-    return files("plugin_survey").joinpath("page", name).read_text(encoding="utf-8")
+    return files("plugin_survey.reporting").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _markup(drawing: str) -> Markup:

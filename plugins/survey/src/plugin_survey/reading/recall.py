@@ -12,8 +12,8 @@ import stat
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from plugin_survey.catalogue import INSERT_FILE, MOST, Catalogue, nearest, signed
-from plugin_survey.fingerprint import Identity
+from plugin_survey.cataloguing.catalogue import INSERT_FILE, MOST, Catalogue, nearest, signed
+from plugin_survey.reading.fingerprint import Identity
 
 _MET = """
 CREATE TEMP TABLE met (

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from framework.errors import InvalidRequestError, ResourceError, ResourceUnavailableError
-from plugin_survey.fingerprint import Row
-from plugin_survey.former import head_of
+from plugin_survey.cataloguing.former import head_of
+from plugin_survey.cataloguing.schema import APPLICATION_ID, INDEXES, SCHEMA_VERSION, TABLES
 from plugin_survey.problem import Problem
-from plugin_survey.schema import APPLICATION_ID, INDEXES, SCHEMA_VERSION, TABLES
+from plugin_survey.reading.fingerprint import Row
 
 COMMIT_INTERVAL = 1.0
 """Seconds after which what was entered is committed, so that no more is lost to a kill."""

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from plugin_survey.mounts import pseudo_devices
 from plugin_survey.problem import Problem, problem_from
+from plugin_survey.reading.mounts import pseudo_devices
 
 PORTION = 4096
 """A portion ends once it has so many paths, and has fewer than twice as many, even of a folder of a million files."""

@@ -1,0 +1,1 @@
+"""Looking into files for damage and text, in worker processes that may be lost."""

@@ -1,0 +1,1 @@
+"""Finding files, and reading each that is not known already: walk, fingerprint, recall."""
