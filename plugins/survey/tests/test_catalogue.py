@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-from plugin_survey.cataloguing.catalogue import Catalogue, Outcome, Run, check_replaceable
+from plugin_survey.cataloguing.catalogue import Catalogue, Outcome, Run
+from plugin_survey.cataloguing.former import check_replaceable
 from plugin_survey.cataloguing.schema import APPLICATION_ID, SCHEMA_VERSION
 from plugin_survey.problem import Problem
 from plugin_survey.reading.fingerprint import Row

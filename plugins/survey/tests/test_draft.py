@@ -12,6 +12,7 @@ import pytest
 from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.cataloguing.catalogue import Catalogue, Outcome, Run
 from plugin_survey.cataloguing.draft import Draft, drafted
+from plugin_survey.cataloguing.schema import SCHEMA_VERSION
 from plugin_survey.reading.fingerprint import Row
 
 RUN = Run(1000.0, [], {}, "sha256")
@@ -39,6 +40,16 @@ def published(target: str, *numbers: int) -> None:
     draft = Draft(target)
     write(draft.path, *numbers)
     draft.publish()
+
+
+def version_of(target: str, version: int) -> bytes:
+    """Return a catalogue of a version, which is not published."""
+    write(target, 1)
+    with closing(sqlite3.connect(target)) as database:
+        database.execute(f"PRAGMA user_version={version}")
+    content = Path(target).read_bytes()
+    os.unlink(target)
+    return content
 
 
 @pytest.fixture
@@ -76,12 +87,36 @@ def test_nothing_is_kept_of_a_draft_without_content(target: str) -> None:
 
 def test_a_damaged_draft_is_told_of_and_begun_anew(target: str) -> None:
     published(target, 1)
-    Path(target + ".part").write_bytes(b"SQLite format 3\0" + b"rubbish" * 1000)
+    Path(target + ".part").write_bytes(Path(target).read_bytes()[:100] + b"rubbish" * 1000)
     told: list[str] = []
     draft = Draft(target, told.append)
     assert "damaged" in told[0]
     assert inodes(draft.path) == [1]
     draft.discard()
+
+
+@pytest.mark.parametrize(
+    "content", [b"a download of somebody", b"SQLite format 3\0" + bytes(84) + b"somebody's database"]
+)
+def test_what_no_survey_left_under_the_name_of_a_draft_is_not_touched(target: str, content: bytes) -> None:
+    theirs = Path(target + ".part")
+    theirs.write_bytes(content)
+    with pytest.raises(InvalidRequestError, match=r"c\.part exists and is not a catalogue"):
+        Draft(target)
+    assert theirs.read_bytes() == content
+
+
+def test_a_draft_of_a_later_version_is_not_touched(target: str) -> None:
+    Path(target + ".part").write_bytes(later := version_of(target, SCHEMA_VERSION + 1))
+    with pytest.raises(InvalidRequestError, match=f"has version {SCHEMA_VERSION + 1}"):
+        Draft(target)
+    assert Path(target + ".part").read_bytes() == later
+
+
+def test_a_draft_whose_beginning_was_never_written_is_begun_anew(target: str) -> None:
+    Path(target + ".part").write_bytes(bytes(8192))
+    Draft(target).discard()
+    assert os.listdir(os.path.dirname(target)) == []
 
 
 def test_a_damaged_catalogue_is_kept_beside_the_new_one(target: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
-from plugin_survey.cataloguing.catalogue import check_replaceable
+from plugin_survey.cataloguing.former import check_replaceable
 from plugin_survey.reading.fingerprint import Identity
 from plugin_survey.reporting.outputs import Output
 

@@ -17,8 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from framework.errors import InvalidRequestError, ResourceError, ResourceUnavailableError
-from plugin_survey.cataloguing.former import head_of
+from framework.errors import ResourceError, ResourceUnavailableError
 from plugin_survey.cataloguing.schema import APPLICATION_ID, INDEXES, SCHEMA_VERSION, TABLES
 from plugin_survey.problem import Problem
 from plugin_survey.reading.fingerprint import Row
@@ -303,21 +302,6 @@ class Catalogue:
                 "Make room or choose another place with --catalogue; what was there before is untouched.",
                 resource=self.shown,
             ) from error
-
-
-def check_replaceable(path: str) -> None:
-    """Refuse to replace a file that is not a catalogue.
-
-    Raises:
-        InvalidRequestError: Something else is there.
-    """
-    head = head_of(path, 100, "catalogue")
-    ours = head[:16] == b"SQLite format 3\0" and head[68:72] == APPLICATION_ID.to_bytes(4, "big")
-    if head and not ours:
-        raise InvalidRequestError(
-            f"{path} exists and is not a catalogue of a survey, so it is not replaced.",
-            "Choose another file, or remove it.",
-        )
 
 
 def _create(database: sqlite3.Connection) -> None:

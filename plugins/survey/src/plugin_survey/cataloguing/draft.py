@@ -15,8 +15,8 @@ from contextlib import closing, contextmanager, suppress
 from urllib.parse import quote
 
 from framework.errors import FrameworkError, InvalidRequestError, ResourceUnavailableError
-from plugin_survey.cataloguing.former import head_of
-from plugin_survey.cataloguing.schema import APPLICATION_ID, SCHEMA_VERSION
+from plugin_survey.cataloguing.former import check_replaceable, head_of, is_catalogue
+from plugin_survey.cataloguing.schema import SCHEMA_VERSION
 
 SUFFIX = ".part"
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -30,7 +30,8 @@ class Draft:
         say: Tells the user what was set aside, and what is gone on with.
 
     Raises:
-        InvalidRequestError: The catalogue was written by a later version.
+        InvalidRequestError: The catalogue, or an unfinished one, was written by a later version, or something else has
+            the name of an unfinished one.
         ResourceUnavailableError: The file cannot be written, or another survey writes it.
     """
 
@@ -39,6 +40,7 @@ class Draft:
         self.path = target + SUFFIX
         self._say = say
         check_version(target)
+        _check_ours(self.path)
         self._descriptor = self._locked()
         self._open = True
         try:
@@ -193,11 +195,22 @@ def check_version(path: str) -> None:
         )
 
 
+def _check_ours(path: str) -> None:
+    """Refuse to take for an unfinished catalogue what no survey has left there.
+
+    Raises:
+        InvalidRequestError: It is something else, or was written by a later version.
+    """
+    # of a copy that was cut short, or of a disk that crashed, the beginning may be missing
+    if any(head_of(path, 100, "catalogue")):
+        check_replaceable(path)
+        check_version(path)
+
+
 def _version(path: str) -> int:
     """Return the version of a catalogue, 0 where there is none."""
     head = head_of(path, 100, "catalogue")
-    ours = head[:16] == b"SQLite format 3\0" and head[68:72] == APPLICATION_ID.to_bytes(4, "big")
-    return int.from_bytes(head[60:64], "big") if ours and len(head) == 100 else 0
+    return int.from_bytes(head[60:64], "big") if is_catalogue(head) and len(head) == 100 else 0
 
 
 def _sound(path: str, mode: str) -> bool:
