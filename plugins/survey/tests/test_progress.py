@@ -67,3 +67,9 @@ def test_the_bars_go_to_standard_error_and_leave_standard_output_alone(capsys: p
     assert bar._bars.tasks[1].fields["size"] == "1.0 MiB"
     assert "64.0 MiB of 128.0 MiB" in bar._note.plain
     assert "/x: broken" in bar._note.plain
+
+
+def test_what_went_wrong_last_is_one_line_that_a_terminal_does_not_obey() -> None:
+    made = Status()
+    made.failed(b"/new\nline", "it has \x1b[31m")
+    assert made.last_error == r"/new\nline: it has \x1b[31m"

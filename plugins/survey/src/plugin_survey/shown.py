@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
@@ -13,6 +14,11 @@ HOUR = 3600
 def shown(path: bytes) -> str:
     """Return a path for a terminal: one line, nothing in it that a terminal would obey."""
     return "".join(text for text, _ in pieces(path.decode(errors="surrogateescape")))
+
+
+def named(path: str) -> str:
+    """Return a path of the command line for a terminal, as `shown` does."""
+    return shown(os.fsencode(path))
 
 
 def visible(text: str) -> str:

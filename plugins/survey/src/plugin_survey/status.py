@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from plugin_survey.shown import shown, visible
+
 FINGERPRINT, INSPECT, REPORT = "fingerprint", "inspect", "report"
 
 
@@ -59,6 +61,10 @@ class Status:
         """End the stage that runs."""
         if self.stages and self.stages[-1].ended is None:
             self.stages[-1].ended = time.monotonic()
+
+    def failed(self, path: bytes, cause: str) -> None:
+        """Take what went wrong with a file or folder."""
+        self.last_error = f"{shown(path)}: {visible(cause)}"
 
     def measured(self, memory: int) -> None:
         """Take a measurement of the memory."""

@@ -163,6 +163,7 @@ class _Survey:
             stage=stage,
             counting=self._progress.wants_total,
             own=own,
+            failed=self._status.failed,
         )
 
         def look() -> None:

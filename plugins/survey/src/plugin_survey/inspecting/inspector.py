@@ -21,7 +21,6 @@ from plugin_survey.inspecting.contents import Contents
 from plugin_survey.inspecting.crew import Crew, Worker
 from plugin_survey.inspecting.inspection import FAILED, Inspected, Item, Look, inspect_batch
 from plugin_survey.reading.engine import Workers, first_of
-from plugin_survey.shown import shown
 from plugin_survey.status import INSPECT, Status
 
 BASE, MOST = 16, 512
@@ -214,7 +213,7 @@ class Inspector:
         again = set(found.again)
         self._greedy.extend(item for item in batch if item.number in again)
         for problem in found.problems:
-            self._status.last_error = f"{shown(problem.path)}: {problem.detail}"
+            self._status.failed(problem.path, problem.detail)
         await self._threads.run(self._enter, found.looks, found.problems)
         self._stage.done += found.done - len(again)
         self._stage.bytes += sum(item.size for item in batch[: found.done] if item.number not in again)
@@ -237,7 +236,7 @@ class Inspector:
         if path is None:
             self._suspects.extend(batch)
             return
-        self._status.last_error = f"{shown(path)}: {cause}"
+        self._status.failed(path, cause)
         await self._threads.run(self._enter, [Look(one.number, FAILED, cause)], [])
         self._stage.done += 1
         self._stage.bytes += one.size

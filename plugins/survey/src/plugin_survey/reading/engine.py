@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from framework.errors import FrameworkError
 from plugin_survey.cataloguing.catalogue import Catalogue
+from plugin_survey.durations import Durations
 from plugin_survey.problem import Problem
 from plugin_survey.reading.fingerprint import Batch, Identity, LargeFiles, fingerprint_batch
 from plugin_survey.reading.recall import Recall
 from plugin_survey.reading.walk import Walker
-from plugin_survey.reporting.report import Durations
 from plugin_survey.status import Stage
 
 BATCH_SECONDS = 0.1
@@ -50,6 +50,7 @@ class Engine:
         stage: Where its progress goes.
         counting: Whether all files are to be counted ahead, for the progress.
         own: Files that the survey writes itself.
+        failed: Is told which file or folder could not be read, and why.
 
     Attributes:
         walker: What walks, with what it counted.
@@ -68,6 +69,7 @@ class Engine:
         stage: Stage,
         counting: bool = False,
         own: frozenset[Identity] = frozenset(),
+        failed: Callable[[bytes, str], None] = lambda _path, _cause: None,
     ) -> None:
         self.walker = make_walker()
         self.durations = Durations()
@@ -81,6 +83,7 @@ class Engine:
         self._stage = stage
         self._counting = counting
         self._own = own
+        self._failed = failed
         self._recall = Recall(catalogue, own) if catalogue.goes_on else None
         self._unknown = 0
         self._large = LargeFiles()
@@ -208,6 +211,8 @@ class Engine:
     def _enter(self, rows: list[Any], problems: list[Problem]) -> None:
         # here and not in a worker: a batch takes about a millisecond, less than handing it over
         started = time.monotonic()
+        for problem in problems[-1:]:
+            self._failed(problem.path, problem.detail)
         if rows or problems:
             self._catalogue.add(rows, problems)
         self.durations.catalogue += time.monotonic() - started

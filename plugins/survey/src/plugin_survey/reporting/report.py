@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from plugin_survey.duplicates import DuplicateGroup
+from plugin_survey.durations import Durations
 from plugin_survey.problem import Problem
 from plugin_survey.reading.walk import WalkCounts
 from plugin_survey.reporting.overview import Fault, FileFact, Overview, Setting
@@ -20,18 +21,6 @@ from plugin_survey.shown import human, shown
 
 FORMAT = "framework survey"
 VERSION = 1
-
-
-@dataclass(slots=True)
-class Durations:
-    """Seconds by stage; `fingerprint` is summed over workers, and stages overlap."""
-
-    total: float = 0.0
-    walk: float = 0.0
-    fingerprint: float = 0.0
-    inspect: float = 0.0
-    catalogue: float = 0.0
-    duplicates: float = 0.0
 
 
 @dataclass(slots=True)
