@@ -173,6 +173,19 @@ def test_what_cannot_be_read_is_named_and_gives_exit_code_1(run: Run, tree: Path
     assert "1 files or folders could not be read" in done.stderr
 
 
+def test_progress_for_programs_has_what_could_not_be_read_even_when_the_rest_is_quiet(run: Run, tree: Path) -> None:
+    (tree / "one").chmod(0)
+    done = run("tree", "--quiet", "--progress", "json", prefix=without_root_rights(), code=1)
+    last = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")][-1]
+    assert last["last_error"] == f"{tree / 'one'}: Permission denied"
+
+
+def test_names_of_reports_are_told_as_they_are_and_harmless(run: Run, tree: Path) -> None:
+    done = run("tree", "--catalogue", "c\x1b[31m", "--report", "r\x1b[2J.json")
+    assert "c\\x1b[31m\n" in done.stderr
+    assert "r\\x1b[2J.json\n" in done.stderr
+
+
 def test_a_full_disk_leaves_the_former_catalogue_as_it_was(run: Run, tree: Path, tmp_path: Path) -> None:
     mount = tmp_path / "small"
     mount.mkdir()

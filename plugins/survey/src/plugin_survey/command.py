@@ -23,7 +23,7 @@ from plugin_survey.reporting.gathering import gather
 from plugin_survey.reporting.outputs import Output, outputs
 from plugin_survey.reporting.overview import Overview, Setting
 from plugin_survey.reporting.report import group_rows, make_report, summary_rows
-from plugin_survey.shown import human
+from plugin_survey.shown import human, named
 from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey
 from plugin_survey.use.diff_command import diff
@@ -97,7 +97,9 @@ class Context(CommandContext, Protocol):
     show_default=True,
     help="How it is told how far it is, on standard error; json is a line a second, for programs.",
 )
-@click.option("--quiet", is_flag=True, help="Show neither progress nor where the files are.")
+@click.option(
+    "--quiet", is_flag=True, help="Show neither where the files are nor, unless --progress is given, progress."
+)
 @click.pass_context
 def survey(
     ctx: click.Context,
@@ -132,7 +134,8 @@ def survey(
     if catalogue is not None:
         check_catalogue(catalogue, written)
     context: Context = ctx.obj
-    options = Options(workers or _cpus(), Budget(max_memory), progress.NONE if quiet else shown, watch, quiet=quiet)
+    shown = progress.NONE if quiet and shown == progress.AUTO else shown
+    options = Options(workers or _cpus(), Budget(max_memory), shown, watch, quiet=quiet)
     overview = asyncio.run(_survey(context, request, catalogue, written, options))
     if overview.problems:
         context.message(f"survey: {len(overview.problems):,} files or folders could not be read; the report names them")
@@ -162,9 +165,9 @@ async def _survey(
             overview = await _publish(context, framework, request, targets, options)
             _show(context, overview)
             if not options.quiet:
-                context.message(f"catalogue: {targets.catalogue}")
+                context.message(f"catalogue: {named(targets.catalogue)}")
                 for report in targets.reports:
-                    context.message(f"report: {report.path}")
+                    context.message(f"report: {named(report.path)}")
             while options.watch is not None:
                 await asyncio.sleep(options.watch)
                 former = overview

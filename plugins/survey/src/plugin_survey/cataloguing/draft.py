@@ -17,6 +17,7 @@ from urllib.parse import quote
 from framework.errors import FrameworkError, InvalidRequestError, ResourceUnavailableError
 from plugin_survey.cataloguing.former import check_replaceable, head_of, is_catalogue
 from plugin_survey.cataloguing.schema import SCHEMA_VERSION
+from plugin_survey.shown import named
 
 SUFFIX = ".part"
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -120,10 +121,10 @@ class Draft:
     def _fill(self) -> None:
         if os.fstat(self._descriptor).st_size:
             if _sound(self.path, "rw"):
-                self._say(f"going on with what an unfinished survey left in {self.path}")
+                self._say(f"going on with what an unfinished survey left in {named(self.path)}")
                 return
             if os.fstat(self._descriptor).st_size:  # nothing is left of a copy that was not completed
-                self._say(f"the unfinished catalogue {self.path} is damaged, and not gone on with")
+                self._say(f"the unfinished catalogue {named(self.path)} is damaged, and not gone on with")
                 self._remove(self.path + "-journal")
                 os.ftruncate(self._descriptor, 0)
         if not os.path.exists(self.target) or not os.path.getsize(self.target):
@@ -157,7 +158,7 @@ class Draft:
             except OSError as error:
                 raise _unwritable(aside, error) from error
             else:
-                self._say(f"the former catalogue cannot be gone on with ({why}): it is kept as {aside}")
+                self._say(f"the former catalogue cannot be gone on with ({why}): it is kept as {named(aside)}")
                 return
 
     @staticmethod
@@ -177,7 +178,7 @@ def drafted(target: str, say: Callable[[str], None]) -> Iterator[Draft]:
         raise
     except BaseException:
         if draft.keep():
-            say(f"interrupted; what was done is in {draft.path}, and the same command goes on with it")
+            say(f"interrupted; what was done is in {named(draft.path)}, and the same command goes on with it")
         raise
 
 
