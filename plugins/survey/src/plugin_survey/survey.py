@@ -46,9 +46,14 @@ class Request:
     index: bool = False
     kills: int = 0
 
-    def run(self, started_at: float) -> Run:
+    def run(self, started_at: float, max_memory: int | None = None) -> Run:
         """Return what the catalogue says of a run that begins."""
-        return Run(started_at, [path_entry(root) for root in self.roots], self.options(), ALGORITHM)
+        return Run(
+            started_at,
+            [path_entry(root) for root in self.roots],
+            self.options() | {"max_memory": max_memory},
+            ALGORITHM,
+        )
 
     def options(self) -> dict[str, Any]:
         """Return everything but the roots."""
@@ -105,7 +110,7 @@ async def take_survey(
     """
     clock = time.monotonic()
     found = Findings(request.roots, ALGORITHM, request.min_size, time.time())
-    run = request.run(found.started_at)
+    run = request.run(found.started_at, means.budget.limit)
     catalogue = Catalogue(catalogue_path, run, shown_as=shown_as, cache=means.budget.cache)
     try:
         own |= identities(catalogue_path, catalogue_path + "-journal")
@@ -176,7 +181,12 @@ class _Survey:
 
     async def _inspect(self) -> None:
         started = time.monotonic()
-        contents = Contents(self._catalogue, check=self._request.check, index=self._request.index)
+        contents = Contents(
+            self._catalogue,
+            check=self._request.check,
+            index=self._request.index,
+            budget=self._means.budget.limit,
+        )
         work = await self._means.threads.run(contents.prepare)
         if work.contents and self._means.crew is not None:
             inspector = Inspector(

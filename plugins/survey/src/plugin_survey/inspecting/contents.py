@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from plugin_survey.cataloguing.catalogue import Catalogue
 from plugin_survey.formats.registry import BY_KIND
-from plugin_survey.inspecting.inspection import FAILED, Item, Look
+from plugin_survey.inspecting.inspection import FAILED, TOO_GREEDY, Item, Look
 
 _PREPARE = """
 CREATE TEMP TABLE format (kind TEXT PRIMARY KEY, checking INTEGER NOT NULL, reading INTEGER NOT NULL);
@@ -26,6 +26,13 @@ LEFT JOIN content ON content.digest = file.digest AND content.kind = file.kind
 WHERE (format.checking AND content.verdict IS NULL) OR (format.reading AND NOT COALESCE(content.indexed, 0))
 GROUP BY file.digest, file.kind ORDER BY file.kind, file.size
 """
+# without a budget then, or with one that is no larger now, memory would not suffice again
+_RETRY = f"""
+UPDATE content SET verdict = NULL, problem = '', indexed = 0
+WHERE verdict = '{FAILED}' AND problem LIKE '{TOO_GREEDY}%' AND run IN (
+    SELECT id FROM run WHERE json_extract(options, '$.max_memory') < COALESCE(?, 9e18)
+)
+"""  # noqa: S608 - both are constants
 _ENTER = """
 INSERT INTO content (digest, kind, verdict, problem, members, indexed, run)
 SELECT digest, kind, ?2, ?3, ?4, ?5, ?6 FROM todo WHERE id = ?1
@@ -54,12 +61,14 @@ class Contents:
         catalogue: The catalogue.
         check: Whether integrity is asked for.
         index: Whether text is.
+        budget: Bytes that all processes may take; what failed for want of memory with fewer is tried again.
     """
 
-    def __init__(self, catalogue: Catalogue, *, check: bool, index: bool) -> None:
+    def __init__(self, catalogue: Catalogue, *, check: bool, index: bool, budget: int | None = None) -> None:
         self._catalogue = catalogue
         self._check = check
         self._index = index
+        self._budget = budget
         self._taken = 0
 
     def prepare(self) -> Work:
@@ -73,6 +82,7 @@ class Contents:
             for one in BY_KIND.values()
         ]
         with self._catalogue.guarded() as database:
+            database.execute(_RETRY, (self._budget,))
             self._catalogue.script(_PREPARE)
             database.executemany("INSERT INTO format VALUES (?, ?, ?)", kinds)
             database.execute(_FILL)

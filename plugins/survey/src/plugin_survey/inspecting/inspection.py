@@ -23,6 +23,8 @@ from plugin_survey.problem import CHANGED, Problem, problem_from
 
 FAILED = "failed"
 """The verdict on a content that could not be looked into to its end: `problem` says why."""
+TOO_GREEDY = "it takes more memory than"
+"""How the cause begins of a failure that more memory may avert."""
 PATIENCE = 30.0
 """Seconds that one file may take, and one second more for each MiB of its size."""
 
@@ -135,7 +137,7 @@ def _look(item: Item, bounds: Bounds) -> Look:
 
 def _too_greedy(headroom: int | None) -> str:
     had = f"the {headroom >> 20} MiB that a worker could have" if headroom is not None else "there is"
-    return f"it takes more memory than {had}"
+    return f"{TOO_GREEDY} {had}"
 
 
 def confine(headroom: int) -> None:
