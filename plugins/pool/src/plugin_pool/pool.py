@@ -101,7 +101,6 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         self._explainer = Explainer(self._stock, self._line, clock)
         self._expiry = Expiry(clock, self.sweep, self._is_current)
         self._requests = Requests(self._stock, self._lock)
-        self._acquire, self._release_lock = self._lock.acquire, self._lock.release  # half the price of `with`
         self._leases, self._waiters = self._stock.leases, self._line.waiters
         self._error_after = frozenset([reading.reason(one) for one in error_after])
         self._plain_end = _COMPLETED not in self._error_after
@@ -147,8 +146,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
             return self._at_length(task_id, requirements, ttl)
         if type(task_id) is not str or not 0 < len(task_id) <= LONGEST_NAME or not task_id.isprintable():
             return self._at_length(task_id, requirements, ttl)
-        self._acquire()
-        try:
+        with self._lock:
             if stock.plain and not self._waiters and signature.seen == self._index.size and task_id not in self._leases:
                 kind = signature.kind
                 for group in signature.roomy if signature.version == kind.version else signature.with_room():
@@ -167,8 +165,6 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
                         if stock.watchers:
                             stock.tell_lent(lease, lease.entities)
                         return _result((_GIVEN, (entity.id,), "", (), _FREE, lease.epoch))
-        finally:
-            self._release_lock()
         return self._at_length(task_id, requirements, ttl)
 
     def _at_length(self, task_id: str, request: Request, ttl: float | None) -> AllocationResult:
@@ -247,8 +243,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         """
         why = reason if type(reason) is ReleaseReason else reading.reason(reason)
         plain, stock = why is _COMPLETED and faulty is None and self._plain_end, self._stock
-        self._acquire()
-        try:
+        with self._lock:
             lease = self._leases.get(task_id)
             if lease is None or (epoch is not None and lease.epoch != epoch):
                 return False
@@ -270,8 +265,6 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
                     group.room += 1
                     if stock.watchers:
                         stock.tell_returned(lease, lease.entities, why)
-        finally:
-            self._release_lock()
         return True
 
     def _release(self, lease: Lease, reason: ReleaseReason, faulty: object = None) -> None:
