@@ -267,3 +267,29 @@ def test_a_clock_that_went_back_over_a_start_does_not_begin_a_time_to_live_anew_
         assert found is not None
         assert found.expires_in is not None
         assert 200 < found.expires_in <= 400
+
+
+def test_a_sweep_does_not_end_what_another_one_asks_about(tmp_path: Path) -> None:
+    left_behind(tmp_path)
+    clock, asked, answer = Hand(), threading.Event(), threading.Event()
+    calls: list[str] = []
+
+    def ask(allocation: TaskResourceAllocation) -> bool | None:
+        calls.append(allocation.task_id)
+        if len(calls) == 1:
+            return None
+        asked.set()
+        return answer.wait(60)
+
+    with ResourcePool.open(tmp_path, ask=ask, grace=5, clock=clock, ask_timeout=60) as pool:
+        clock.now = 5.0
+        sweeps = [threading.Thread(target=pool.sweep) for _ in range(2)]
+        for one in sweeps:
+            one.start()
+        assert asked.wait(60)
+        assert pool.get_resource("e").status.value == "deployed"
+        answer.set()
+        for one in sweeps:
+            one.join()
+        assert pool.get_resource("e").status.value == "deployed"
+        assert len(calls) == 2

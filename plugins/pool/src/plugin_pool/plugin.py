@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import click
@@ -73,6 +74,7 @@ class PoolPlugin(Plugin):
         """Detach it, end the thread that ends allocations, and let go of the directory in which the pool is kept."""
         try:
             if (attached := self.__dict__.get("attachment")) is not None:  # it was never made if registering failed
-                await asyncio.to_thread(attached.stop)  # it waits for hooks, and they may wait for this loop
+                with ThreadPoolExecutor(1, "pool-end") as thread:  # it waits for hooks, and they may wait for this loop
+                    await asyncio.get_running_loop().run_in_executor(thread, attached.stop)
         finally:
             self.pool.close()

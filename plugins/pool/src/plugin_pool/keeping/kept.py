@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
@@ -38,6 +39,7 @@ class KeptPool(ResourcePool):
             StateError: What was kept cannot be read.
             ResourceUnavailableError: The directory cannot be written.
         """
+        self._sweeping = threading.Lock()
         with no_collections():
             found = Recovery(directory, salvage=salvage)
             state = found.state
@@ -101,9 +103,10 @@ class KeptPool(ResourcePool):
 
         Who may own one that was found when the pool was opened, and that nobody knew, is asked once more.
         """
-        if self._keeper.graced:
-            self._ask_again()
-        return super().sweep()
+        with self._sweeping:  # else another one ends as expired what this one asks about
+            if self._keeper.graced:
+                self._ask_again()
+            return super().sweep()
 
     def _ask_again(self) -> None:
         with self._lock:
