@@ -359,3 +359,14 @@ def test_a_strategy_that_fails_is_named_and_nothing_is_lent(strategy: Any, said:
 def test_an_unknown_strategy_is_refused_with_the_nearest() -> None:
     with pytest.raises(InvalidRequestError, match="Did you mean 'best_fit'"):
         ResourcePool(strategy="bestfit")
+
+
+def test_an_optional_entity_that_is_named_is_counted_once() -> None:
+    """Its class has nothing left then, and not less than nothing."""
+    pool = ResourcePool()
+    pool.add_resource({"id": "a", "type": "t"})
+    for name in "bcd":
+        pool.add_resource({"id": name, "type": "t", "labels": {"zone": "n"}})
+    needs = [{"ids": ["c"]}, {"type": "t", "ids": ["a"], "optional": True}, {"type": "t", "optional": True}]
+    assert {one.id for one in pool.check_resource_requirements(needs).available_resources} == {"a", "b", "c"}
+    assert set(pool.allocate_resources("task", needs).allocated_resources) == {"a", "b", "c"}

@@ -285,9 +285,10 @@ class Planner:
             need[one.group] = need.get(one.group, 0) + 1
         spare = all(matching.spare(group) >= units for group, units in need.items())
         if spare and not bound.entities & set(found) and all(_there(one, bound.tier) for one in found):
+            for group, units in need.items():  # before they are bound, which makes less room as well
+                matching.left[group] = matching.spare(group) - units
             for one in found:
                 bound.bind(one)
-                matching.left[one.group] = matching.spare(one.group) - 1
                 plan.named.append(one)
 
 
