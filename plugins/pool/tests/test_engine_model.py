@@ -28,7 +28,7 @@ from plugin_pool.request import Request
 from plugin_pool.waiter import Waiter
 
 pytest.importorskip("plugin_strategies")
-from plugin_strategies import (  # noqa: E402  # only where that plugin is in the tree
+from plugin_strategies import (  # only where that plugin is in the tree
     Affinity,
     BestFit,
     LeastConnections,
