@@ -26,9 +26,9 @@ def test_a_function_that_takes_too_long_is_left_behind_and_the_next_is_called() 
 
 
 def test_the_thread_ends_with_the_calls() -> None:
-    with TimedCalls("calls", {}) as calls:
+    with TimedCalls("last calls", {}) as calls:  # of the name "calls" one of another test may be about to end
         calls.call("one", lambda: None, 30)
-        (thread,) = [one for one in threading.enumerate() if one.name == "calls"]
+        (thread,) = [one for one in threading.enumerate() if one.name == "last calls"]
     thread.join(30)
     assert not thread.is_alive()
 
