@@ -207,7 +207,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         return self._mark(task_id, ResourceStatus.BLOCKED, epoch)
 
     def mark_deployed(self, task_id: str, *, epoch: int | None = None) -> bool:
-        """Say that a task has stopped for now: what it holds is `deployed` again, as when it was given."""
+        """Say that a task pauses: what it holds is `deployed` again, as when it was given."""
         return self._mark(task_id, ResourceStatus.DEPLOYED, epoch)
 
     def _mark(self, task_id: str, usage: ResourceStatus, epoch: int | None) -> bool:

@@ -51,7 +51,7 @@ class Keeper(Recorder):
         found: What is in the directory, and was put into the stock.
 
     Attributes:
-        degraded: Why nothing is kept for now; empty while all is well.
+        degraded: Why nothing is kept until the next snapshot; empty while all is well.
         notes: What was amiss when the directory was read.
 
     Raises:

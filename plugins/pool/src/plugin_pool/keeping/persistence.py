@@ -24,7 +24,7 @@ class Persistence:
     Attributes:
         path: The directory.
         durability: What may be lost.
-        degraded: Why nothing is written for now; empty while all is well.
+        degraded: Why nothing is written until the next snapshot; empty while all is well.
         records: Records in the journal that is being written, all of them since the last snapshot.
         journal_bytes: How long the journals are that follow the snapshot.
         snapshot_bytes: How long the last snapshot is; 0 where there is none yet.
