@@ -11,6 +11,7 @@ JSON.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import mmap
 import os
@@ -187,11 +188,13 @@ class Run:
         os.waitpid(pid, os.WUNTRACED)
         for path in self.held_by(pid):
             name = os.path.basename(path)
-            if name in self.strangers["segments"] or os.path.dirname(path) != kinds.SHM or not os.path.exists(path):
+            if name in self.strangers["segments"] or os.path.dirname(path) != kinds.SHM or not _has_open(pid, path):
                 continue
             if len(self.strangers["segments"]) < NAMES - 3:  # or the owners would have none left
-                os.unlink(path)
-                open(path, "w").close()
+                # In one step: between removing and making, another owner could take the name, and later give it back.
+                other = os.path.join(kinds.SHM, "other")
+                open(other, "w").close()
+                os.rename(other, path)
                 self.strangers["segments"].add(name)
                 self.counts["replaced"] += 1
 
@@ -250,6 +253,14 @@ class Run:
 
 
 KILL = Recovery.KILL.value
+
+
+def _has_open(pid: int, path: str) -> bool:
+    """Return whether what is at a path now is open in a process: its journal may be a step behind what it has done."""
+    folder = f"/proc/{pid}/fd"
+    with contextlib.suppress(FileNotFoundError):
+        return any(os.path.samefile(os.path.join(folder, one), path) for one in os.listdir(folder))
+    return False
 
 
 def _carries(pid: str, tokens: set[str]) -> bool:
