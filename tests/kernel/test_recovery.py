@@ -1,11 +1,14 @@
 """What is undone of what dead processes left, and what is left alone."""
 
+import contextlib
 import fcntl
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -390,6 +393,63 @@ def test_a_process_that_does_not_end_keeps_up_nothing_else(
     assert not file.exists()
     (record,) = recovery.held(str(leftovers.directory))
     assert "a process that carries it may not have ended" in record.reason
+
+
+STARTS = """
+import asyncio, os, sys
+from framework import Recovery, Resource, ResourceProvider, creates
+from framework.recovery import children
+
+class Provider(ResourceProvider):
+    @creates("child")
+    async def create_child(self, name: str) -> Resource:
+        token = self.token()
+        self.intend(Recovery.KILL, token, volatile=True)
+        gate = [(os.POSIX_SPAWN_OPEN, 9, sys.argv[1], os.O_RDONLY, 0)]
+        os.posix_spawn("/bin/sleep", ["sleep", "1000"], {children.VARIABLE: token}, file_actions=gate)
+
+async def main():
+    provider = Provider()
+    await provider.initialize()
+    await provider.create("child", name="any")
+
+asyncio.run(main())
+"""
+
+
+def test_a_child_that_was_just_being_started_when_its_owner_died_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, looks, can_look = tmp_path / "gate", [0], children.can_look
+    os.mkfifo(gate)
+
+    def counted() -> bool:
+        looks[0] += 1
+        return can_look()
+
+    owner = subprocess.Popen(
+        [sys.executable, "-c", STARTS, str(gate)], env={**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    )
+    while not (started := Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text().split()):
+        assert owner.poll() is None
+        time.sleep(0.01)
+    child = os.pidfd_open(int(started[0]))  # it is between fork and exec until somebody opens the gate
+    owner.kill()
+    owner.wait()
+    monkeypatch.setattr(children, "PATIENCE", 100.0)
+    monkeypatch.setattr(children, "can_look", counted)
+    reclaimer = threading.Thread(target=recovery.reclaim, args=(str(tmp_path / "framework" / "leases"),))
+    reclaimer.start()
+    while reclaimer.is_alive() and looks[0] < 4:
+        time.sleep(0.01)
+    opened = os.open(gate, os.O_RDWR)
+    reclaimer.join()
+    ended = select.select([child], [], [], 10)[0] == [child]
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(child, signal.SIGKILL)
+    os.close(opened)
+    os.close(child)
+    assert ended
 
 
 LOOKS = """

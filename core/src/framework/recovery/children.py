@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 VARIABLE = "FRAMEWORK_LEASE"
 """Names the leases that a process was started for; several, innermost last, are separated by colons."""
@@ -44,28 +44,32 @@ def carriers(tokens: set[str]) -> Iterator[tuple[int, set[str]]]:
                 os.close(descriptor)
 
 
-def kill(tokens: set[str], deadline: float) -> set[str]:
+def kill(tokens: set[str], deadline: float, *, starting: Callable[[], bool] = lambda: False) -> set[str]:
     """End every process that carries one of the tokens, until two looks in a row find none.
 
     Args:
         tokens: Of leases whose owners are dead.
         deadline: When to give up, by `time.monotonic`; one process that does not end must not keep up all else.
+        starting: Whether a child of such an owner is between fork and exec, where it does not carry its token yet; on a
+            busy machine that may be longer than two looks.
 
     Returns:
         The tokens that somebody may still carry.
     """
     deadline = min(deadline, time.monotonic() + PATIENCE)
     left = tokens
-    clean = 0
-    while tokens and clean < 2:
+    clean = final = 0
+    while tokens and final < 2:
+        begun = starting()  # asked first: it may carry its token a moment after the look
         try:
             left = _round(tokens) if can_look() else tokens
         except OSError:  # for want of descriptors, or of memory
             left = tokens
         clean = 0 if left else clean + 1
-        if clean < 2:
+        final = 0 if begun else min(clean, final + 1)
+        if final < 2:
             if time.monotonic() >= deadline:
-                return left or tokens
+                return left or (tokens if clean < 2 else left)
             time.sleep(PAUSE)
     return left
 

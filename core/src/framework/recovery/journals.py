@@ -64,7 +64,7 @@ def _remove_unlocked(path: str) -> None:
     descriptor = _opened(path, os.O_RDONLY)
     if descriptor is not None:
         with contextlib.suppress(OSError):
-            if _locked(descriptor):
+            if locked(descriptor):
                 os.unlink(path)
         os.close(descriptor)
 
@@ -81,7 +81,7 @@ def of_dead(path: str) -> Iterator[tuple[int, Content] | None]:
         yield None
         return
     try:
-        dead = (_locked(descriptor) or _inherited(descriptor)) and _alone(descriptor)
+        dead = (locked(descriptor) or _inherited(descriptor)) and _alone(descriptor)
         # somebody else may have been faster, and have removed it
         yield (descriptor, journal.read(descriptor)) if dead and _in_place(descriptor, path) else None
     finally:
@@ -175,7 +175,7 @@ def _state(descriptor: int, content: Content) -> str:
     owner = content.owner
     if owner is None:
         return DAMAGED
-    return DEAD if _locked(descriptor, fcntl.LOCK_SH) or owner.is_gone() else LIVE
+    return DEAD if locked(descriptor, fcntl.LOCK_SH) or owner.is_gone() else LIVE
 
 
 def _opened(path: str, flags: int) -> int | None:
@@ -189,7 +189,8 @@ def _opened(path: str, flags: int) -> int | None:
     return None
 
 
-def _locked(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
+def locked(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
+    """Lock a journal, and return whether that worked: its owner, or a child that was just forked, may hold it still."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except OSError:
@@ -206,7 +207,7 @@ def _inherited(descriptor: int) -> bool:
 def _alone(descriptor: int) -> bool:
     """Keep out other reclaimers, also where a child of the dead holds the lock by which those could be told."""
     if not hasattr(fcntl, "F_OFD_SETLK"):
-        return _locked(descriptor)
+        return locked(descriptor)
     try:  # a lock of the open file, not of the process, which may look twice at once
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE)
     except OSError:

@@ -167,8 +167,13 @@ def _settle_at_exit() -> None:
 def _end_children(one: _Pass, dead: list[_Dead]) -> None:
     if one.dry_run:
         return
-    tokens = {target.path for each in dead for target in _reachable(one, each) if target.verb is Recovery.KILL}
-    one.alive = children.kill(tokens, one.deadline)
+    carried = [(each, target.path) for each in dead for target in _reachable(one, each) if target.verb is Recovery.KILL]
+    held = {each.descriptor for each, _ in carried if each.path}
+
+    def starting() -> bool:  # the lock of the dead is a child's until that executes another program
+        return not all(map(journals.locked, held))
+
+    one.alive = children.kill({token for _, token in carried}, one.deadline, starting=starting)
 
 
 def _reachable(one: _Pass, each: _Dead) -> Iterator[Target]:
