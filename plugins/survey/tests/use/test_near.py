@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +30,21 @@ def test_shingles_ignore_case_and_what_is_between_words() -> None:
     assert len(shingles("one two three four five")) == 2
     assert len(shingles("one two")) == 1
     assert shingles(" \n ,. ") == set()
+
+
+def test_shingles_are_the_same_in_every_process() -> None:
+    code = "from plugin_survey.use.sketch import shingles; print(sorted(shingles('one two three four five six')))"
+    seeds = [{**os.environ, "PYTHONHASHSEED": seed} for seed in ("1", "2")]
+    one, other = (subprocess.run([sys.executable, "-c", code], env=env, capture_output=True).stdout for env in seeds)
+    assert one == other
+    assert one.decode().strip() == str(sorted(shingles("one two three four five six")))
+
+
+def test_words_that_are_forgotten_get_the_same_number_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = " ".join(words(100))
+    known = shingles(text)
+    monkeypatch.setattr("plugin_survey.use.sketch.MOST_WORDS", 5)
+    assert shingles(text + " end") > known
 
 
 @given(st.sets(st.integers(0, 99)), st.sets(st.integers(0, 99)))

@@ -12,24 +12,42 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
+from itertools import islice
 
 WIDTH = 4
 """Words in a shingle."""
 BINS = 128
 CONFIDENCE = 0.99
 """How probable it must be that two texts which are just alike enough become candidates."""
+MOST_WORDS = 50_000
+"""Words whose numbers are remembered."""
 _WORD = re.compile(r"\w+")
 _STEP = 0x9E3779B97F4A7C15  # odd, so that values borrowed from different distances differ
 _MASK = (1 << 64) - 1
 
 
+class _Numbers(dict[str, int]):
+    """The number of each word, made where it is not known; so many at most that they take a few megabytes."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= MOST_WORDS:
+            self.clear()
+        number = self[word] = int.from_bytes(blake2b(word.encode(errors="replace"), digest_size=8).digest())
+        return number
+
+
+_numbers = _Numbers()
+
+
 def shingles(text: str) -> set[int]:
-    """Return the hashes, of 64 bits, of all shingles of a text; one that has fewer words than a shingle has one."""
-    words = _WORD.findall(text.casefold())
-    if not words:
-        return set()
-    runs = (" ".join(words[place : place + WIDTH]) for place in range(max(1, len(words) - WIDTH + 1)))
-    return {int.from_bytes(blake2b(run.encode(errors="replace"), digest_size=8).digest()) for run in runs}
+    """Return the hashes, of 64 bits with a sign, of all shingles of a text; one that is shorter than that has one.
+
+    They are the same in every process: Python's hash is random only for texts, not for the numbers that they get here.
+    """
+    words = [*map(_numbers.__getitem__, _WORD.findall(text.casefold()))]
+    if len(words) < WIDTH:
+        return {hash(tuple(words))} if words else set()
+    return set(map(hash, zip(*(islice(words, start, None) for start in range(WIDTH)), strict=False)))
 
 
 def likeness(one: set[int], other: set[int]) -> float:
