@@ -138,6 +138,9 @@ class Host(Protocol):
     def strategies(self) -> Mapping[str, AllocationStrategy]:
         """Return the allocation strategies that active plugins have registered, by name."""
 
+    def state_directory(self, name: str) -> str:
+        """Return the private directory for what `name` must keep between runs, under `$XDG_STATE_HOME`."""
+
 
 class CommandContext(Protocol):
     """What a plugin's command finds in `click.Context.obj`."""

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from plugin_survey.cataloguing.catalogue import UNSETTLED_NS
+from plugin_survey.tree_memory import tree
 
 NEEDED = ("executors", "file", "memory", "pool")
 pytestmark = pytest.mark.skipif(
@@ -49,6 +51,10 @@ class Surveys:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def why(self, *arguments: str) -> str:
+        command = [*COMMAND[:-1], "why", *arguments]
+        return subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=110).stdout
 
     def finish(self, name: str, *options: str) -> dict[str, Any]:
         output, errors = self.start(name, *options).communicate(timeout=110)
@@ -152,6 +158,48 @@ def test_workers_killed_on_request_change_nothing(surveys: Surveys, tmp_path: Pa
     assert report["verdicts"] == expected["verdicts"]
     with closing(sqlite3.connect(tmp_path / "wild")) as database:
         assert database.execute("SELECT what, COUNT(*), COUNT(path) FROM event").fetchall() == [("killed", 3, 0)]
+
+
+def stop_at_work(survey: subprocess.Popen[str], held: Callable[[], list[dict[str, Any]]]) -> set[int]:
+    """Stop the workers of a survey while one of them has a batch, and return their numbers."""
+    deadline = time.monotonic() + 60
+    while survey.poll() is None and time.monotonic() < deadline:
+        if not held():
+            continue
+        workers = {*tree(survey.pid)} - {survey.pid}
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        if held():
+            return workers
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+    raise AssertionError(f"no worker had a batch: {survey.communicate()}")
+
+
+def test_another_process_is_told_which_batch_has_which_worker(surveys: Surveys, tmp_path: Path) -> None:
+    from plugin_pool.cli.running import asked
+
+    make_tree(surveys.tree, 1000)
+    survey = surveys.start("calm")
+    sockets = tmp_path / "state" / "framework" / "pool"
+
+    def held() -> list[dict[str, Any]]:
+        answers = asked(str(sockets), {"ask": "tasks"}) if sockets.exists() else []
+        return [one for answer in answers for one in answer.get("held", ())]
+
+    workers = stop_at_work(survey, held)
+    try:
+        rows = json.loads(surveys.why("-o", "json"))
+        assert {row["process"] for row in rows} == {survey.pid}
+        row = next(one for one in rows if one["state"] == "executing")
+        assert row["task"].startswith(f"survey-{survey.pid} ")
+        assert row["why"].startswith(f"holds survey-{survey.pid}-")
+        assert "waits for nothing" in json.loads(surveys.why(row["task"], "-o", "json"))["sentence"]
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+    assert json.loads(survey.communicate(timeout=110)[0])["verdicts"]
+    assert not list(sockets.iterdir())
 
 
 @pytest.mark.parametrize("chaos", ["kill", "kill=0", "kill=1001", "drop=3"])

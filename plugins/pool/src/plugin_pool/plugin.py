@@ -66,7 +66,9 @@ class PoolPlugin(Plugin):
         settings = self.settings or PoolSettings()
         if self.host is None:
             return None
-        made = Attachment(self.pool, self.host, warn_after=settings.warn_after, rules=settings.rules)
+        made = Attachment(
+            self.pool, self.host, warn_after=settings.warn_after, rules=settings.rules, answer=settings.answer
+        )
         made.start()
         return made
 

@@ -344,14 +344,21 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         """Return what a task holds or waits for; None where that is nothing."""
         with self._lock:
             lease = self._stock.leases.get(task_id)
-            if lease is None:
-                if task_id not in self._line.waiters:
-                    return None
-                shortage = BlockedReason.RESOURCE_SHORTAGE
-                return TaskResourceAllocation(task_id, (), AllocationStatus.BLOCKED, shortage)
-            status, reason = STATUS[lease.usage]
-            left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
-            return TaskResourceAllocation(task_id, lease.resources, status, reason, lease.since, left, lease.epoch)
+            if lease is not None:
+                return self._allocation(lease)
+            if task_id not in self._line.waiters:
+                return None
+        return TaskResourceAllocation(task_id, (), AllocationStatus.BLOCKED, BlockedReason.RESOURCE_SHORTAGE)
+
+    def get_allocations(self, most: int = 1000) -> list[TaskResourceAllocation]:
+        """Return what tasks hold, of those that have held it longest; of so many at most."""
+        with self._lock:
+            return [self._allocation(lease) for lease in islice(self._stock.leases.values(), most)]
+
+    def _allocation(self, lease: Lease) -> TaskResourceAllocation:
+        status, reason = STATUS[lease.usage]
+        left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
+        return TaskResourceAllocation(lease.task_id, lease.resources, status, reason, lease.since, left, lease.epoch)
 
 
 def _named(lease: Lease, faulty: object) -> tuple[str, ...]:

@@ -64,6 +64,11 @@ class PoolSettings(BaseModel):
         description="Seconds after which there is a warning about tasks that still wait; null for never. What a person"
         " must repair or add is warned of at once, and so are blocked entities.",
     )
+    answer: bool = Field(
+        default=True,
+        description="Whether other processes of the same user may ask what waits and why, by a socket in the user's"
+        " directory of state.",
+    )
     aging: float = Field(
         default=10.0, ge=0, description="Seconds of waiting that are worth as much as one step of priority."
     )

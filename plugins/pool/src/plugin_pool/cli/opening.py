@@ -58,7 +58,7 @@ def look(context: CommandContext, state: str | None, use: Callable[[ResourcePool
 
         return copied(path, opened, use)
 
-    return _with_host(context, looked)
+    return with_host(context, looked)
 
 
 def change(context: CommandContext, state: str | None, use: Callable[[ResourcePool], T], *, begin: bool = False) -> T:
@@ -89,10 +89,12 @@ def change(context: CommandContext, state: str | None, use: Callable[[ResourcePo
         with ResourcePool.open(path, durability="fsync", grace=None, **parameters(settings, host)) as pool:
             return use(pool)
 
-    return _with_host(context, changed)
+    return with_host(context, changed)
 
 
-def _with_host(context: CommandContext, use: Callable[[Any], T]) -> T:
+def with_host(context: CommandContext, use: Callable[[Any], T]) -> T:
+    """Return what a function makes of the host of a command."""
+
     async def opened() -> T:
         async with context.open() as host:
             return use(host)

@@ -23,7 +23,7 @@ def pool() -> None:
     """See what the pool has, what it can do, and how it would do under load.
 
     The pool is the one that the configuration describes, or with --state one that a program keeps in a directory. What
-    a running program has that keeps its pool nowhere is seen only by that program.
+    a running program has is shown by the command why.
     """
 
 

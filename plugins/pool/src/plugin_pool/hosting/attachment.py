@@ -1,4 +1,4 @@
-"""`Attachment`: what a pool does only in a host: it is measured, tells the log, and warns."""
+"""`Attachment`: what a pool does only in a host: it is measured, tells the log, warns, and answers other processes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from framework import Host, get_logger
 from framework.errors import PluginError
+from plugin_pool.hosting.listener import Listener
 from plugin_pool.hosting.measures import Measures
 from plugin_pool.hosting.notice import Notice
 from plugin_pool.hosting.rulebook import Rulebook
@@ -24,16 +25,24 @@ class Attachment:
         host: The host, whose hooks are called.
         warn_after: Seconds of waiting after which there is a warning; None for never.
         rules: Rules for inference that the configuration adds.
+        answer: Whether other processes may ask what waits.
     """
 
     def __init__(
-        self, pool: ResourcePool, host: Host, *, warn_after: float | None, rules: Iterable[object] = ()
+        self,
+        pool: ResourcePool,
+        host: Host,
+        *,
+        warn_after: float | None,
+        rules: Iterable[object] = (),
+        answer: bool = True,
     ) -> None:
         self._pool = pool
         self._host = host
         self._rules = rules
         self._measures = Measures(pool)
         self._warden = Warden(pool, self._tell, after=warn_after)
+        self._listener = Listener(pool, lambda: host.state_directory("pool")) if answer else None
         self._changing = threading.Lock()
         self._end: Callable[[], None] | None = None
         self._stopped = False
@@ -43,10 +52,14 @@ class Attachment:
         self._pool.rules = Rulebook(self._host.hooks, self._rules)
         self._measures.start()
         self._warden.start()
+        if self._listener is not None:
+            self._listener.start()
         self.adjust()
 
     def stop(self) -> None:
         """End."""
+        if self._listener is not None:
+            self._listener.stop()
         self._measures.stop()
         self._warden.stop()
         self._stopped = True  # who measures at this moment must not have it followed again
