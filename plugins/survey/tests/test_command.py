@@ -223,6 +223,26 @@ def test_a_full_disk_leaves_no_part_of_a_report(run: Run, tree: Path, tmp_path: 
         subprocess.run(["umount", mount], check=True)
 
 
+def test_a_report_whose_place_was_taken_meanwhile_is_named_and_the_others_are_written(
+    tree: Path, tmp_path: Path, environment: dict[str, str], run: Run
+) -> None:
+    with (tree / "huge").open("wb") as file:
+        file.truncate(1 << 30)  # time enough
+    command = [*COMMAND, "tree", "--catalogue", "c", "--report", "r.html", "--report", "r.json"]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(process, lambda: (tmp_path / "c.part").exists())
+        (tmp_path / "r.html").mkdir()
+        _, errors = process.communicate(timeout=100)
+    assert process.returncode == 3
+    assert f"catalogue {tmp_path}/c is up to date, but" in errors
+    assert f"{tmp_path}/r.html" in errors
+    assert json.loads((tmp_path / "r.json").read_text())["totals"]["files"] == 4
+    assert files_below(tmp_path) == ["c", "r.json", *(f"tree/{name}" for name in ("huge", "one", "other", "two"))]
+    (tmp_path / "r.html").rmdir()
+    assert "unchanged   4 not read again" in run(*command[len(COMMAND) :], "--force").stdout
+    assert (tmp_path / "r.html").is_file()
+
+
 def test_what_has_not_changed_is_not_read_again(run: Run, tree: Path, tmp_path: Path) -> None:
     settle(tree)
     first = json.loads(run("tree", "-o", "json", "--quiet").stdout)

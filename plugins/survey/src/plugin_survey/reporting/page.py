@@ -125,7 +125,12 @@ def _copies(overview: Overview, most: int) -> list[Section]:
     if overview.duplicates:
         equal.charts.append(_markup(duplicate_chart(overview)))
         equal.tables.append(tables.duplicate_table(overview.duplicates, most))
-    near = Section("near-duplicates", "Near duplicates", "Texts that say almost the same.")
+    near = Section(
+        "near-duplicates",
+        "Near duplicates",
+        "Texts that say almost the same.",
+        count=len(overview.near_duplicates or ()),
+    )
     if overview.near_duplicates:
         near.tables.append(tables.near_table(overview.near_duplicates, most))
     return [equal, near]

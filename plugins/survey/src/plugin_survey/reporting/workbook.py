@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import astuple
 from typing import Any, NamedTuple
 
@@ -85,7 +85,7 @@ def write_workbook(
 def _sheets(overview: Overview) -> Iterator[tuple[str, tuple[str, ...], Iterable[Row]]]:
     """Yield name, columns and rows of each sheet."""
     yield "summary", ("what", "value"), _summary(overview)
-    lists: list[tuple[str, tuple[str, ...], Sequence[Any], Any]] = [
+    lists: list[tuple[str, tuple[str, ...], Collection[Any], Any]] = [
         ("types", ("type", "files", "bytes", "damaged"), overview.types, astuple),
         ("sizes", ("from bytes", "files", "bytes"), overview.sizes, astuple),
         ("largest", ("bytes", "modified (UTC)", "path"), overview.largest, _file),
