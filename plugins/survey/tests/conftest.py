@@ -139,4 +139,5 @@ def everything() -> Overview:
         budget_bytes=128 << 20,
         died_workers=4,
         killed_workers=3,
+        wanted_kills=3,
     )

@@ -58,6 +58,7 @@ def test_the_shape_of_the_report_is_stable() -> None:
             budget_bytes=7,
             died_workers=4,
             killed_workers=3,
+            wanted_kills=5,
         )
     )
     assert report == {
@@ -117,6 +118,7 @@ def test_the_shape_of_the_report_is_stable() -> None:
             }
         ],
         "killed_workers": 3,
+        "wanted_kills": 5,
     }
 
 

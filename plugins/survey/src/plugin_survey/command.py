@@ -228,7 +228,7 @@ async def _publish(
         settings = _settings(request, options)
         database = readers.enter_context(opened(draft.path))
         stack.callback(database.interrupt)
-        gathering = functools.partial(gather, found, database, settings, killing=bool(request.kills))
+        gathering = functools.partial(gather, found, database, settings, kills=request.kills)
         overview: Overview = await threads.run(gathering)
         for report, document in zip(targets.reports, documents, strict=True):
             await threads.run(report.write, overview, str(document.path), str(scratch.path), stop.is_set)

@@ -211,7 +211,7 @@ class _Survey:
                 self._means.threads,
                 memory=self._means.memory,
                 budget=self._means.budget,
-                chaos=Chaos(self._request.kills, self._catalogue) if self._request.kills else None,
+                chaos=Chaos(self._request.kills, work.contents, self._catalogue) if self._request.kills else None,
                 status=self._status,
             )
             await inspector.run(work.contents)

@@ -87,7 +87,7 @@ def opened(catalogue: str) -> Iterator[sqlite3.Connection]:
 
 
 def gather(
-    found: Findings, database: sqlite3.Connection, settings: Mapping[str, Setting], *, killing: bool = False
+    found: Findings, database: sqlite3.Connection, settings: Mapping[str, Setting], *, kills: int = 0
 ) -> Overview:
     """Return the overview of a survey; what it lists stays in the catalogue until it is asked for.
 
@@ -95,7 +95,7 @@ def gather(
         found: What it found.
         database: The finished catalogue.
         settings: What it was told, by name of the option.
-        killing: Whether workers were to be killed.
+        kills: How many workers were to be killed.
 
     Raises:
         sqlite3.Error: The catalogue cannot be read.
@@ -123,7 +123,8 @@ def gather(
         peak_bytes=found.peak_memory,
         budget_bytes=found.budget,
         died_workers=died + killed,
-        killed_workers=killed if killing else None,
+        killed_workers=killed if kills else None,
+        wanted_kills=kills or None,
         **_figures(database),
     )
 

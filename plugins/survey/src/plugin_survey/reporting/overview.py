@@ -127,6 +127,7 @@ class Overview:
         budget_bytes: What they might have; None where there was no limit.
         died_workers: Worker processes that died, those killed on request too.
         killed_workers: Worker processes killed on request; None unless that was asked for.
+        wanted_kills: How many were to be killed; fewer are where there are fewer contents to be looked into.
     """
 
     roots: Sequence[bytes]
@@ -156,6 +157,17 @@ class Overview:
     budget_bytes: int | None = None
     died_workers: int = 0
     killed_workers: int | None = None
+    wanted_kills: int | None = None
+
+    @property
+    def chaos(self) -> str:
+        """What came of the request to kill workers, in words; empty where there was none."""
+        if self.killed_workers is None:
+            return ""
+        killed = f"{self.killed_workers:,} killed on request"
+        if self.wanted_kills is None or self.killed_workers >= self.wanted_kills:
+            return killed
+        return f"{killed} of {self.wanted_kills:,}, as there was no more to be looked into"
 
     @property
     def duplicate_files(self) -> int:

@@ -194,7 +194,7 @@ def _run_facts(overview: Overview) -> Iterator[tuple[str, str]]:
     if overview.died_workers:
         yield "Worker processes that died", f"{overview.died_workers:,}"
     if overview.killed_workers is not None:
-        yield "Workers killed on request", f"{overview.killed_workers:,}; the result is not affected"
+        yield "Chaos", f"{overview.chaos}; the result is not affected"
 
 
 def _settings(overview: Overview) -> list[tuple[str, str]]:

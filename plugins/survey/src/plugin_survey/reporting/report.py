@@ -99,6 +99,7 @@ def _report(overview: Overview) -> dict[str, Any]:
         "samples": [asdict(one) for one in overview.samples],
         "died_workers": overview.died_workers,
         "killed_workers": overview.killed_workers,
+        "wanted_kills": overview.wanted_kills,
     }
 
 
@@ -115,7 +116,7 @@ def write_report(overview: Overview, path: str) -> None:
 def summary_rows(overview: Overview) -> list[dict[str, Any]]:
     """Return the totals for a table: what, and how much."""
     totals, verdicts, died = overview.totals, overview.verdicts, overview.died_workers
-    took, wasted = overview.seconds, overview.wasted_bytes
+    took, wasted, chaos = overview.seconds, overview.wasted_bytes, overview.chaos
     reasons = Counter(one.reason for one in overview.problems)
     rows = [
         ("files", f"{totals.files:,}" + _aside(totals.names - totals.files, "further names (hard links)")),
@@ -128,7 +129,7 @@ def summary_rows(overview: Overview) -> list[dict[str, Any]]:
         ("not read", ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()) or "0"),
         *([("integrity", ", ".join(f"{n:,} {what}" for what, n in verdicts.items()))] if verdicts else []),
         *([("texts", f"{overview.texts:,} in the full-text index")] if overview.texts else []),
-        *([("workers", f"{died} died, {overview.killed_workers or 0} of them killed on request")] if died else []),
+        *([("workers", f"{died} died" + (f"; {chaos}" if chaos else ""))] if died or chaos else []),
         ("skipped", ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in overview.skipped.items() if n) or "0"),
         ("time", f"{took:.2f} s ({_rate(totals.names, took):,.0f} files/s, {human(_rate(totals.bytes, took))}/s)"),
     ]

@@ -165,6 +165,7 @@ def _summary(overview: Overview) -> Iterator[Row]:
     yield "workers that died", overview.died_workers
     if overview.killed_workers is not None:
         yield "workers killed on request", overview.killed_workers
+        yield "workers to be killed", overview.wanted_kills
     yield "algorithm", overview.algorithm
     yield "min size", overview.min_size
     yield from ((f"skipped {what.replace('_', ' ')}", count) for what, count in overview.skipped.items())
