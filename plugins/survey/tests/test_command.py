@@ -186,6 +186,13 @@ def test_names_of_reports_are_told_as_they_are_and_harmless(run: Run, tree: Path
     assert "r\\x1b[2J.json\n" in done.stderr
 
 
+def test_a_name_in_an_error_is_harmless(run: Run, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "turned \u202e").write_text("of somebody else")
+    errors = run("tree", "--catalogue", "turned \u202e", code=2).stderr
+    assert r"turned \u202e exists and is not a catalogue" in errors
+    assert "\u202e" not in errors
+
+
 def test_a_full_disk_leaves_the_former_catalogue_as_it_was(run: Run, tree: Path, tmp_path: Path) -> None:
     mount = tmp_path / "small"
     mount.mkdir()
