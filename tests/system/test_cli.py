@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import framework
+from framework.cli import output
 
 Done = subprocess.CompletedProcess[str]
 Program = Callable[..., Done]
@@ -115,6 +116,15 @@ def test_version_and_help_are_printed(program: Program) -> None:
     for noun in ("plugins", "resources", "config"):
         assert "Commands:" in good(program(noun, "--help"))
     assert "-o, --output" in good(program("plugins", "list", "--help"))
+
+
+@pytest.mark.parametrize("style", output.FORMATS)
+def test_no_format_shows_what_a_terminal_would_obey(style: str) -> None:
+    rows = [{"name": "turned \u202e escaped \x1b[31m", "other": "ä"}]
+    text = output.render(rows, style)
+    assert text.replace("\n", "").isprintable()
+    if style == output.YAML:
+        assert yaml.safe_load(text) == rows
 
 
 @pytest.mark.usefixtures("lends")

@@ -4,11 +4,13 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from plugin_survey.duplicates import DuplicateGroup
+from plugin_survey.reporting.gathering import gather, opened
 from plugin_survey.reporting.overview import (
     Damage,
     Fault,
@@ -55,6 +57,21 @@ def survey_of(threads: PoolWorkers, tmp_path_factory: pytest.TempPathFactory) ->
         return asyncio.run(take_survey(request, path, Means(threads, 2)))
 
     return survey
+
+
+@pytest.fixture
+def overview_of(
+    survey_of: Callable[..., Findings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Overview]]:
+    """Take a survey of some roots and return what a report says of it; its lists can be read until the test ends."""
+    with ExitStack() as stack:
+
+        def overview(*roots: str | bytes | os.PathLike[str], **options: Any) -> Overview:
+            catalogue = str(tmp_path_factory.mktemp("catalogue") / "a catalogue? #1 \udcff.sqlite")
+            found = survey_of(*roots, catalogue=catalogue, **options)
+            return gather(found, stack.enter_context(opened(catalogue)), {"workers": 2})
+
+        yield overview
 
 
 HOSTILE = (
@@ -122,4 +139,5 @@ def everything() -> Overview:
         budget_bytes=128 << 20,
         died_workers=4,
         killed_workers=3,
+        wanted_kills=3,
     )

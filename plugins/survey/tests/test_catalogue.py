@@ -14,7 +14,7 @@ from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.cataloguing.catalogue import Catalogue, Outcome, Run
 from plugin_survey.cataloguing.former import check_replaceable
 from plugin_survey.cataloguing.schema import APPLICATION_ID, SCHEMA_VERSION
-from plugin_survey.problem import Problem
+from plugin_survey.duplicates import index_groups
 from plugin_survey.reading.fingerprint import Row
 from plugin_survey.reporting.report import Findings
 
@@ -74,22 +74,6 @@ def test_numbers_beyond_the_database_are_kept_as_near_as_possible(path: str, cat
     ]
 
 
-def test_problems_come_back_by_reason_and_path(catalogue: Catalogue) -> None:
-    problems = [
-        Problem(b"/z", "denied", "no"),
-        Problem(b"/a", "vanished", ""),
-        Problem(b"/b\xff", "denied", "", folder=True),
-    ]
-    catalogue.add([], problems)
-    assert list(catalogue.problems()) == [problems[2], problems[0], problems[1]]
-
-
-def test_twins_leave_out_what_is_smaller_than_asked(catalogue: Catalogue) -> None:
-    catalogue.add([row(1, size=3), row(2, size=3), row(3, size=4), row(4, size=4), row(5, size=9)], [])
-    catalogue.conclude()
-    assert [(size, inode) for size, _, _, _, inode in catalogue.twins(4)] == [(4, 3), (4, 4)]
-
-
 def test_totals_count_a_file_with_two_names_once(catalogue: Catalogue) -> None:
     catalogue.add([row(1, size=10), row(2, size=7), row(3, size=7, inode=2)], [])
     assert catalogue.totals() == (3, 2, 17)
@@ -98,8 +82,13 @@ def test_totals_count_a_file_with_two_names_once(catalogue: Catalogue) -> None:
 def test_closing_ends_a_query_that_runs_in_another_thread(catalogue: Catalogue) -> None:
     # all of one size and digest: without an index this join is quadratic and would take minutes
     catalogue.add([row(number) for number in range(200_000)], [])
+
+    def groups() -> None:
+        with catalogue.guarded() as database:
+            index_groups(database, 1)
+
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(list, catalogue.twins(1))
+        future = pool.submit(groups)
         while not future.running() and not future.done():
             os.sched_yield()
         catalogue.close()

@@ -186,6 +186,13 @@ def test_names_of_reports_are_told_as_they_are_and_harmless(run: Run, tree: Path
     assert "r\\x1b[2J.json\n" in done.stderr
 
 
+def test_a_name_in_an_error_is_harmless(run: Run, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "turned \u202e").write_text("of somebody else")
+    errors = run("tree", "--catalogue", "turned \u202e", code=2).stderr
+    assert r"turned \u202e exists and is not a catalogue" in errors
+    assert "\u202e" not in errors
+
+
 def test_a_full_disk_leaves_the_former_catalogue_as_it_was(run: Run, tree: Path, tmp_path: Path) -> None:
     mount = tmp_path / "small"
     mount.mkdir()
@@ -221,6 +228,26 @@ def test_a_full_disk_leaves_no_part_of_a_report(run: Run, tree: Path, tmp_path: 
         assert files_below(tmp_path / "state" / "framework" / "survey") == []
     finally:
         subprocess.run(["umount", mount], check=True)
+
+
+def test_a_report_whose_place_was_taken_meanwhile_is_named_and_the_others_are_written(
+    tree: Path, tmp_path: Path, environment: dict[str, str], run: Run
+) -> None:
+    with (tree / "huge").open("wb") as file:
+        file.truncate(1 << 30)  # time enough
+    command = [*COMMAND, "tree", "--catalogue", "c", "--report", "r.html", "--report", "r.json"]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(process, lambda: (tmp_path / "c.part").exists())
+        (tmp_path / "r.html").mkdir()
+        _, errors = process.communicate(timeout=100)
+    assert process.returncode == 3
+    assert f"catalogue {tmp_path}/c is up to date, but" in errors
+    assert f"{tmp_path}/r.html" in errors
+    assert json.loads((tmp_path / "r.json").read_text())["totals"]["files"] == 4
+    assert files_below(tmp_path) == ["c", "r.json", *(f"tree/{name}" for name in ("huge", "one", "other", "two"))]
+    (tmp_path / "r.html").rmdir()
+    assert "unchanged   4 not read again" in run(*command[len(COMMAND) :], "--force").stdout
+    assert (tmp_path / "r.html").is_file()
 
 
 def test_what_has_not_changed_is_not_read_again(run: Run, tree: Path, tmp_path: Path) -> None:

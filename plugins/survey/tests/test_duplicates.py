@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plugin_survey.duplicates import DuplicateGroup, find_groups
-from plugin_survey.reporting.report import Findings
+from plugin_survey.duplicates import HELD, DuplicateGroup
+from plugin_survey.reporting.overview import Overview
 
 # few contents and few names, so that equal files, equal sizes and hard links are common
 CONTENTS = st.sampled_from([b"", b"a", b"b", b"aa", b"ab", b"x" * 5000, b"x" * 4999 + b"y"])
@@ -23,7 +23,7 @@ def test_groups_equal_those_found_by_comparing_bytes(
     files: dict[tuple[bytes, bytes], bytes],
     linked: list[int],
     min_size: int,
-    survey_of: Callable[..., Findings],
+    overview_of: Callable[..., Overview],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     root = os.fsencode(tmp_path_factory.mktemp("tree"))
@@ -46,26 +46,44 @@ def test_groups_equal_those_found_by_comparing_bytes(
             expected.setdefault(content, {}).setdefault(os.stat(path).st_ino, set()).add(path)
     groups = {frozenset(map(frozenset, inodes.values())) for inodes in expected.values() if len(inodes) > 1}
 
-    found = survey_of(root, min_size=min_size)
-    assert {frozenset(map(frozenset, group.files)) for group in found.groups} == groups
-    assert (found.names, found.files) == (len(paths), len({os.stat(path).st_ino for path in paths}))
+    found = overview_of(root, min_size=min_size)
+    assert {frozenset(map(frozenset, group.files)) for group in found.duplicates} == groups
+    assert (found.totals.names, found.totals.files) == (len(paths), len({os.stat(path).st_ino for path in paths}))
 
 
-def test_names_of_one_file_are_no_duplicates_and_waste_nothing() -> None:
-    assert find_groups([(5, b"d", b"one", 1, 7), (5, b"d", b"two", 1, 7)]) == []
+def test_names_of_one_file_are_no_duplicates_and_waste_nothing(
+    tmp_path: Path, overview_of: Callable[..., Overview]
+) -> None:
+    (tmp_path / "one").write_bytes(b"12345")
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+    assert list(overview_of(tmp_path).duplicates) == []
 
 
-def test_a_group_counts_files_and_not_names() -> None:
-    twins = [(5, b"d", b"a", 1, 7), (5, b"d", b"b", 1, 7), (5, b"d", b"c", 1, 8), (5, b"d", b"e", 2, 8)]
-    (group,) = find_groups(twins)
-    assert group.files == ((b"a", b"b"), (b"c",), (b"e",))
-    assert group.wasted == 10
+@pytest.mark.parametrize("held", [HELD, 0], ids=["read at once", "read one by one"])
+def test_a_group_counts_files_and_not_names(
+    tmp_path: Path, overview_of: Callable[..., Overview], monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr("plugin_survey.duplicates.HELD", held)
+    for name in "eca":
+        (tmp_path / name).write_bytes(b"12345")
+    (tmp_path / "d").hardlink_to(tmp_path / "a")
+    (group,) = overview_of(tmp_path).duplicates
+    names = [tuple(os.path.basename(path) for path in names) for names in group.files]
+    assert names == [(b"a", b"d"), (b"c",), (b"e",)]
+    assert (len(group.files), group.wasted) == (3, 10)
 
 
-def test_the_most_wasteful_group_comes_first() -> None:
-    small = [(1, b"x", name, 1, inode) for inode, name in enumerate([b"a", b"b", b"c"])]
-    large = [(9, b"y", name, 1, inode) for inode, name in enumerate([b"d", b"e"], 10)]
-    assert [group.size for group in find_groups([*small, *large])] == [9, 1]
+def test_the_most_wasteful_group_comes_first_and_of_two_that_of_the_first_name(
+    tmp_path: Path, overview_of: Callable[..., Overview]
+) -> None:
+    for content, names in ((b"x", "abc"), (b"y", "def"), (b"z" * 9, "gh")):
+        for name in names:
+            (tmp_path / name).write_bytes(content)
+    overview = overview_of(tmp_path)
+    firsts = [os.path.basename(next(iter(group.files))[0]) for group in overview.duplicates]
+    assert firsts == [b"g", b"a", b"d"]
+    assert len(overview.duplicates) == 3
+    assert overview.wasted_bytes == 13
 
 
 def test_the_rows_of_a_group_are_immutable() -> None:
@@ -75,11 +93,11 @@ def test_the_rows_of_a_group_are_immutable() -> None:
 
 
 def test_several_copies_in_one_folder_and_below_make_one_group(
-    tmp_path: Path, survey_of: Callable[..., Findings]
+    tmp_path: Path, overview_of: Callable[..., Overview]
 ) -> None:
     (tmp_path / "below").mkdir()
     for path in ("one", "two", "below/three"):
         (tmp_path / path).write_bytes(b"z" * 3_000_000)
-    (group,) = survey_of(tmp_path).groups
+    (group,) = overview_of(tmp_path).duplicates
     assert len(group.files) == 3
     assert group.wasted == 6_000_000

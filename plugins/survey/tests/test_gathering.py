@@ -8,20 +8,9 @@ import pytest
 
 import framework
 from framework.errors import ResourceError
-from plugin_survey.reporting.gathering import EXTREMES, LARGEST, gather
+from plugin_survey.reporting.gathering import EXTREMES, LARGEST, gather, opened
 from plugin_survey.reporting.overview import Fault, FileFact, Overview, SizeCount
 from plugin_survey.reporting.report import Findings
-
-Survey = Callable[..., Findings]
-
-
-@pytest.fixture
-def overview_of(survey_of: Survey, tmp_path: Path) -> Callable[..., Overview]:
-    def overview(*roots: Path) -> Overview:
-        catalogue = str(tmp_path / "a catalogue? #1 \udcff.sqlite")
-        return gather(survey_of(*roots, catalogue=catalogue), catalogue, {"workers": 2})
-
-    return overview
 
 
 def test_an_overview_has_what_the_survey_found(overview_of: Callable[..., Overview], tmp_path: Path) -> None:
@@ -57,13 +46,20 @@ def test_an_overview_has_what_the_survey_found(overview_of: Callable[..., Overvi
     assert [one.modified_at for one in overview.newest] == [4.0, 3.0, 2.0, 1.0]
     assert overview.wasted_bytes == 700
     assert overview.duplicate_files == 1
-    assert overview.problems == [
+    assert list(overview.problems) == [
         Fault(os.fsencode(tmp_path / "missing"), "fingerprint", "vanished", "No such file or directory")
     ]
-    assert {stage.name for stage in overview.stages} == {"walk", "fingerprint", "inspect", "catalogue", "duplicates"}
+    assert {stage.name for stage in overview.stages} == {
+        "walk",
+        "fingerprint",
+        "inspect",
+        "catalogue",
+        "duplicates",
+        "near",
+    }
     assert overview.seconds > 0
     assert [(one.name, one.files, one.bytes) for one in overview.types] == [("unknown", 3, 21_400), ("empty", 1, 0)]
-    assert {one.stage for one in overview.samples} == {"fingerprint"}
+    assert {one.stage for one in overview.samples} <= {"fingerprint", "report"}
 
 
 def test_an_empty_folder_has_no_sizes(overview_of: Callable[..., Overview], tmp_path: Path) -> None:
@@ -82,7 +78,22 @@ def test_lists_of_files_are_bounded(overview_of: Callable[..., Overview], tmp_pa
     assert len(overview.oldest) == len(overview.newest) == EXTREMES
 
 
-def test_a_catalogue_that_is_gone_is_named(survey_of: Survey, tmp_path: Path) -> None:
-    found = survey_of(tmp_path)
-    with pytest.raises(ResourceError, match="nowhere"):
-        gather(found, str(tmp_path / "nowhere"), {})
+def test_a_catalogue_that_is_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="nowhere"), opened(str(tmp_path / "nowhere")):
+        pass
+
+
+def test_a_catalogue_that_cannot_be_read_any_more_is_named(tmp_path: Path) -> None:
+    (tmp_path / "no catalogue").write_bytes(b"SQLite format 3\0" + bytes(4096))
+    found = Findings([b"/"], "sha256", 1, 0.0)
+    with pytest.raises(ResourceError, match="no catalogue"), opened(str(tmp_path / "no catalogue")) as database:
+        gather(found, database, {})
+
+
+def test_problems_come_by_reason_and_path(overview_of: Callable[..., Overview], tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("b")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "c.json").write_text("[1")
+    roots = (tmp_path / "z", tmp_path / "y", tmp_path / "b" / "below")
+    found = [(one.reason, os.path.basename(one.path)) for one in overview_of(*roots).problems]
+    assert found == [("vanished", b"below"), ("vanished", b"y"), ("vanished", b"z")]

@@ -192,7 +192,7 @@ def test_the_page_says_what_was_asked_and_what_was_killed(everything: Overview) 
         "5 in the full-text index",
     ):
         assert text in document
-    for text in ("Workers killed on request", "128 MiB", r"*.tmp, \xff", "3 symlinks", "SHA256", "1 min 0 s"):
+    for text in ("Chaos", "3 killed on request", "128 MiB", r"*.tmp, \xff", "3 symlinks", "SHA256", "1 min 0 s"):
         assert text in document
     assert "pipes" not in document
 

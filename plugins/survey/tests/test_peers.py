@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_survey.reporting.report import Findings
+from plugin_survey.reporting.overview import Overview
 
 Groups = set[frozenset[tuple[int, int]]]
 
@@ -62,8 +62,8 @@ def peer(request: pytest.FixtureRequest) -> Callable[[Path, Path], Groups]:
     return PEERS[request.param]
 
 
-def ours(found: Findings) -> Groups:
-    return {frozenset(identity(names[0]) for names in group.files) for group in found.groups}
+def ours(found: Overview) -> Groups:
+    return {frozenset(identity(names[0]) for names in group.files) for group in found.duplicates}
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ DEEPEST = Path(*["d"] * 200, "deepest")
 def test_groups_of_a_nasty_tree_are_those_of_a_peer(
     nasty_tree: Path,
     tmp_path: Path,
-    survey_of: Callable[..., Findings],
+    overview_of: Callable[..., Overview],
     peer: Callable[[Path, Path], Groups],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -121,26 +121,26 @@ def test_groups_of_a_nasty_tree_are_those_of_a_peer(
         (nasty_tree / DEEPEST).unlink()  # it silently stops at 50 levels
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
-        found = survey_of(nasty_tree)
-        assert len(found.groups) == 5
+        found = overview_of(nasty_tree)
+        assert len(found.duplicates) == 5
         assert ours(found) == peer(nasty_tree, tmp_path)
 
 
 def test_groups_of_the_standard_library_are_those_of_a_peer(
-    tmp_path: Path, survey_of: Callable[..., Findings], peer: Callable[[Path, Path], Groups]
+    tmp_path: Path, overview_of: Callable[..., Overview], peer: Callable[[Path, Path], Groups]
 ) -> None:
     # a copy: the peers have no option to leave folders out
     stdlib = tmp_path / "stdlib"
     ignored = shutil.ignore_patterns("__pycache__", "site-packages", "dist-packages")
     shutil.copytree(sysconfig.get_path("stdlib"), stdlib, ignore=ignored, symlinks=True)
-    found = survey_of(stdlib)
-    assert found.groups
+    found = overview_of(stdlib)
+    assert found.duplicates
     assert not found.problems
     assert ours(found) == peer(stdlib, tmp_path)
 
 
-def test_a_newline_in_a_name_changes_nothing(tmp_path: Path, survey_of: Callable[..., Findings]) -> None:
+def test_a_newline_in_a_name_changes_nothing(tmp_path: Path, overview_of: Callable[..., Overview]) -> None:
     (tmp_path / "one\nname").write_bytes(b"same")
     (tmp_path / "another").write_bytes(b"same")
-    (group,) = survey_of(tmp_path).groups
+    (group,) = overview_of(tmp_path).duplicates
     assert [names[0].rpartition(b"/")[2] for names in group.files] == [b"another", b"one\nname"]

@@ -58,6 +58,7 @@ def test_the_shape_of_the_report_is_stable() -> None:
             budget_bytes=7,
             died_workers=4,
             killed_workers=3,
+            wanted_kills=5,
         )
     )
     assert report == {
@@ -117,6 +118,7 @@ def test_the_shape_of_the_report_is_stable() -> None:
             }
         ],
         "killed_workers": 3,
+        "wanted_kills": 5,
     }
 
 
@@ -152,10 +154,10 @@ def test_groups_are_shown_by_their_first_name() -> None:
 
 def test_a_written_report_is_the_same_mapping(tmp_path: Path, everything: Overview, nothing: Overview) -> None:
     path = str(tmp_path / "report.json")
-    for content in (make_report(everything), make_report(nothing)):
-        write_report(content, path)
+    for one in (everything, nothing):
+        write_report(one, path)
         with open(path, encoding="ascii") as file:
-            assert json.load(file) == content
+            assert json.load(file) == make_report(one)
 
 
 @given(st.binary(max_size=20).map(lambda name: b"/" + name.replace(bytes(1), b"")))
@@ -165,8 +167,8 @@ def test_every_name_comes_back_from_json(name: bytes) -> None:
 
 
 def test_the_summary_names_what_was_skipped_and_what_failed() -> None:
-    report = make_report(overview(problems=[Fault(b"/p", "walk", "denied", "")], skipped={"symlinks": 1}))
-    rows = {row["what"]: row["found"] for row in summary_rows(report)}
+    found = overview(problems=[Fault(b"/p", "walk", "denied", "")], skipped={"symlinks": 1})
+    rows = {row["what"]: row["found"] for row in summary_rows(found)}
     assert rows["not read"] == "1 denied"
     assert rows["skipped"] == "1 symlinks"
     assert rows["files"] == "3 and 1 further names (hard links)"

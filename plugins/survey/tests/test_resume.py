@@ -202,6 +202,22 @@ def test_another_process_is_told_which_batch_has_which_worker(surveys: Surveys, 
     assert not list(sockets.iterdir())
 
 
+@pytest.mark.parametrize(("files", "kills", "killed"), [(3, 3, 3), (7, 3, 3), (2, 3, 2), (0, 3, 0)])
+def test_as_many_workers_are_killed_as_there_is_work_for(
+    surveys: Surveys, tmp_path: Path, files: int, kills: int, killed: int
+) -> None:
+    surveys.tree.mkdir()
+    for number in range(files):
+        (surveys.tree / f"{number}.json").write_text(f"[{number}]")
+    (surveys.tree / "not looked into").write_bytes(bytes(9))
+    report = surveys.finish("few", "--chaos", f"kill={kills}")
+    assert report["errors"] == ""
+    assert (report["died_workers"], report["killed_workers"], report["wanted_kills"]) == (killed, killed, kills)
+    assert report["verdicts"] == ({"ok": files} if files else {})
+    output, _ = surveys.start("few", "--chaos", f"kill={kills}", "-o", "table").communicate(timeout=110)
+    assert f"0 died; 0 killed on request of {kills}, as there was no more to be looked into" in output
+
+
 @pytest.mark.parametrize("chaos", ["kill", "kill=0", "kill=1001", "drop=3"])
 def test_chaos_that_is_none_is_refused(surveys: Surveys, tmp_path: Path, chaos: str) -> None:
     surveys.tree.mkdir()

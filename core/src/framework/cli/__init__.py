@@ -16,6 +16,7 @@ import click
 
 from framework import __version__
 from framework.cli.groups import RootGroup, context_of
+from framework.cli.output import LINE_BREAK, visible
 from framework.errors import FrameworkError
 
 INTERRUPTED = 130
@@ -74,7 +75,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if not all(isinstance(one, FrameworkError) for one in errors):
             raise
         for one in errors:
-            click.echo(f"framework: error: {one}", err=True)
+            click.echo(f"framework: error: {visible(str(one), keep=LINE_BREAK)}", err=True)
         return max(one.exit_code for one in errors if isinstance(one, FrameworkError))
     return result if isinstance(result, int) else 0
 

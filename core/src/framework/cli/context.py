@@ -77,5 +77,5 @@ class Context:
             click.echo(text)
 
     def message(self, text: str) -> None:
-        """Print a line for people to standard error."""
-        click.echo(text, err=True)
+        """Print a line for people to standard error, with nothing in it that a terminal would obey."""
+        click.echo(output.visible(text, keep=output.LINE_BREAK), err=True)

@@ -10,6 +10,8 @@ from framework.frozen import Frozen, as_dict
 
 TABLE, JSON, NDJSON, YAML = "table", "json", "ndjson", "yaml"
 FORMATS = (TABLE, JSON, NDJSON, YAML)
+LINE_BREAK = "\n\t"
+"""What messages of several lines are made of."""
 _PLAIN = {str, int, float, bool}
 
 
@@ -41,6 +43,8 @@ def render(data: object, style: str, columns: tuple[str, ...] = ()) -> str:
         import yaml
 
         text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        if not text.replace("\n", "").isprintable():  # what turns the direction of writing, which YAML lets pass
+            text = yaml.safe_dump(content, sort_keys=False)
         return text.rstrip("\n")
     import json
 
@@ -76,9 +80,16 @@ def _cell(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={_cell(one)}" for key, one in value.items()) or "-"
     # a name from a file system may hold anything; a line break or an escape sequence must not reach the terminal
-    text = str(value)
-    return (
-        text
-        if text.isprintable()
-        else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    )
+    return visible(str(value))
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Return a text in which whatever cannot be seen, or a terminal would obey, is written as an escape.
+
+    Args:
+        text: The text.
+        keep: Characters that stay as they are nevertheless.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)

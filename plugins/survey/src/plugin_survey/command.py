@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import sys
 import threading
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Protocol
 
 import click
 
 from framework import CommandContext
+from framework.errors import FrameworkError, ResourceUnavailableError
 from plugin_survey import progress
 from plugin_survey.budget import Budget
 from plugin_survey.cataloguing.draft import drafted
 from plugin_survey.inspecting.chaos import Kills
 from plugin_survey.lender import Lender
 from plugin_survey.places import Places, absolute_roots, check_catalogue, identities, places
-from plugin_survey.reporting.gathering import gather
+from plugin_survey.reporting.gathering import gather, opened
 from plugin_survey.reporting.outputs import Output, outputs
 from plugin_survey.reporting.overview import Overview, Setting
-from plugin_survey.reporting.report import group_rows, make_report, summary_rows
+from plugin_survey.reporting.report import group_rows, json_lines, make_report, summary_rows
 from plugin_survey.shown import human, named
 from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey
@@ -69,6 +73,7 @@ class Context(CommandContext, Protocol):
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Leave out what matches; may be repeated.")
 @click.option("--check", is_flag=True, help="Look whether archives, pictures and documents are damaged.")
 @click.option("--index", is_flag=True, help="Extract text and make a full-text index of it.")
+@click.option("--near", is_flag=True, help="Find texts that are nearly equal, too; needs --index.")
 @click.option(
     "--max-memory",
     metavar="SIZE",
@@ -114,6 +119,7 @@ def survey(
     exclude: tuple[str, ...],
     check: bool,
     index: bool,
+    near: bool,
     max_memory: int | None,
     kills: int,
     watch: float | None,
@@ -129,7 +135,9 @@ def survey(
     """
     if kills and not (check or index):
         raise click.UsageError("--chaos kills the processes that look into files: add --check or --index.")
-    request = Request(absolute_roots(paths), exclude, one_file_system, min_size, check, index, kills)
+    if near and not index:
+        raise click.UsageError("--near compares texts, which --index extracts: add it.")
+    request = Request(absolute_roots(paths), exclude, one_file_system, min_size, check, index, near, kills)
     written = outputs(reports, force=force)
     if catalogue is not None:
         check_catalogue(catalogue, written)
@@ -162,8 +170,9 @@ async def _survey(
 ) -> Overview:
     async with context.open() as framework:
         with places(request.roots, catalogue, reports, lambda: framework.state_directory(OWNER)) as targets:
-            overview = await _publish(context, framework, request, targets, options)
-            _show(context, overview)
+            overview = await _publish(
+                context, framework, request, targets, options, lambda found: _show(context, found)
+            )
             if not options.quiet:
                 context.message(f"catalogue: {named(targets.catalogue)}")
                 for report in targets.reports:
@@ -171,9 +180,8 @@ async def _survey(
             while options.watch is not None:
                 await asyncio.sleep(options.watch)
                 former = overview
-                overview = await _publish(
-                    context, framework, request, targets, replace(options, progress=progress.NONE)
-                )
+                later = replace(options, progress=progress.NONE)
+                overview = await _publish(context, framework, request, targets, later, lambda _: None)
                 _tell(context, former, overview)
     return overview
 
@@ -185,12 +193,23 @@ def _tell(context: Context, former: Overview, overview: Overview) -> None:
         context.message(f"survey: {read:,} files new or changed, {names:,} in all ({human(overview.totals.bytes)})")
 
 
-async def _publish(context: Context, framework: Any, request: Request, targets: Places, options: Options) -> Overview:
-    """Take the survey; nothing appears in the target places unless all of it succeeded."""
+async def _publish(
+    context: Context,
+    framework: Any,
+    request: Request,
+    targets: Places,
+    options: Options,
+    show: Callable[[Overview], None],
+) -> Overview:
+    """Take the survey; nothing appears in the target places unless all of it succeeded.
+
+    What the overview lists is in the catalogue, and can be gone through only by `show`.
+    """
     async with AsyncExitStack() as stack:
         lender = Lender(framework, stack, OWNER)
         documents = [await lender.acquire("file.temp", directory=report.folder) for report in targets.reports]
         scratch = await lender.acquire("file.directory")
+        readers = stack.enter_context(ExitStack())  # closed when no thread reads any more
         # after the files, so that it has ended before they go; more, for the walk, counting ahead and the catalogue
         threads = await lender.acquire("executor.thread", workers=options.workers + 3)
         means = await lender.means(threads, options.workers, options.budget, deep=request.check or request.index)
@@ -207,14 +226,37 @@ async def _publish(context: Context, framework: Any, request: Request, targets: 
             shown_as=targets.catalogue,
         )
         settings = _settings(request, options)
-        gathering = functools.partial(gather, found, draft.path, settings, killing=bool(request.kills))
+        database = readers.enter_context(opened(draft.path))
+        stack.callback(database.interrupt)
+        gathering = functools.partial(gather, found, database, settings, kills=request.kills)
         overview: Overview = await threads.run(gathering)
         for report, document in zip(targets.reports, documents, strict=True):
             await threads.run(report.write, overview, str(document.path), str(scratch.path), stop.is_set)
         draft.publish()
-        for report, document in zip(targets.reports, documents, strict=True):
-            await document.keep_as(report.path)
+        await _put(targets, documents)
+        show(overview)
     return overview
+
+
+async def _put(targets: Places, documents: list[Any]) -> None:
+    """Put each report in its place, also when another one cannot be put there.
+
+    Raises:
+        ResourceUnavailableError: One could not, though the catalogue is published.
+    """
+    failures = []
+    for report, document in zip(targets.reports, documents, strict=True):
+        try:
+            await document.keep_as(report.path)
+        except FrameworkError as error:
+            failures.append(error)
+    if failures:
+        raise ResourceUnavailableError(
+            f"The catalogue {targets.catalogue} is up to date, but not every report could be put in its place: "
+            + " ".join(str(one) for one in failures),
+            "Run it again with a place where it can be, or with --force where one is: no file is read again for that.",
+            resource=targets.catalogue,
+        )
 
 
 def _settings(request: Request, options: Options) -> dict[str, Setting]:
@@ -223,14 +265,17 @@ def _settings(request: Request, options: Options) -> dict[str, Setting]:
 
 
 def _show(context: Context, overview: Overview) -> None:
-    content = make_report(overview)
-    if context.format != "table":
-        context.emit(content)
+    if context.format == "json":  # piece by piece: it may be of any length
+        sys.stdout.writelines(json_lines(overview))
         return
-    context.emit(summary_rows(content), columns=("what", "found"))
+    if context.format != "table":
+        context.emit(make_report(overview))
+        return
+    context.emit(summary_rows(overview), columns=("what", "found"))
     if overview.duplicates:
         context.emit([])
-        context.emit(group_rows(overview.duplicates[:SHOWN_GROUPS]), columns=("wasted", "size", "files", "example"))
+        groups = group_rows(islice(overview.duplicates, SHOWN_GROUPS))
+        context.emit(groups, columns=("wasted", "size", "files", "example"))
 
 
 def _cpus() -> int:

@@ -15,3 +15,4 @@ class Durations:
     inspect: float = 0.0
     catalogue: float = 0.0
     duplicates: float = 0.0
+    near: float = 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from plugin_survey.shown import shown, visible
 
-FINGERPRINT, INSPECT, REPORT = "fingerprint", "inspect", "report"
+FINGERPRINT, INSPECT, REPORT, NEAR = "fingerprint", "inspect", "report", "near"
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from plugin_survey.budget import Budget
 from plugin_survey.cataloguing.catalogue import Catalogue, Outcome, Run
-from plugin_survey.duplicates import find_groups
+from plugin_survey.duplicates import index_groups
 from plugin_survey.inspecting.chaos import Chaos
 from plugin_survey.inspecting.contents import Contents
 from plugin_survey.inspecting.crew import Crew
@@ -21,9 +21,13 @@ from plugin_survey.progress import Progress, Quiet
 from plugin_survey.reading.engine import Engine, Workers
 from plugin_survey.reading.fingerprint import ALGORITHM, Identity
 from plugin_survey.reading.walk import Walker
+from plugin_survey.reporting.overview import NearGroup
 from plugin_survey.reporting.report import Findings, path_entry
-from plugin_survey.status import FINGERPRINT, REPORT, Status
+from plugin_survey.status import FINGERPRINT, NEAR, REPORT, Stage, Status
 from plugin_survey.tree_memory import tree_bytes
+from plugin_survey.use.choice import Chosen
+from plugin_survey.use.near import NearTexts
+from plugin_survey.use.reader import reading
 
 TICK = 0.1
 """Seconds between two looks at the progress."""
@@ -35,7 +39,8 @@ SAMPLES_EACH = 3
 class Request:
     """What to survey. `roots` are absolute paths, `min_size` is the size in bytes from which on duplicates count.
 
-    `check` asks for integrity, `index` for text. So many workers as `kills` are killed while files are looked into.
+    `check` asks for integrity, `index` for text, `near` for texts that are nearly equal, among those that were indexed.
+    So many workers as `kills` are killed while files are looked into.
     """
 
     roots: tuple[bytes, ...]
@@ -44,6 +49,7 @@ class Request:
     min_size: int = 1
     check: bool = False
     index: bool = False
+    near: bool = False
     kills: int = 0
 
     def run(self, started_at: float, max_memory: int | None = None) -> Run:
@@ -115,7 +121,7 @@ async def take_survey(
     try:
         own |= identities(catalogue_path, catalogue_path + "-journal")
         with progress or Quiet() as shown:
-            survey = _Survey(request, catalogue, means, found, shown)
+            survey = _Survey(request, catalogue, catalogue_path, means, found, shown)
             try:
                 await survey.take(own)
             finally:
@@ -130,15 +136,17 @@ class _Survey:
     """The stages of one survey, in their order."""
 
     def __init__(
-        self, request: Request, catalogue: Catalogue, means: Means, found: Findings, progress: Progress
+        self, request: Request, catalogue: Catalogue, path: str, means: Means, found: Findings, progress: Progress
     ) -> None:
         self._request = request
         self._catalogue = catalogue
+        self._path = path
         self._means = means
         self._found = found
         self._progress = progress
         self._status = Status(budget=means.budget.limit)
         self._crew: asyncio.Task[Crew] | None = None
+        self._ended = False
 
     async def take(self, own: frozenset[Identity]) -> None:
         await self._fingerprint(own)
@@ -149,10 +157,17 @@ class _Survey:
         if self._crew is not None and self._crew.done():
             await self._crew.result().dismiss()  # what they take is needed for the report
         self._status.begin(REPORT)
-        await self._means.threads.run(self._evaluate)
+        async with self._watched(lambda: None):
+            await self._means.threads.run(self._evaluate)
+        if self._request.near:
+            async with self._watched(lambda: None):
+                await self._means.threads.run(self._compare, self._status.begin(NEAR))
+        self._status.end()
+        self._found.peak_memory, self._found.budget = self._status.peak, self._status.budget
 
     async def end(self) -> None:
         """Give up what is being got, if this ended early."""
+        self._ended = True
         if self._crew is not None and not self._crew.done():
             self._crew.cancel()
             await asyncio.wait([self._crew])
@@ -196,7 +211,7 @@ class _Survey:
                 self._means.threads,
                 memory=self._means.memory,
                 budget=self._means.budget,
-                chaos=Chaos(self._request.kills, self._catalogue) if self._request.kills else None,
+                chaos=Chaos(self._request.kills, work.contents, self._catalogue) if self._request.kills else None,
                 status=self._status,
             )
             await inspector.run(work.contents)
@@ -241,10 +256,26 @@ class _Survey:
     def _evaluate(self) -> None:
         found, catalogue, durations = self._found, self._catalogue, self._found.durations
         started = time.monotonic()
-        found.groups = find_groups(catalogue.twins(self._request.min_size))
+        with catalogue.guarded() as database:
+            found.groups = index_groups(database, self._request.min_size)
         durations.duplicates = time.monotonic() - started
         found.names, found.files, found.bytes = catalogue.totals()
-        found.problems = list(catalogue.problems())
-        found.peak_memory, found.budget = self._status.peak, self._status.budget
         catalogue.finish(Outcome(asdict(found.counts), asdict(durations)))
         durations.catalogue += time.monotonic() - started - durations.duplicates
+
+    def _compare(self, stage: Stage) -> None:
+        """Look for texts that are nearly equal, in the catalogue that is finished."""
+
+        def tick(texts: int) -> None:
+            stage.done += texts
+            if self._ended:
+                raise InterruptedError
+
+        started = time.monotonic()
+        with reading(self._path) as reader:
+            stage.total = reader.value("SELECT COUNT(*) FROM text")
+            groups = NearTexts(Chosen(reader, None), tick=tick).groups()
+        self._found.near = [
+            NearGroup(min(one.likeness for one in group), tuple(one.path for one in group)) for group in groups
+        ]
+        self._found.durations.near = time.monotonic() - started

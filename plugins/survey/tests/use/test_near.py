@@ -112,3 +112,28 @@ def test_a_large_group_is_found_whole(run: Run, tree: Path) -> None:
 @pytest.mark.parametrize("options", [("--near", "--delete", "--keep", "first"), ("--likeness", "90")], ids=" ".join)
 def test_near_only_shows(run: Run, options: tuple[str, ...]) -> None:
     assert "near" in run("duplicates", *options, code=2)[1]
+
+
+def test_a_survey_looks_for_them_on_request_and_reports_them(run: Run, tree: Path, tmp_path: Path) -> None:
+    assert "--index" in run("tree", "--near", code=2)[1]
+    base = words(400)
+    (tree / "a.txt").write_text(" ".join(base))
+    (tree / "b.md").write_text("# " + "\n".join(base) + " and an end")
+    (tree / "other.txt").write_text(" ".join(words(400)))
+    options = ("--index", "--near", "--report", "r.html", "--report", "r.json", "--report", "r.xlsx", "--force")
+    for _ in range(2):  # what was read by an earlier survey is compared too
+        output, errors = run("tree", *options, "--progress", "json")
+        assert "similar     2 texts in 1 groups" in output
+        report = json.loads((tmp_path / "r.json").read_text())
+        (group,) = report["near_duplicates"]
+        assert [os.path.basename(one["path"]) for one in group["files"]] == ["a.txt", "b.md"]
+        assert 0.95 < group["similarity"] < 1
+        assert report["durations"]["near"] > 0
+        assert 'id="near-groups"' in (tmp_path / "r.html").read_text()
+        lines = [line for line in errors.splitlines() if line.startswith("{")]
+        (stage,) = [one for one in json.loads(lines[-1])["stages"] if one["stage"] == "near"]
+        assert (stage["done"], stage["total"], stage["ended"]) == (3, 3, True)
+    # nobody looked: neither none nor the former ones
+    output, _ = run("tree", "--index", "--report", "r.json", "--force")
+    assert "similar" not in output
+    assert json.loads((tmp_path / "r.json").read_text())["near_duplicates"] == []

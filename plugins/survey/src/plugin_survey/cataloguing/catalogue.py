@@ -32,12 +32,6 @@ UNSETTLED_NS = 20_000_000
 """A file changed so shortly before a run began, or later, may change again without another time stamp: file systems
 count in ticks of up to 10 ms."""
 
-_TWINS = """
-SELECT file.size, file.digest, path, device, inode FROM file
-JOIN (SELECT size, digest FROM file WHERE size >= ? GROUP BY size, digest HAVING COUNT(*) > 1) AS twin
-ON file.size = twin.size AND file.digest = twin.digest
-ORDER BY file.size, file.digest, path
-"""
 INSERT_FILE = (
     "INSERT INTO file (path, size, mtime_ns, ctime_ns, device, inode, digest, kind, run)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -59,9 +53,6 @@ _FORGET_RUNS = (
     "DELETE FROM event WHERE run <= ?",
 )
 MOST = 1 << 63
-
-Twin = tuple[int, bytes, bytes, int, int]
-"""Size, digest, path, device, inode of a file whose content another name has too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +183,6 @@ class Catalogue:
         while (number := self.seen.find(0, number + 1)) > 0:
             yield (number,)
 
-    def twins(self, min_size: int) -> Iterator[Twin]:
-        """Yield the files of at least `min_size` bytes whose content another name has too, equal ones together."""
-        with self.guarded() as database:
-            yield from database.execute(_TWINS, (min_size,))
-
     def totals(self) -> Totals:
         """Return how many names were fingerprinted, how many files they are, and the bytes of those files."""
         with self.guarded() as database:
@@ -205,14 +191,6 @@ class Catalogue:
                 " (SELECT COUNT(*) AS names, size FROM file GROUP BY device, inode)"
             ).fetchone()
         return Totals(names or 0, files, size or 0)
-
-    def problems(self) -> Iterator[Problem]:
-        """Yield every problem, by reason and then by path."""
-        with self.guarded() as database:
-            for path, reason, detail, folder in database.execute(
-                "SELECT path, reason, detail, folder FROM problem ORDER BY reason, path"
-            ):
-                yield Problem(path, reason, detail, bool(folder))
 
     def finish(self, outcome: Outcome) -> None:
         """Enter what the run came to, check the whole database, and close it.

@@ -16,7 +16,7 @@ from framework import limits
 from framework.errors import FrameworkError, ResourceLimitError
 from plugin_survey.budget import Budget
 from plugin_survey.cataloguing.catalogue import Catalogue
-from plugin_survey.inspecting.chaos import Chaos
+from plugin_survey.inspecting.chaos import Chaos, doomed
 from plugin_survey.inspecting.contents import Contents
 from plugin_survey.inspecting.crew import Crew, Worker
 from plugin_survey.inspecting.inspection import FAILED, Inspected, Item, Look, inspect_batch
@@ -169,8 +169,7 @@ class Inspector:
         return self._contents.take(kind, self._size(kind)) if kind is not None else []
 
     def _size(self, kind: str) -> int:
-        most = self._chaos.most(self._stage.total or 0) if self._chaos else None
-        return min(self._learnt_size(kind), most or MOST)
+        return min(self._learnt_size(kind), self._chaos.most if self._chaos else MOST)
 
     def _learnt_size(self, kind: str) -> int:
         if self._memory is None:
@@ -187,23 +186,35 @@ class Inspector:
         return size
 
     async def _inspect(self, worker: Worker, batch: list[Item]) -> None:
-        done = (self._stage.done / self._stage.total) if self._stage.total else 0.0
-        striking = self._chaos.strike(worker, done) if self._chaos else None
-        confines = self._confines
+        victim = self._chaos.victim(worker, len(batch)) if self._chaos else None
         try:
-            found: Inspected = await worker.executor.run(self._look, batch, confines, BATCH_SECONDS)
+            found = await self._looked(worker, batch, victim)
         except ResourceLimitError:
             raise  # no worker can be started
         except (FrameworkError, MemoryError) as error:
             deaths = getattr(error, "deaths", ())
             if deaths and not deaths[-1].started:
                 raise
+            if victim is not None and deaths:
+                self._returned.append(batch)  # where nothing is tried twice: none of its files is at fault
+                return
             await self._failed(worker, batch, error, [str(one) for one in deaths])
         else:
             await self._found(batch, found)
+
+    async def _looked(self, worker: Worker, batch: list[Item], victim: Any) -> Inspected:
+        """Have a batch looked into, and meanwhile the process killed that is to be."""
+        given = batch, self._confines, BATCH_SECONDS
+        found: Inspected
+        if self._chaos is None or victim is None:
+            found = await worker.executor.run(self._look, *given)
+            return found
+        killing = asyncio.create_task(self._chaos.kill(victim, worker.name))
+        try:
+            found = await worker.executor.run(doomed, victim.pid, self._look, *given)
+            return found
         finally:
-            if striking is not None:
-                striking.cancel()
+            killing.cancel()
 
     async def _found(self, batch: list[Item], found: Inspected) -> None:
         if self._memory is not None:

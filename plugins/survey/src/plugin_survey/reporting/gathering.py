@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import framework
 from framework.errors import ResourceError
+from plugin_survey.duplicates import Groups
+from plugin_survey.reporting.listing import Listing
 from plugin_survey.reporting.overview import (
     Damage,
     Fault,
@@ -51,42 +53,59 @@ SELECT kind, COUNT(*), SUM(size), SUM(damaged) FROM (
 ) GROUP BY kind ORDER BY SUM(size) DESC, kind
 """
 _VERDICTS = "SELECT verdict, COUNT(*) FROM content WHERE verdict NOT NULL GROUP BY verdict ORDER BY verdict"
-_BAD = """
+_DAMAGED = """
 SELECT file.path, file.kind, content.problem FROM content
 JOIN file ON file.digest = content.digest AND file.kind = content.kind
-WHERE content.verdict = ? ORDER BY file.path
+WHERE content.verdict = 'damaged' ORDER BY file.path
+"""
+_FAULTS = """
+SELECT path, IIF(folder, 'walk', 'fingerprint'), reason, detail, folder FROM problem
+UNION ALL SELECT file.path, 'inspect', 'failed', content.problem, 0 FROM content
+    JOIN file ON file.digest = content.digest AND file.kind = content.kind WHERE content.verdict = 'failed'
+ORDER BY 3, 1
 """
 _LAST = "(SELECT MAX(id) FROM run)"
 _SAMPLES = f"SELECT at, stage, memory, budget, files, bytes FROM sample WHERE run = {_LAST} ORDER BY at"  # noqa: S608
 _BATCHES = f"SELECT at, size, bytes_per_item FROM batch WHERE run = {_LAST} ORDER BY at"  # noqa: S608
 
 
-def gather(found: Findings, catalogue: str, settings: Mapping[str, Setting], *, killing: bool = False) -> Overview:
-    """Return the overview of a survey.
+@contextmanager
+def opened(catalogue: str) -> Iterator[sqlite3.Connection]:
+    """Give a finished catalogue for reading, to one thread at a time; also once it is published under another name.
+
+    Raises:
+        ResourceError: It cannot be read, now or while it is used.
+    """
+    address = f"file:{quote(os.fsencode(catalogue))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(address, uri=True, check_same_thread=False)) as database:
+            yield database
+    except sqlite3.Error as error:
+        raise ResourceError(
+            f"The catalogue {catalogue} could not be read for the report: {error}.", "Run the survey again."
+        ) from error
+
+
+def gather(
+    found: Findings, database: sqlite3.Connection, settings: Mapping[str, Setting], *, kills: int = 0
+) -> Overview:
+    """Return the overview of a survey; what it lists stays in the catalogue until it is asked for.
 
     Args:
         found: What it found.
-        catalogue: Path of the finished catalogue.
+        database: The finished catalogue.
         settings: What it was told, by name of the option.
-        killing: Whether workers were to be killed.
+        kills: How many workers were to be killed.
 
     Raises:
-        ResourceError: The catalogue cannot be read.
+        sqlite3.Error: The catalogue cannot be read.
     """
     counts = asdict(found.counts)
     totals = Totals(found.names, found.files, found.bytes, counts.pop("folders"))
     del counts["files"]
     durations = asdict(found.durations)
     seconds = durations.pop("total")
-    try:
-        with closing(sqlite3.connect(f"file:{quote(os.fsencode(catalogue))}?mode=ro", uri=True)) as database:
-            figures = _figures(database)
-            failed = figures.pop("failed")
-            died, killed = _deaths(database)
-    except sqlite3.Error as error:
-        raise ResourceError(
-            f"The catalogue {catalogue} could not be read for the report: {error}.", "Run the survey again."
-        ) from error
+    died, killed = _deaths(database)
     return Overview(
         found.roots,
         found.started_at,
@@ -98,14 +117,15 @@ def gather(found: Findings, catalogue: str, settings: Mapping[str, Setting], *, 
         settings=settings,
         stages=[Stage(name, spent) for name, spent in durations.items()],
         skipped=counts,
-        duplicates=found.groups,
-        problems=[*(_fault(*problem) for problem in found.problems), *failed],
+        duplicates=Groups(database, found.groups),
+        near_duplicates=found.near,
         recalled=found.recalled,
         peak_bytes=found.peak_memory,
         budget_bytes=found.budget,
         died_workers=died + killed,
-        killed_workers=killed if killing else None,
-        **figures,
+        killed_workers=killed if kills else None,
+        wanted_kills=kills or None,
+        **_figures(database),
     )
 
 
@@ -120,8 +140,8 @@ def _figures(database: sqlite3.Connection) -> dict[str, Any]:
         "newest": files("mtime_ns DESC, path", EXTREMES),
         "types": [TypeCount(*row) for row in database.execute(_TYPES)],
         "verdicts": dict(database.execute(_VERDICTS)),
-        "damaged": [Damage(*row) for row in database.execute(_BAD, ("damaged",))],
-        "failed": [Fault(path, "inspect", "failed", why) for path, _, why in database.execute(_BAD, ("failed",))],
+        "damaged": Listing(database, _DAMAGED, (), Damage),
+        "problems": Listing(database, _FAULTS, (), _fault),
         "texts": database.execute("SELECT COUNT(*) FROM text").fetchone()[0],
         "samples": list(_samples(database)),
     }
@@ -169,5 +189,5 @@ def _files(database: sqlite3.Connection, order: str) -> Iterator[FileFact]:
             yield FileFact(path, size, mtime_ns / NANOSECONDS)
 
 
-def _fault(path: bytes, reason: str, detail: str, folder: bool) -> Fault:
-    return Fault(path, "walk" if folder else "fingerprint", reason, detail, folder)
+def _fault(path: bytes, stage: str, reason: str, detail: str, folder: int) -> Fault:
+    return Fault(path, stage, reason, detail, bool(folder))

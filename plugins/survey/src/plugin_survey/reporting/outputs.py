@@ -109,9 +109,9 @@ def _write_html(overview: Overview, draft: str, scratch: str, stopped: Callable[
 
 
 def _write_json(overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool]) -> None:
-    from plugin_survey.reporting.report import make_report, write_report
+    from plugin_survey.reporting.report import write_report
 
-    write_report(make_report(overview), draft)
+    write_report(overview, draft)
 
 
 def _write_xlsx(overview: Overview, draft: str, scratch: str, stopped: Callable[[], bool]) -> None:

@@ -1,12 +1,13 @@
 """`Overview`: everything that a report of a survey says, whichever its format.
 
 Frozen records without behaviour, so that whoever gathers the facts and whoever shows them need not know each other.
+Lists that may be of any length are collections, which one can only count and go through: they may not be in memory.
 What was not looked at is empty or None, and is left out of a report that is made for people.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from plugin_survey.duplicates import DuplicateGroup
@@ -64,7 +65,7 @@ class FileFact:
 
 @dataclass(frozen=True, slots=True)
 class NearGroup:
-    """Files of similar text; `similarity` is that of the least similar pair, 0 to 1."""
+    """Files of similar text; `similarity` is that of the file least similar to the first one, 0 to 1."""
 
     similarity: float
     paths: tuple[bytes, ...]
@@ -113,11 +114,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A survey that has ended. Groups come most wasted bytes first, samples in the order of time.
+    """A survey that has ended. Groups come most wasted bytes first, samples in the order of time, problems by reason.
 
     Attributes:
         started_at: In seconds since the epoch.
         seconds: How long it took.
+        near_duplicates: Groups of similar texts; None where nobody looked for them.
         recalled: Names that were not read, because they had not changed since the last survey.
         verdicts: Contents by what was found when they were looked into.
         texts: Contents in the full-text index.
@@ -125,6 +127,7 @@ class Overview:
         budget_bytes: What they might have; None where there was no limit.
         died_workers: Worker processes that died, those killed on request too.
         killed_workers: Worker processes killed on request; None unless that was asked for.
+        wanted_kills: How many were to be killed; fewer are where there are fewer contents to be looked into.
     """
 
     roots: Sequence[bytes]
@@ -142,10 +145,10 @@ class Overview:
     largest: Sequence[FileFact] = ()
     oldest: Sequence[FileFact] = ()
     newest: Sequence[FileFact] = ()
-    duplicates: Sequence[DuplicateGroup] = ()
-    near_duplicates: Sequence[NearGroup] = ()
-    damaged: Sequence[Damage] = ()
-    problems: Sequence[Fault] = ()
+    duplicates: Collection[DuplicateGroup] = ()
+    near_duplicates: Sequence[NearGroup] | None = None
+    damaged: Collection[Damage] = ()
+    problems: Collection[Fault] = ()
     samples: Sequence[Sample] = ()
     recalled: int = 0
     verdicts: Mapping[str, int] = field(default_factory=dict)
@@ -154,6 +157,17 @@ class Overview:
     budget_bytes: int | None = None
     died_workers: int = 0
     killed_workers: int | None = None
+    wanted_kills: int | None = None
+
+    @property
+    def chaos(self) -> str:
+        """What came of the request to kill workers, in words; empty where there was none."""
+        if self.killed_workers is None:
+            return ""
+        killed = f"{self.killed_workers:,} killed on request"
+        if self.wanted_kills is None or self.killed_workers >= self.wanted_kills:
+            return killed
+        return f"{killed} of {self.wanted_kills:,}, as there was no more to be looked into"
 
     @property
     def duplicate_files(self) -> int:

@@ -125,7 +125,12 @@ def _copies(overview: Overview, most: int) -> list[Section]:
     if overview.duplicates:
         equal.charts.append(_markup(duplicate_chart(overview)))
         equal.tables.append(tables.duplicate_table(overview.duplicates, most))
-    near = Section("near-duplicates", "Near duplicates", "Texts that say almost the same.")
+    near = Section(
+        "near-duplicates",
+        "Near duplicates",
+        "Texts that say almost the same.",
+        count=len(overview.near_duplicates or ()),
+    )
     if overview.near_duplicates:
         near.tables.append(tables.near_table(overview.near_duplicates, most))
     return [equal, near]
@@ -189,7 +194,7 @@ def _run_facts(overview: Overview) -> Iterator[tuple[str, str]]:
     if overview.died_workers:
         yield "Worker processes that died", f"{overview.died_workers:,}"
     if overview.killed_workers is not None:
-        yield "Workers killed on request", f"{overview.killed_workers:,}; the result is not affected"
+        yield "Chaos", f"{overview.chaos}; the result is not affected"
 
 
 def _settings(overview: Overview) -> list[tuple[str, str]]:

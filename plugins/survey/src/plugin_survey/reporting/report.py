@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from plugin_survey.duplicates import DuplicateGroup
+from plugin_survey.duplicates import HELD, DuplicateGroup, GroupIndex
 from plugin_survey.durations import Durations
-from plugin_survey.problem import Problem
 from plugin_survey.reading.walk import WalkCounts
-from plugin_survey.reporting.overview import Fault, FileFact, Overview, Setting
+from plugin_survey.reporting.overview import Fault, FileFact, NearGroup, Overview, Setting
 from plugin_survey.shown import human, shown
 
 FORMAT = "framework survey"
@@ -38,8 +38,8 @@ class Findings:
     peak_memory: int = 0
     budget: int | None = None
     counts: WalkCounts = field(default_factory=WalkCounts)
-    groups: Sequence[DuplicateGroup] = ()
-    problems: Sequence[Problem] = ()
+    groups: GroupIndex = field(default_factory=GroupIndex)
+    near: Sequence[NearGroup] | None = None
     durations: Durations = field(default_factory=Durations)
 
 
@@ -52,7 +52,13 @@ def path_entry(path: bytes) -> dict[str, Any]:
 
 
 def make_report(overview: Overview) -> dict[str, Any]:
-    """Return the report; `docs/reference/survey-report.md` says what is in it."""
+    """Return the report, all of it in memory; `docs/reference/survey-report.md` says what is in it."""
+    report: dict[str, Any] = _held(_report(overview))
+    return report
+
+
+def _report(overview: Overview) -> dict[str, Any]:
+    """Return the report; lists that may be of any length are iterators, which can be gone through once."""
     return {
         **_head(overview),
         "totals": {
@@ -70,14 +76,14 @@ def make_report(overview: Overview) -> dict[str, Any]:
         "largest": [_file_entry(one) for one in overview.largest],
         "oldest": [_file_entry(one) for one in overview.oldest],
         "newest": [_file_entry(one) for one in overview.newest],
-        "duplicates": [_group_entry(group) for group in overview.duplicates],
+        "duplicates": map(_group_entry, overview.duplicates),
         "near_duplicates": [
             {"similarity": one.similarity, "files": [path_entry(path) for path in one.paths]}
-            for one in overview.near_duplicates
+            for one in overview.near_duplicates or ()
         ],
-        "damaged": [
+        "damaged": (
             {**path_entry(one.path), "type": _text(one.type), "cause": _text(one.cause)} for one in overview.damaged
-        ],
+        ),
         "problems": _by_reason(overview.problems),
         "durations": {
             "total": round(overview.seconds, 6),
@@ -93,40 +99,42 @@ def make_report(overview: Overview) -> dict[str, Any]:
         "samples": [asdict(one) for one in overview.samples],
         "died_workers": overview.died_workers,
         "killed_workers": overview.killed_workers,
+        "wanted_kills": overview.wanted_kills,
     }
 
 
-def write_report(report: Mapping[str, Any], path: str) -> None:
-    """Write a report as JSON to a file.
+def write_report(overview: Overview, path: str) -> None:
+    """Write the report as JSON to a file, piece by piece, so that its size does not matter to memory.
 
     Raises:
         OSError: There is no space, or it cannot be written.
     """
     with open(path, "w", encoding="ascii") as target:
-        target.writelines(_json_lines(report))
+        target.writelines(json_lines(overview))
 
 
-def summary_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+def summary_rows(overview: Overview) -> list[dict[str, Any]]:
     """Return the totals for a table: what, and how much."""
-    totals, skipped = report["totals"], report["skipped"]
-    took, rate = report["durations"]["total"], report["throughput"]
-    verdicts, died, memory = report["verdicts"], report["died_workers"], report["memory"]
+    totals, verdicts, died = overview.totals, overview.verdicts, overview.died_workers
+    took, wasted, chaos = overview.seconds, overview.wasted_bytes, overview.chaos
+    reasons = Counter(one.reason for one in overview.problems)
     rows = [
-        ("files", f"{totals['files']:,}" + _aside(totals["names"] - totals["files"], "further names (hard links)")),
-        *([("unchanged", f"{totals['recalled']:,} not read again")] if totals["recalled"] else []),
-        ("bytes", f"{totals['bytes']:,} ({human(totals['bytes'])})"),
-        ("folders", f"{totals['folders']:,}"),
-        ("duplicates", f"{totals['duplicate_files']:,} in {totals['duplicate_groups']:,} groups"),
-        ("wasted", f"{totals['wasted_bytes']:,} bytes ({human(totals['wasted_bytes'])})"),
-        ("not read", ", ".join(f"{len(them):,} {reason}" for reason, them in report["problems"].items()) or "0"),
+        ("files", f"{totals.files:,}" + _aside(totals.names - totals.files, "further names (hard links)")),
+        *([("unchanged", f"{overview.recalled:,} not read again")] if overview.recalled else []),
+        ("bytes", f"{totals.bytes:,} ({human(totals.bytes)})"),
+        ("folders", f"{totals.folders:,}"),
+        ("duplicates", f"{overview.duplicate_files:,} in {len(overview.duplicates):,} groups"),
+        ("wasted", f"{wasted:,} bytes ({human(wasted)})"),
+        *([("similar", _similar(overview.near_duplicates))] if overview.near_duplicates is not None else []),
+        ("not read", ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()) or "0"),
         *([("integrity", ", ".join(f"{n:,} {what}" for what, n in verdicts.items()))] if verdicts else []),
-        *([("texts", f"{report['texts']:,} in the full-text index")] if report["texts"] else []),
-        *([("workers", f"{died} died, {report['killed_workers'] or 0} of them killed on request")] if died else []),
-        ("skipped", ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in skipped.items() if n) or "0"),
-        ("time", f"{took:.2f} s ({rate['files_per_s']:,.0f} files/s, {human(rate['bytes_per_s'])}/s)"),
+        *([("texts", f"{overview.texts:,} in the full-text index")] if overview.texts else []),
+        *([("workers", f"{died} died" + (f"; {chaos}" if chaos else ""))] if died or chaos else []),
+        ("skipped", ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in overview.skipped.items() if n) or "0"),
+        ("time", f"{took:.2f} s ({_rate(totals.names, took):,.0f} files/s, {human(_rate(totals.bytes, took))}/s)"),
     ]
-    if memory["budget_bytes"]:
-        used = f"{human(memory['peak_bytes'])} at most, of {human(memory['budget_bytes'])} allowed"
+    if overview.budget_bytes:
+        used = f"{human(overview.peak_bytes)} at most, of {human(overview.budget_bytes)} allowed"
         rows.append(("memory", used))
     return [{"what": what, "found": found} for what, found in rows]
 
@@ -138,10 +146,17 @@ def group_rows(groups: Iterable[DuplicateGroup]) -> list[dict[str, Any]]:
             "wasted": human(group.wasted),
             "size": human(group.size),
             "files": len(group.files),
-            "example": shown(group.files[0][0]),
+            "example": shown(next(iter(group.files))[0]),
         }
         for group in groups
     ]
+
+
+def _held(value: Any) -> Any:
+    """Return a part of the report with lists instead of iterators."""
+    if isinstance(value, Mapping):
+        return {key: _held(one) for key, one in value.items()}
+    return [_held(one) for one in value] if isinstance(value, Iterator) else value
 
 
 def _head(overview: Overview) -> dict[str, Any]:
@@ -173,44 +188,79 @@ def _file_entry(fact: FileFact) -> dict[str, Any]:
 
 
 def _group_entry(group: DuplicateGroup) -> dict[str, Any]:
-    files = []
-    for first, *others in group.files:
-        entry = path_entry(first)
-        if others:
-            entry["links"] = [path_entry(path) for path in others]
-        files.append(entry)
+    files: Any = map(_names_entry, group.files)
+    if len(group.files) <= HELD:
+        files = list(files)
     return {"size": group.size, "digest": group.digest.hex(), "wasted_bytes": group.wasted, "files": files}
 
 
-def _by_reason(problems: Iterable[Fault]) -> dict[str, list[dict[str, Any]]]:
-    reasons: dict[str, list[dict[str, Any]]] = {}
-    for one in sorted(problems, key=lambda problem: (problem.reason, problem.path)):
-        entry = {**path_entry(one.path), "stage": one.stage, "detail": _text(one.detail), "folder": one.folder}
-        reasons.setdefault(one.reason, []).append(entry)
-    return reasons
+def _names_entry(names: Sequence[bytes]) -> dict[str, Any]:
+    first, *others = names
+    return {**path_entry(first), **({"links": [path_entry(path) for path in others]} if others else {})}
 
 
-def _json_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the report line by line: a line for each key, and one for each element of a list.
+def _by_reason(problems: Iterable[Fault]) -> dict[str, Iterator[dict[str, Any]]]:
+    reasons = dict.fromkeys(one.reason for one in problems)
+    return {reason: _fault_entries(problems, reason) for reason in reasons}
+
+
+def _fault_entries(problems: Iterable[Fault], reason: str) -> Iterator[dict[str, Any]]:
+    for one in problems:
+        if one.reason == reason:
+            yield {**path_entry(one.path), "stage": one.stage, "detail": _text(one.detail), "folder": one.folder}
+
+
+def json_lines(overview: Overview) -> Iterator[str]:
+    """Yield the report as JSON, in pieces: a line for each key, and one for each element of a list.
 
     The encoder of the standard library is forty times slower when it indents.
     """
     separator = "{"
-    for key, value in report.items():
+    for key, value in _report(overview).items():
         yield f"{separator}\n  {json.dumps(key)}: "
         separator = ","
-        if isinstance(value, list) and value:
-            yield "[\n    " + json.dumps(value[0])
-            for element in value[1:]:
-                yield ",\n    " + json.dumps(element)
-            yield "\n  ]"
+        if isinstance(value, list | Iterator):
+            yield from _pieces(iter(value), "\n    ", "\n  ")
         else:
-            yield json.dumps(value)
+            yield from _encoded(value)
     yield "\n}\n"
+
+
+def _encoded(value: Any) -> Iterator[str]:
+    """Yield a value in pieces where it has iterators in it, which are too long for one."""
+    if isinstance(value, Iterator):
+        yield from _pieces(value)
+    elif isinstance(value, Mapping) and any(isinstance(one, Iterator) for one in value.values()):
+        separator = "{"
+        for key, one in value.items():
+            yield f"{separator}{json.dumps(key)}: "
+            yield from _encoded(one)
+            separator = ", "
+        yield "}"
+    else:
+        yield json.dumps(value)
+
+
+def _pieces(values: Iterator[Any], before: str = "", after: str = "") -> Iterator[str]:
+    """Yield a list in pieces, with some space before each element and after the last."""
+    first = next(values, None)
+    if first is None:
+        yield "[]"
+        return
+    yield f"[{before}"
+    yield from _encoded(first)
+    for value in values:
+        yield f",{before}" if before else ", "
+        yield from _encoded(value)
+    yield f"{after}]"
 
 
 def _rate(count: int, seconds: float) -> float:
     return round(count / seconds, 1) if seconds > 0 else 0.0
+
+
+def _similar(groups: Sequence[NearGroup]) -> str:
+    return f"{sum(len(group.paths) for group in groups):,} texts in {len(groups):,} groups"
 
 
 def _aside(count: int, what: str) -> str:

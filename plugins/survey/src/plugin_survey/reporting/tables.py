@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -88,13 +88,13 @@ def file_table(name: str, caption: str, facts: Sequence[FileFact], most: int) ->
     return _table(name, caption, ("Size", "Modified (UTC)", "File"), facts, row, most)
 
 
-def duplicate_table(groups: Sequence[DuplicateGroup], most: int) -> Table:
+def duplicate_table(groups: Collection[DuplicateGroup], most: int) -> Table:
     """Return groups of equal files, the most wasted bytes first."""
 
     def row(group: DuplicateGroup) -> Row:
-        paths = [name for names in group.files for name in names]
-        digest = f"SHA-256 {group.digest.hex()}"
-        return _bytes(group.wasted), _count(len(group.files)), _bytes(group.size), _paths(paths, digest)
+        paths = tuple(islice((name for names in group.files for name in names), PATHS))
+        names = Cell(paths=paths, of=sum(map(len, group.files)), note=f"SHA-256 {group.digest.hex()}")
+        return _bytes(group.wasted), _count(len(group.files)), _bytes(group.size), names
 
     columns = ("Wasted", "Copies", "Each", "Files")
     return _table("duplicate-groups", "Groups of equal files", columns, groups, row, most)
@@ -110,7 +110,7 @@ def near_table(groups: Sequence[NearGroup], most: int) -> Table:
     return _table("near-groups", "Groups of similar texts", ("Similarity", "Copies", "Files"), ordered, row, most)
 
 
-def damage_table(damaged: Sequence[Damage], most: int) -> Table:
+def damage_table(damaged: Collection[Damage], most: int) -> Table:
     """Return damaged files."""
 
     def row(one: Damage) -> Row:
@@ -119,16 +119,15 @@ def damage_table(damaged: Sequence[Damage], most: int) -> Table:
     return _table("damaged-files", "Damaged files", ("Type", "File", "Cause"), damaged, row, most)
 
 
-def fault_table(problems: Sequence[Fault], most: int) -> Table:
+def fault_table(problems: Collection[Fault], most: int) -> Table:
     """Return what could not be worked on, by reason."""
-    ordered = sorted(problems, key=lambda one: (one.reason, one.path))
 
     def row(one: Fault) -> Row:
         path = _paths([one.path], "with all below it" if one.folder else "")
         return Cell(one.reason), Cell(one.stage), path, Cell(one.detail)
 
     columns = ("Reason", "Stage", "File or folder", "Cause")
-    return _table("problem-list", "Files and folders", columns, ordered, row, most)
+    return _table("problem-list", "Files and folders", columns, problems, row, most)
 
 
 def stage_table(stages: Sequence[Stage], most: int) -> Table:
@@ -169,7 +168,7 @@ def least_text(least: int) -> str:
 
 
 def _table(
-    name: str, caption: str, columns: tuple[str, ...], items: Sequence[Item], row: Callable[[Item], Row], most: int
+    name: str, caption: str, columns: tuple[str, ...], items: Collection[Item], row: Callable[[Item], Row], most: int
 ) -> Table:
     return Table(name, caption, columns, [row(one) for one in islice(items, most)], len(items))
 

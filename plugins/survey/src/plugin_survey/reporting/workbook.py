@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import astuple
 from typing import Any, NamedTuple
 
@@ -85,7 +85,7 @@ def write_workbook(
 def _sheets(overview: Overview) -> Iterator[tuple[str, tuple[str, ...], Iterable[Row]]]:
     """Yield name, columns and rows of each sheet."""
     yield "summary", ("what", "value"), _summary(overview)
-    lists: list[tuple[str, tuple[str, ...], Sequence[Any], Any]] = [
+    lists: list[tuple[str, tuple[str, ...], Collection[Any], Any]] = [
         ("types", ("type", "files", "bytes", "damaged"), overview.types, astuple),
         ("sizes", ("from bytes", "files", "bytes"), overview.sizes, astuple),
         ("largest", ("bytes", "modified (UTC)", "path"), overview.largest, _file),
@@ -165,6 +165,7 @@ def _summary(overview: Overview) -> Iterator[Row]:
     yield "workers that died", overview.died_workers
     if overview.killed_workers is not None:
         yield "workers killed on request", overview.killed_workers
+        yield "workers to be killed", overview.wanted_kills
     yield "algorithm", overview.algorithm
     yield "min size", overview.min_size
     yield from ((f"skipped {what.replace('_', ' ')}", count) for what, count in overview.skipped.items())

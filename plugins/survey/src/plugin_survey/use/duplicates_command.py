@@ -22,13 +22,11 @@ from plugin_survey.use.choice import catalogue_option, chosen
 from plugin_survey.use.copy import Equal, LeftError, equal_files
 from plugin_survey.use.finding import count_texts
 from plugin_survey.use.merging import DELETE, DONE, HARDLINK, LEFT, Merger, Step
-from plugin_survey.use.near import Near, NearTexts
+from plugin_survey.use.near import LIKENESS, Near, NearTexts
 from plugin_survey.use.quoting import quoted
 from plugin_survey.use.undo_log import Undoing, UndoLog, read_log
 
 SHOWN_GROUPS = 20
-LIKENESS = 80
-"""Percent of what two texts have together that they must have in common."""
 FAILED = 1
 
 
@@ -76,7 +74,7 @@ def duplicates(ctx: click.Context, /, **options: Any) -> None:
         with chosen(context, options["path"], options["catalogue"]) as found:
             if options["near"]:
                 count_texts(found)
-                near = NearTexts(found, (options["likeness"] or LIKENESS) / 100)
+                near = NearTexts(found, options["likeness"] / 100 if options["likeness"] else LIKENESS)
                 _show_near(context, near.groups(), options["limit"])
                 return
             groups = equal_files(found, options["min_size"])

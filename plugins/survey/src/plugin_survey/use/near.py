@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from plugin_survey.use.choice import BELOW, Chosen
 from plugin_survey.use.reader import explained
 from plugin_survey.use.sketch import bands, likeness, rows_for, shingles, sketch
 
+LIKENESS = 0.8
+"""What two texts must have in common of what they have together, where nobody says otherwise."""
 ALL_PAIRS = 16
 """Texts in a bucket up to which each is compared with each; in a larger one each only with the first."""
 _TEXTS = f"""
@@ -50,11 +52,15 @@ class NearTexts:
     Args:
         chosen: The catalogue, and what of it is meant.
         least: How alike texts must be at least, above 0 and at most 1.
+        tick: Called after each text and each comparison; what it raises ends the search.
     """
 
-    def __init__(self, chosen: Chosen, least: float) -> None:
+    def __init__(
+        self, chosen: Chosen, least: float = LIKENESS, tick: Callable[[int], None] = lambda texts: None
+    ) -> None:
         self._chosen = chosen
         self._least = least
+        self._tick = tick
         self._parents: dict[int, int] = {}
         self._held: tuple[int, set[int]] = (0, set())
 
@@ -85,6 +91,7 @@ class NearTexts:
             if found := shingles(body):
                 keys = ((_key(place, band), number) for place, band in enumerate(bands(sketch(found), rows)))
                 database.executemany("INSERT INTO band VALUES (?, ?)", keys)
+            self._tick(1)
         database.execute(
             "CREATE TEMP TABLE bucket AS SELECT key, MIN(id) AS first, COUNT(*) AS members FROM band"
             " GROUP BY key HAVING COUNT(*) > 1"
@@ -92,6 +99,7 @@ class NearTexts:
         database.execute("COMMIT")
 
     def _alike(self, one: int, other: int) -> float:
+        self._tick(0)
         if self._held[0] != one:  # pairs come by their first
             self._held = one, self._shingles(one)
         return likeness(self._held[1], self._shingles(other))
