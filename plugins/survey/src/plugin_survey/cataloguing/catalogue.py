@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from framework.errors import ResourceError, ResourceUnavailableError
-from plugin_survey.cataloguing.schema import APPLICATION_ID, INDEXES, SCHEMA_VERSION, TABLES
+from plugin_survey.cataloguing.schema import APPLICATION_ID, FORMER, INDEXES, SCHEMA_VERSION, TABLES
 from plugin_survey.problem import Problem
 from plugin_survey.reading.fingerprint import Row
 
@@ -48,6 +48,8 @@ _EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)"
 _FORGET = """
 CREATE TEMP TABLE gone AS
     SELECT id FROM content WHERE (digest, kind) NOT IN (SELECT digest, kind FROM file);
+INSERT INTO text_index (text_index, rowid, title, body)
+    SELECT 'delete', id, title, body FROM text WHERE id IN (SELECT id FROM gone);
 DELETE FROM text WHERE id IN (SELECT id FROM gone);
 DELETE FROM content WHERE id IN (SELECT id FROM gone);
 DROP TABLE gone;
@@ -100,6 +102,7 @@ class Catalogue:
         cache: Bytes of it that are kept in memory.
 
     Attributes:
+        cache: Bytes of it that are kept in memory.
         run: The number of the run.
         former: The highest id of a file that was in it already; 0 where none was.
         seen: For each id up to that, 1 once the file was met again and had not changed.
@@ -110,6 +113,7 @@ class Catalogue:
 
     def __init__(self, path: str, run: Run, *, shown_as: str = "", cache: int = CACHE) -> None:
         self.shown = shown_as or path
+        self.cache = cache
         self._lock = threading.Lock()
         self._closing = False
         self._notes: deque[tuple[str, tuple[Any, ...]]] = deque()
@@ -166,6 +170,7 @@ class Catalogue:
             database.execute("BEGIN EXCLUSIVE")
             if database.execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
                 _create(database)
+            _script(database, FORMER)
             database.execute("DELETE FROM problem")
             values = (run.started_at, json.dumps(run.roots), json.dumps(run.options), run.algorithm)
             database.execute("INSERT INTO run (started_at, roots, options, algorithm) VALUES (?, ?, ?, ?)", values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from plugin_survey.cataloguing.catalogue import Catalogue
 from plugin_survey.formats.registry import BY_KIND
@@ -40,11 +40,11 @@ ON CONFLICT (digest, kind) DO UPDATE SET verdict = COALESCE(excluded.verdict, ve
     problem = CASE WHEN excluded.verdict IS NULL THEN problem ELSE excluded.problem END,
     members = MAX(excluded.members, members), indexed = MAX(excluded.indexed, indexed), run = excluded.run
 """
-_READ = """
-INSERT INTO text (id, title, body, truncated)
-SELECT content.id, ?2, ?3, ?4 FROM todo JOIN content ON content.digest = todo.digest AND content.kind = todo.kind
-WHERE todo.id = ?1
-"""
+_ID = "SELECT content.id FROM todo JOIN content USING (digest, kind) WHERE todo.id = ?"
+_READ = "INSERT INTO text (id, title, body, truncated) VALUES (?, ?, ?, ?)"
+_INDEX = "INSERT INTO text_index (rowid, title, body) VALUES (?, ?, ?)"
+_HOLD = "INSERT INTO text_index (text_index, rank) VALUES ('hashsize', ?)"
+"""How many bytes of the index are held in memory before they are written."""
 
 
 class Work(NamedTuple):
@@ -83,6 +83,8 @@ class Contents:
         ]
         with self._catalogue.guarded() as database:
             database.execute(_RETRY, (self._budget,))
+            if self._index:
+                database.execute(_HOLD, (self._catalogue.cache // 4,))
             self._catalogue.script(_PREPARE)
             database.executemany("INSERT INTO format VALUES (?, ?, ?)", kinds)
             database.execute(_FILL)
@@ -112,11 +114,18 @@ class Contents:
         Raises:
             ResourceUnavailableError: There is no space, or it cannot be written.
         """
-        run = self._catalogue.run
         with self._catalogue.guarded() as database:
-            for one in looks:
-                done = one.body is not None or (one.verdict == FAILED and self._index)
-                database.execute(_ENTER, (one.number, one.verdict, one.problem, one.members, done, run))
-                if one.body or one.title:
-                    database.execute(_READ, (one.number, one.title, one.body or "", one.truncated))
+            database.executemany(_ENTER, map(self._entered, looks))
+            texts = [
+                (*database.execute(_ID, (one.number,)).fetchone(), one.title, one.body or "", one.truncated)
+                for one in looks
+                if one.body or one.title
+            ]
+            database.executemany(_READ, texts)
+            # the index last, and by nothing but values: before any other statement, FTS5 writes what it holds
+            database.executemany(_INDEX, [text[:3] for text in texts])
             self._catalogue.commit_when_due()
+
+    def _entered(self, look: Look) -> tuple[Any, ...]:
+        done = look.body is not None or (look.verdict == FAILED and self._index)
+        return (look.number, look.verdict, look.problem, look.members, done, self._catalogue.run)
