@@ -43,18 +43,18 @@ SELECT least, COUNT(*), SUM(size) FROM (
 ) GROUP BY least ORDER BY least
 """  # noqa: S608 (numbers of our own)
 
+# few contents are damaged: to look those up is faster than to join all of them
 _TYPES = """
-SELECT kind, COUNT(*), SUM(size), SUM(damaged) FROM (
-    SELECT file.kind AS kind, file.size AS size, COALESCE(content.verdict = 'damaged', 0) AS damaged
-    FROM file LEFT JOIN content ON content.digest = file.digest AND content.kind = file.kind
-    GROUP BY device, inode
+WITH damaged AS MATERIALIZED (SELECT digest, kind FROM content WHERE verdict = 'damaged')
+SELECT kind, COUNT(*), SUM(size), SUM((digest, kind) IN damaged) FROM (
+    SELECT kind, digest, size FROM file GROUP BY device, inode
 ) GROUP BY kind ORDER BY SUM(size) DESC, kind
 """
 _VERDICTS = "SELECT verdict, COUNT(*) FROM content WHERE verdict NOT NULL GROUP BY verdict ORDER BY verdict"
 _BAD = """
-SELECT file.path, file.kind, content.problem FROM content
-JOIN file ON file.digest = content.digest AND file.kind = content.kind
-WHERE content.verdict = ? ORDER BY file.path
+WITH bad AS MATERIALIZED (SELECT digest, kind, problem FROM content WHERE verdict = ?)
+SELECT file.path, file.kind, bad.problem FROM bad
+CROSS JOIN file ON file.digest = bad.digest AND file.kind = bad.kind ORDER BY file.path
 """
 _LAST = "(SELECT MAX(id) FROM run)"
 _SAMPLES = f"SELECT at, stage, memory, budget, files, bytes FROM sample WHERE run = {_LAST} ORDER BY at"  # noqa: S608
