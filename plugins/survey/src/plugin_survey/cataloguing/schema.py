@@ -63,6 +63,9 @@ CREATE TABLE event (
 );
 """
 
+BUT_TEXTS = ("run", "file", "content", "problem", "sample", "batch", "event")
+"""The tables that every run writes."""
+
 INDEXES = """
 CREATE INDEX IF NOT EXISTS file_by_content ON file (size, digest);
 CREATE INDEX IF NOT EXISTS file_by_identity ON file (device, inode, size);

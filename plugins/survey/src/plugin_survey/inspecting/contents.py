@@ -121,6 +121,7 @@ class Contents:
                 for one in looks
                 if one.body or one.title
             ]
+            self._catalogue.new_texts |= bool(texts)
             database.executemany(_READ, texts)
             # the index last, and by nothing but values: before any other statement, FTS5 writes what it holds
             database.executemany(_INDEX, [text[:3] for text in texts])
