@@ -136,6 +136,11 @@ class Catalogue:
         """Whether it had files in it, which may not have to be read again."""
         return self.former > 0
 
+    @property
+    def commit_is_due(self) -> bool:
+        """Whether it is long enough ago that something was committed."""
+        return time.monotonic() - self._committed_at >= COMMIT_INTERVAL
+
     def add(self, rows: Sequence[Row], problems: Sequence[Problem]) -> None:
         """Enter some files and problems.
 
@@ -285,7 +290,7 @@ class Catalogue:
 
     def commit_when_due(self) -> None:
         """Commit if the last time is long enough ago; to be called while the database is guarded."""
-        if time.monotonic() - self._committed_at >= COMMIT_INTERVAL:
+        if self.commit_is_due:
             self._commit()
 
     def _commit(self) -> None:
