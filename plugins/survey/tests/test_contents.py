@@ -27,4 +27,5 @@ def test_what_memory_did_not_suffice_for_is_tried_again_with_more(
         if expected:
             [item] = contents.take("png", 1)
             contents.enter([Look(item.number, FAILED, f"{cause} there is")])
+            contents.finish()
         catalogue.close(commit=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from framework.errors import ResourceError, ResourceUnavailableError
-from plugin_survey.cataloguing.schema import APPLICATION_ID, INDEXES, SCHEMA_VERSION, TABLES
+from plugin_survey.cataloguing.schema import APPLICATION_ID, BUT_TEXTS, FORMER, INDEXES, SCHEMA_VERSION, TABLES
 from plugin_survey.problem import Problem
 from plugin_survey.reading.fingerprint import Row
 
@@ -42,9 +42,10 @@ _EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)"
 _FORGET = """
 CREATE TEMP TABLE gone AS
     SELECT id FROM content WHERE (digest, kind) NOT IN (SELECT digest, kind FROM file);
+INSERT INTO text_index (text_index, rowid, title, body)
+    SELECT 'delete', id, title, body FROM text WHERE id IN (SELECT id FROM gone);
 DELETE FROM text WHERE id IN (SELECT id FROM gone);
 DELETE FROM content WHERE id IN (SELECT id FROM gone);
-DROP TABLE gone;
 """
 _FORGET_RUNS = (
     "DELETE FROM run WHERE id <= ?",
@@ -91,9 +92,11 @@ class Catalogue:
         cache: Bytes of it that are kept in memory.
 
     Attributes:
+        cache: Bytes of it that are kept in memory.
         run: The number of the run.
         former: The highest id of a file that was in it already; 0 where none was.
         seen: For each id up to that, 1 once the file was met again and had not changed.
+        new_texts: Whether this run has changed the texts and their index, which are nearly all of a large catalogue.
 
     Raises:
         ResourceUnavailableError: There is no space, or it cannot be written.
@@ -101,12 +104,14 @@ class Catalogue:
 
     def __init__(self, path: str, run: Run, *, shown_as: str = "", cache: int = CACHE) -> None:
         self.shown = shown_as or path
+        self.cache = cache
         self._lock = threading.Lock()
         self._closing = False
         self._notes: deque[tuple[str, tuple[Any, ...]]] = deque()
         self.run = 0
         self.former = 0
         self.seen = bytearray(1)
+        self.new_texts = False
         self._last = 0
         self._committed_at = time.monotonic()
         self._unsettled = int(run.started_at * 1e9) - UNSETTLED_NS
@@ -121,6 +126,11 @@ class Catalogue:
     def goes_on(self) -> bool:
         """Whether it had files in it, which may not have to be read again."""
         return self.former > 0
+
+    @property
+    def commit_is_due(self) -> bool:
+        """Whether it is long enough ago that something was committed."""
+        return time.monotonic() - self._committed_at >= COMMIT_INTERVAL
 
     def add(self, rows: Sequence[Row], problems: Sequence[Problem]) -> None:
         """Enter some files and problems.
@@ -157,6 +167,7 @@ class Catalogue:
             database.execute("BEGIN EXCLUSIVE")
             if database.execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
                 _create(database)
+            _script(database, FORMER)
             database.execute("DELETE FROM problem")
             values = (run.started_at, json.dumps(run.roots), json.dumps(run.options), run.algorithm)
             database.execute("INSERT INTO run (started_at, roots, options, algorithm) VALUES (?, ?, ?, ?)", values)
@@ -171,11 +182,14 @@ class Catalogue:
     def conclude(self) -> None:
         """Forget what was not met again, and index the rest; to be called once, after the last `add`."""
         with self.guarded() as database:
+            forgotten = 0
             if self.former:
-                database.executemany("DELETE FROM file WHERE id = ?", self._unseen())
+                forgotten = database.executemany("DELETE FROM file WHERE id = ?", self._unseen()).rowcount
             _script(database, INDEXES)
-            if self.former and database.execute("SELECT 1 FROM content LIMIT 1").fetchone():
+            # without a file that is gone there is no content that is
+            if forgotten > 0 and database.execute("SELECT 1 FROM content LIMIT 1").fetchone():
                 _script(database, _FORGET)
+                self.new_texts = bool(database.execute("SELECT EXISTS (SELECT 1 FROM gone)").fetchone()[0])
             self._commit()
 
     def _unseen(self) -> Iterator[tuple[int]]:
@@ -206,7 +220,7 @@ class Catalogue:
             for forgetting in _FORGET_RUNS:
                 database.execute(forgetting, (self.run - KEPT_RUNS,))
             database.execute("COMMIT")
-            (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            verdict = self._check(database)
             # also removes the journal, so that the file is all there is
             database.execute("PRAGMA journal_mode=DELETE")
         self.close()
@@ -215,6 +229,14 @@ class Catalogue:
                 f"The catalogue {self.shown} was damaged while it was written: {verdict}.",
                 "Check the disk; what was there before is untouched.",
             )
+
+    def _check(self, database: sqlite3.Connection) -> str:
+        """Return what SQLite finds wrong with what this run wrote, "ok" for nothing; the rest was checked before."""
+        for what in ("1",) if self.new_texts else BUT_TEXTS:
+            (verdict,) = database.execute(f"PRAGMA quick_check({what})").fetchone()
+            if verdict != "ok":
+                return str(verdict)
+        return "ok"
 
     def close(self, *, commit: bool = False) -> None:
         """Close the database, ending a query that runs in another thread; twice is harmless.
@@ -246,7 +268,7 @@ class Catalogue:
 
     def commit_when_due(self) -> None:
         """Commit if the last time is long enough ago; to be called while the database is guarded."""
-        if time.monotonic() - self._committed_at >= COMMIT_INTERVAL:
+        if self.commit_is_due:
             self._commit()
 
     def _commit(self) -> None:

@@ -7,6 +7,7 @@ survey left behind is gone on with. Whoever has it open has locked it, so that t
 from __future__ import annotations
 
 import fcntl
+import io
 import itertools
 import os
 import sqlite3
@@ -20,6 +21,10 @@ from plugin_survey.cataloguing.schema import SCHEMA_VERSION
 from plugin_survey.shown import named
 
 SUFFIX = ".part"
+HEAD = 100
+"""Bytes of the beginning by which a catalogue is known."""
+PORTION = 1 << 20
+"""Bytes that are copied at once."""
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -119,31 +124,53 @@ class Draft:
             os.close(descriptor)
 
     def _fill(self) -> None:
-        if os.fstat(self._descriptor).st_size:
-            if _sound(self.path, "rw"):
+        if any(head_of(self.path, HEAD, "catalogue")):
+            if _sound(self.path):
                 self._say(f"going on with what an unfinished survey left in {named(self.path)}")
                 return
-            if os.fstat(self._descriptor).st_size:  # nothing is left of a copy that was not completed
+            if os.fstat(self._descriptor).st_size:  # nothing is left of one that nothing was committed to
                 self._say(f"the unfinished catalogue {named(self.path)} is damaged, and not gone on with")
-                self._remove(self.path + "-journal")
-                os.ftruncate(self._descriptor, 0)
+        self._empty()  # also of a copy that was not completed
         if not os.path.exists(self.target) or not os.path.getsize(self.target):
             return
         version = _version(self.target)
-        if version == SCHEMA_VERSION and _sound(self.target, "ro"):
-            self._copy()
-        else:
+        if version != SCHEMA_VERSION or not self._copy() or not _sound(self.path):
+            self._empty()
             self._set_aside("damaged" if version == SCHEMA_VERSION else f"version-{version}")
 
-    def _copy(self) -> None:
+    def _empty(self) -> None:
+        self._remove(self.path + "-journal")
+        os.ftruncate(self._descriptor, 0)
+
+    def _copy(self) -> bool:
+        """Copy the published catalogue; False when it cannot be read.
+
+        The beginning is copied last, so that a copy that was cut short is known by having none.
+        """
         try:
-            with (
-                closing(sqlite3.connect(_address(self.target, "ro"), uri=True)) as former,
-                closing(sqlite3.connect(self.path)) as copy,
-            ):
-                copy.execute("PRAGMA synchronous=OFF")
-                former.backup(copy)
-        except sqlite3.Error as error:
+            with closing(sqlite3.connect(_address(self.target, "ro"), uri=True, isolation_level=None)) as former:
+                former.execute("BEGIN")
+                former.execute("PRAGMA user_version").fetchone()  # from now on nobody can write it
+                with open(self.target, "rb", buffering=0) as source:
+                    head = source.read(HEAD)
+                    self._put(source, HEAD)
+                    self._write(head, 0)
+        except (sqlite3.Error, OSError):
+            return False
+        return True
+
+    def _put(self, source: io.FileIO, place: int) -> None:
+        while data := source.read(PORTION):
+            self._write(data, place)
+            place += len(data)
+
+    def _write(self, data: bytes, place: int) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                count = os.pwrite(self._descriptor, view, place)
+                view, place = view[count:], place + count
+        except OSError as error:
             raise _unwritable(self.path, error) from error
 
     def _set_aside(self, why: str) -> None:
@@ -203,26 +230,21 @@ def _check_ours(path: str) -> None:
         InvalidRequestError: It is something else, or was written by a later version.
     """
     # of a copy that was cut short, or of a disk that crashed, the beginning may be missing
-    if any(head_of(path, 100, "catalogue")):
+    if any(head_of(path, HEAD, "catalogue")):
         check_replaceable(path)
         check_version(path)
 
 
 def _version(path: str) -> int:
     """Return the version of a catalogue, 0 where there is none."""
-    head = head_of(path, 100, "catalogue")
-    return int.from_bytes(head[60:64], "big") if is_catalogue(head) and len(head) == 100 else 0
+    head = head_of(path, HEAD, "catalogue")
+    return int.from_bytes(head[60:64], "big") if is_catalogue(head) and len(head) == HEAD else 0
 
 
-def _sound(path: str, mode: str) -> bool:
-    """Return whether a catalogue of this version can be read to its end.
-
-    Args:
-        path: The catalogue.
-        mode: `ro`, or `rw` to undo also what a killed survey had not committed.
-    """
+def _sound(path: str) -> bool:
+    """Undo what a killed survey had not committed, and return whether a catalogue of this version can be read."""
     try:
-        with closing(sqlite3.connect(_address(path, mode), uri=True, isolation_level=None)) as database:
+        with closing(sqlite3.connect(_address(path, "rw"), uri=True, isolation_level=None)) as database:
             right = database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
             return bool(right and database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except sqlite3.Error:

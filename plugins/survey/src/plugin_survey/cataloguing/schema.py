@@ -9,6 +9,8 @@
   nothing to check it by) or `failed` (looking into it failed, and `problem` says how), and null where integrity was not
   asked for. `members` counts what it holds. `indexed` is 1 where its text was asked for; `run` is the run that did it.
 - `text`: the text of a content, by the same id, with the full-text index `text_index` beside it, which holds no copy.
+  Whoever changes one changes both: by a trigger FTS5 would write what it has in memory to disk after each text, and
+  take three times as long.
 - `problem`: what the last run could not read. `folder` is 1 where everything below it is missing too.
 - `sample`: memory of all processes of a run together, and what was done, at moments of a run. Times are in seconds
   since the epoch, sizes in bytes; `budget` is null where there was none.
@@ -44,12 +46,6 @@ CREATE TABLE text (
     title TEXT NOT NULL, body TEXT NOT NULL, truncated INTEGER NOT NULL
 );
 CREATE VIRTUAL TABLE text_index USING fts5 (title, body, content='text', content_rowid='id');
-CREATE TRIGGER text_added AFTER INSERT ON text BEGIN
-    INSERT INTO text_index (rowid, title, body) VALUES (new.id, new.title, new.body);
-END;
-CREATE TRIGGER text_removed AFTER DELETE ON text BEGIN
-    INSERT INTO text_index (text_index, rowid, title, body) VALUES ('delete', old.id, old.title, old.body);
-END;
 CREATE TABLE problem (
     path BLOB NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, folder INTEGER NOT NULL
 );
@@ -67,8 +63,17 @@ CREATE TABLE event (
 );
 """
 
+BUT_TEXTS = ("run", "file", "content", "problem", "sample", "batch", "event")
+"""The tables that every run writes."""
+
 INDEXES = """
 CREATE INDEX IF NOT EXISTS file_by_content ON file (size, digest);
 CREATE INDEX IF NOT EXISTS file_by_identity ON file (device, inode, size);
 """
 """Made once the rows are there, which is faster than keeping them up to date."""
+
+FORMER = """
+DROP TRIGGER IF EXISTS text_added;
+DROP TRIGGER IF EXISTS text_removed;
+"""
+"""Takes away what kept the index up to date in catalogues of earlier programs."""

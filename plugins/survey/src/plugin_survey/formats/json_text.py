@@ -8,6 +8,7 @@ bracket (JSON with comments, as editors write their settings), `NaN` and `Infini
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -163,12 +164,15 @@ class _Reader:
 
 _ANY_STRING = re.compile(r'"(?:[^"\\\n]++|\\.)*+"?')
 """One that is not closed is one as well: to try again from each quote in it would take the square of the time."""
+_PORTION = 1000
+"""Strings that are gathered at once."""
 
 
 def read_json(source: Source, gathered: Gathered) -> None:
     """Read the keys and strings of a JSON file, one a line; numbers are left out, and it has no title."""
-    for string in strings(beginning(source, gathered)):
-        gathered.add(string + "\n")
+    found = strings(beginning(source, gathered))
+    while portion := list(itertools.islice(found, _PORTION)):
+        gathered.add("\n".join(portion) + "\n")
 
 
 def strings(text: str) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from plugin_survey.cataloguing.catalogue import Catalogue
 from plugin_survey.formats.registry import BY_KIND
@@ -40,11 +41,11 @@ ON CONFLICT (digest, kind) DO UPDATE SET verdict = COALESCE(excluded.verdict, ve
     problem = CASE WHEN excluded.verdict IS NULL THEN problem ELSE excluded.problem END,
     members = MAX(excluded.members, members), indexed = MAX(excluded.indexed, indexed), run = excluded.run
 """
-_READ = """
-INSERT INTO text (id, title, body, truncated)
-SELECT content.id, ?2, ?3, ?4 FROM todo JOIN content ON content.digest = todo.digest AND content.kind = todo.kind
-WHERE todo.id = ?1
-"""
+_ID = "SELECT content.id FROM todo JOIN content USING (digest, kind) WHERE todo.id = ?"
+_READ = "INSERT INTO text (id, title, body, truncated) VALUES (?, ?, ?, ?)"
+_INDEX = "INSERT INTO text_index (rowid, title, body) VALUES (?, ?, ?)"
+_HOLD = "INSERT INTO text_index (text_index, rank) VALUES ('hashsize', ?)"
+"""How many bytes of the index are held in memory before they are written."""
 
 
 class Work(NamedTuple):
@@ -70,6 +71,9 @@ class Contents:
         self._index = index
         self._budget = budget
         self._taken = 0
+        self._most = catalogue.cache // 4
+        self._held: list[Look] = []
+        self._length = 0
 
     def prepare(self) -> Work:
         """List what is to be looked into and was not yet, by this run or an earlier one.
@@ -83,6 +87,8 @@ class Contents:
         ]
         with self._catalogue.guarded() as database:
             database.execute(_RETRY, (self._budget,))
+            if self._index:
+                database.execute(_HOLD, (self._most,))
             self._catalogue.script(_PREPARE)
             database.executemany("INSERT INTO format VALUES (?, ?, ?)", kinds)
             database.execute(_FILL)
@@ -107,16 +113,41 @@ class Contents:
         return [Item._make(row) for row in rows]
 
     def enter(self, looks: Sequence[Look]) -> None:
-        """Enter what was found; texts are indexed at once.
+        """Take what was found, and enter it together with more: by the index, many texts at once cost less than each.
 
         Raises:
             ResourceUnavailableError: There is no space, or it cannot be written.
         """
-        run = self._catalogue.run
         with self._catalogue.guarded() as database:
-            for one in looks:
-                done = one.body is not None or (one.verdict == FAILED and self._index)
-                database.execute(_ENTER, (one.number, one.verdict, one.problem, one.members, done, run))
-                if one.body or one.title:
-                    database.execute(_READ, (one.number, one.title, one.body or "", one.truncated))
+            self._held += looks
+            self._length += sum(len(one.body or "") for one in looks)
+            if self._length * 2 > self._most or self._catalogue.commit_is_due:
+                self._write(database)
             self._catalogue.commit_when_due()
+
+    def finish(self) -> None:
+        """Enter what is held.
+
+        Raises:
+            ResourceUnavailableError: There is no space, or it cannot be written.
+        """
+        with self._catalogue.guarded() as database:
+            self._write(database)
+
+    def _write(self, database: sqlite3.Connection) -> None:
+        database.executemany(_ENTER, map(self._entered, self._held))
+        texts = [
+            (*database.execute(_ID, (one.number,)).fetchone(), one.title, one.body or "", one.truncated)
+            for one in self._held
+            if one.body or one.title
+        ]
+        self._catalogue.new_texts |= bool(texts)
+        database.executemany(_READ, texts)
+        # the index last, and by nothing but values: before any other statement, FTS5 writes what it holds
+        database.executemany(_INDEX, [text[:3] for text in texts])
+        self._held.clear()
+        self._length = 0
+
+    def _entered(self, look: Look) -> tuple[Any, ...]:
+        done = look.body is not None or (look.verdict == FAILED and self._index)
+        return (look.number, look.verdict, look.problem, look.members, done, self._catalogue.run)

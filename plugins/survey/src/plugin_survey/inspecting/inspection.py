@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import NamedTuple
@@ -88,33 +88,37 @@ def inspect_batch(items: Sequence[Item], confines: Confines, seconds: float) -> 
     limits.trim()  # what is free but kept would be used again, and the batch seem to take less
     before, peaks = limits.resident_bytes(), limits.reset_peak()
     done = characters = 0
-    for item in items:
-        done += 1
-        try:
-            found = _inspected(item, confines.bounds)
-        except MemoryError:
-            if not confines.last:
-                again.append(item.number)
+    with _interruptible() as patience:
+        for item in items:
+            done += 1
+            try:
+                found = _inspected(item, confines.bounds, patience)
+            except MemoryError:
+                if not confines.last:
+                    again.append(item.number)
+                    break
+                found = Look(item.number, FAILED, _too_greedy(confines.headroom))
+            if isinstance(found, Problem):
+                problems.append(found)
+            else:
+                looks.append(found)
+                characters += len(found.body or "")
+            if characters > confines.text or time.monotonic() - started > seconds:
                 break
-            found = Look(item.number, FAILED, _too_greedy(confines.headroom))
-        if isinstance(found, Problem):
-            problems.append(found)
-        else:
-            looks.append(found)
-            characters += len(found.body or "")
-        if characters > confines.text or time.monotonic() - started > seconds:
-            break
     most = limits.peak_bytes() if peaks else limits.resident_bytes()
     return Inspected(looks, problems, again, done, max(0, most - before), time.monotonic() - started)
 
 
-def _inspected(item: Item, bounds: Bounds) -> Look | Problem:
+def _inspected(item: Item, bounds: Bounds, patience: Callable[[float], object]) -> Look | Problem:
     try:
         found = os.lstat(item.path)
         if (found.st_size, found.st_mtime_ns) != (item.size, item.mtime_ns):
             return Problem(item.path, CHANGED, "it was written to before it could be looked into")
-        with _patience(PATIENCE + item.size / (1 << 20)):
+        patience(PATIENCE + item.size / (1 << 20))
+        try:
             return _look(item, bounds)
+        finally:
+            patience(0)
     except OSError as error:
         return problem_from(item.path, error)
     except _OutOfTimeError:
@@ -164,18 +168,16 @@ def _data_at_first() -> int | None:
 
 
 @contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    """Interrupt the body after so many seconds. Does nothing in a thread, which no signal reaches."""
+def _interruptible() -> Iterator[Callable[[float], object]]:
+    """Give what interrupts the body after so many seconds, never after 0. Does nothing in a thread: no signal comes."""
     try:
         former = signal.signal(signal.SIGALRM, _interrupt)
     except ValueError:
-        yield
+        yield float
         return
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        yield
+        yield functools.partial(signal.setitimer, signal.ITIMER_REAL)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
 
 

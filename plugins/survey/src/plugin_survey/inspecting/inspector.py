@@ -107,6 +107,7 @@ class Inspector:
                     group.create_task(self._work())
             if self._greedy:
                 await self._alone()
+            await self._threads.run(self._contents.finish)
         except BaseExceptionGroup as failures:
             self._crew.stop()
             raise first_of(failures) from None

@@ -45,23 +45,24 @@ SELECT least, COUNT(*), SUM(size) FROM (
 ) GROUP BY least ORDER BY least
 """  # noqa: S608 (numbers of our own)
 
+# few contents are damaged: to look those up is faster than to join all of them
 _TYPES = """
-SELECT kind, COUNT(*), SUM(size), SUM(damaged) FROM (
-    SELECT file.kind AS kind, file.size AS size, COALESCE(content.verdict = 'damaged', 0) AS damaged
-    FROM file LEFT JOIN content ON content.digest = file.digest AND content.kind = file.kind
-    GROUP BY device, inode
+WITH damaged AS MATERIALIZED (SELECT digest, kind FROM content WHERE verdict = 'damaged')
+SELECT kind, COUNT(*), SUM(size), SUM((digest, kind) IN damaged) FROM (
+    SELECT kind, digest, size FROM file GROUP BY device, inode
 ) GROUP BY kind ORDER BY SUM(size) DESC, kind
 """
 _VERDICTS = "SELECT verdict, COUNT(*) FROM content WHERE verdict NOT NULL GROUP BY verdict ORDER BY verdict"
 _DAMAGED = """
-SELECT file.path, file.kind, content.problem FROM content
-JOIN file ON file.digest = content.digest AND file.kind = content.kind
-WHERE content.verdict = 'damaged' ORDER BY file.path
+WITH bad AS MATERIALIZED (SELECT digest, kind, problem FROM content WHERE verdict = 'damaged')
+SELECT file.path, file.kind, bad.problem FROM bad
+CROSS JOIN file ON file.digest = bad.digest AND file.kind = bad.kind ORDER BY file.path
 """
 _FAULTS = """
+WITH bad AS MATERIALIZED (SELECT digest, kind, problem FROM content WHERE verdict = 'failed')
 SELECT path, IIF(folder, 'walk', 'fingerprint'), reason, detail, folder FROM problem
-UNION ALL SELECT file.path, 'inspect', 'failed', content.problem, 0 FROM content
-    JOIN file ON file.digest = content.digest AND file.kind = content.kind WHERE content.verdict = 'failed'
+UNION ALL SELECT file.path, 'inspect', 'failed', bad.problem, 0 FROM bad
+    CROSS JOIN file ON file.digest = bad.digest AND file.kind = bad.kind
 ORDER BY 3, 1
 """
 _LAST = "(SELECT MAX(id) FROM run)"
