@@ -126,7 +126,7 @@ def test_a_guessed_encoding_is_noted(text_in: Read) -> None:
     latin = text_in(b"\x81\xfc", "text")
     assert (latin.text, "8859-1" in latin.note) == ("\x81ü", True)
     broken = text_in(codecs.BOM_UTF8 + b"a\xffb", "text")
-    assert (broken.text, broken.note) == ("a\ufffdb", "it is not valid utf-8-sig")
+    assert (broken.text, broken.note) == ("a\ufffdb", "it is not valid UTF-8 in 1 place")
 
 
 @pytest.mark.parametrize("kind", ["text", "markdown", "html", "csv", "json", "xml", "eml"])

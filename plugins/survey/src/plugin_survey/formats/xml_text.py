@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from xml.parsers import expat
 
 from plugin_survey.formats.bounds import Bounds, Tally
+from plugin_survey.formats.charset import codec_of
 from plugin_survey.formats.finding import CUT_OFF, Damaged, Unchecked
 from plugin_survey.formats.gathered import Gathered
 from plugin_survey.formats.plain import doubted
@@ -35,6 +36,8 @@ _AT_END = {
     expat.errors.codes[expat.errors.XML_ERROR_PARTIAL_CHAR],
 }
 _NOT_DAMAGE = {
+    # programs that turn a text into UTF-8 often leave the declaration as it was
+    expat.errors.codes[expat.errors.XML_ERROR_INCORRECT_ENCODING],
     expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING],
     expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY],
 }
@@ -100,11 +103,13 @@ class Reader:
         try:
             if not encoding or _KNOWN_TO_EXPAT.fullmatch(encoding):
                 self._parse(self._parser(None), chunks)
-            else:  # expat has no decoders for those of East Asia
-                self._parse(self._parser("utf-8"), (one.encode() for one in codecs.iterdecode(chunks, encoding)))
+            elif codec := codec_of(encoding):  # expat has no decoders for those of East Asia
+                self._parse(self._parser("utf-8"), (one.encode() for one in codecs.iterdecode(chunks, codec)))
+            else:
+                raise Unchecked(f"its encoding cannot be read: {encoding} is not known here")
         except expat.ExpatError as error:
             raise self._verdict(error) from None
-        except (ValueError, LookupError) as error:  # an encoding that Python does not know, or bytes not in it
+        except ValueError as error:  # bytes that are not in the encoding
             raise Unchecked(f"its encoding cannot be read: {ascii(str(error))[1:-1][:100]}") from None
 
     def _parse(self, parser: expat.XMLParserType, chunks: Iterable[bytes]) -> None:
