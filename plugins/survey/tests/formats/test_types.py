@@ -118,6 +118,30 @@ def test_pdf_documents_of_both_forms_are_ok(found_in: Check) -> None:
         assert found_in(document, "pdf")[1:4] == (OK, "", 4 + (b"/XRef" in document))
 
 
+def stream_table(dictionary: bytes, rows: bytes) -> bytes:
+    """A document of nothing but its table of objects."""
+    head = b"%PDF-1.5\n"
+    table = b"1 0 obj\n<<%b/Length %d>>\nstream\n%b\nendstream\nendobj\n" % (dictionary, len(rows), rows)
+    return head + table + b"startxref\n%d\n%%%%EOF" % len(head)
+
+
+def test_an_object_that_a_pdf_table_has_at_byte_0_is_not_there(found_in: Check) -> None:
+    rows = bytes([0, 0, 0, 1, 9, 0, 1, 0, 0])
+    assert found_in(stream_table(b"/Size 3/W[1 1 1]", rows), "pdf")[1:4] == (OK, "", 3)
+    assert found_in(stream_table(b"/Size 3/W[1 1 1]", rows[:-2] + b"\1\0"), "pdf").verdict == DAMAGED
+
+
+def test_numbers_of_any_length_in_a_pdf_table_are_damage(found_in: Check) -> None:
+    many = b"9" * 5000  # more digits than Python turns into a number
+    rows = bytes([1, 9, 0])
+    for dictionary in (
+        b"/Size 1/W[1 1 %b]" % many,
+        b"/Size 3/W[1 1 1]/Index[%b 1]" % many,
+        b"/Size %b/W[1 1 1]" % many,
+    ):
+        assert found_in(stream_table(dictionary, rows), "pdf").verdict == DAMAGED
+
+
 def test_a_pdf_document_changed_in_length_is_damaged(found_in: Check) -> None:
     for document in (pdf(), pdf_with_stream()):
         moved = document.replace(b"/Catalog", b"/Catalogue")
