@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -315,6 +316,40 @@ def test_a_database_with_a_page_overwritten_is_damaged(found_in: Check) -> None:
     content[4096:8192] = b"\xa5" * 4096
     finding = found_in(bytes(content), "sqlite")
     assert (finding.verdict, finding.problem.startswith("SQLite says")) == (DAMAGED, True)
+
+
+def test_a_database_that_grew_by_a_large_step_is_ok(found_in: Check) -> None:
+    content = database()
+    assert found_in(content + bytes(1 << 16), "sqlite")[1:4] == (OK, "", len(content) // 4096)
+    assert found_in(content + b"\0", "sqlite").verdict == OK
+    assert found_in(content[:-4096], "sqlite").problem.startswith("it is cut off")
+
+
+def test_a_database_that_takes_too_long_is_unchecked(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE word (a TEXT)")
+    connection.executemany("INSERT INTO word VALUES (?)", [("a",)] * 5000)
+    slow = "CREATE TABLE word (a TEXT, b AS (hex(printf('%.10000000c', a))) NOT NULL)"  # 100 GB to be computed
+    connection.execute("PRAGMA writable_schema=ON")
+    connection.execute("UPDATE sqlite_schema SET sql = ?", [slow])
+    connection.commit()
+    connection.close()
+    finding = check(path, "sqlite", bounds=Bounds(seconds=0.5))
+    assert finding[1:3] == (UNCHECKED, "not checked: took longer than 0.5 s")
+    assert not [one for one in threading.enumerate() if one.name.endswith("(watch)")]
+
+
+def test_one_large_table_is_interrupted_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA page_size=512")
+    connection.execute("CREATE TABLE word (word TEXT)")
+    connection.executemany("INSERT INTO word VALUES (?)", ((str(number),) for number in range(400_000)))
+    connection.commit()
+    connection.close()
+    assert check(path, "sqlite", bounds=Bounds(seconds=0)).problem == "not checked: took longer than 0 s"
+    assert check(path, "sqlite").verdict == OK
 
 
 def test_sound_of_all_forms_is_ok(found_in: Check) -> None:
