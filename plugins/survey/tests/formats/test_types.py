@@ -356,10 +356,11 @@ def test_sound_of_all_forms_is_ok(found_in: Check) -> None:
     content = sound()
     assert found_in(content, "wav").verdict == OK
     assert found_in(content + b"tags of another program", "wav").verdict == OK
-    piped = content[:4] + b"\xff\xff\xff\xff" + content[8:]
-    assert found_in(piped, "wav").verdict == UNCHECKED
-    size = struct.pack("<4sI3Q", b"ds64", 28, len(content), 2000, 1000) + bytes(4)
-    large = b"RF64\xff\xff\xff\xffWAVE" + size + content[12:36] + b"data\xff\xff\xff\xff" + content[44:]
+    for size in (0, 0x7FFF_F024, 0x8000_0024, 0xFFFF_FFFF):
+        piped = content[:4] + size.to_bytes(4, "little") + content[8:]
+        assert found_in(piped, "wav").verdict == UNCHECKED
+    header = struct.pack("<4sI3Q", b"ds64", 28, len(content), 2000, 1000) + bytes(4)
+    large = b"RF64\xff\xff\xff\xffWAVE" + header + content[12:36] + b"data\xff\xff\xff\xff" + content[44:]
     assert found_in(large, "wav").verdict == OK
     assert found_in(large[:-10], "wav").verdict == DAMAGED
     big = b"RIFX" + struct.pack(">I", 36) + b"WAVEfmt " + struct.pack(">I", 16) + bytes(16) + b"data" + bytes(4)
