@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -84,6 +86,47 @@ def test_encrypted_members_are_unchecked(tmp_path: Path) -> None:
     subprocess.run(["zip", "-q", "-P", "word", "a.zip", "secret"], cwd=tmp_path, check=True)
     finding = check(tmp_path / "a.zip", "zip")
     assert (finding.verdict, "encrypted" in finding.problem) == (UNCHECKED, True)
+
+
+def changed(content: bytes, signature: bytes, offset: int, value: bytes) -> bytes:
+    """Return an archive with a field of its first header of some kind changed."""
+    at = content.index(signature) + offset
+    return content[:at] + value + content[at + len(value) :]
+
+
+LOCAL, CENTRAL, END = b"PK\3\4", b"PK\1\2", b"PK\5\6"
+
+
+def test_headers_that_contradict_each_other_are_damage_whatever_else_is_odd(found_in: Check) -> None:
+    whole = written(zipfile.ZIP_DEFLATED)
+    for header, offset, value in (
+        (CENTRAL, 8, b"\1"),  # only the directory says that it is encrypted
+        (CENTRAL, 10, b"\x63"),  # or compressed by another method
+        (CENTRAL, 24, b"\0\0\0\x7f"),  # or expands to 2 GiB
+        (LOCAL, 6, b"\1"),
+        (LOCAL, 8, b"\x63"),
+        (LOCAL, 22, b"\0\0\0\x7f"),
+    ):
+        assert found_in(changed(whole, header, offset, value), "zip").verdict == DAMAGED
+
+
+def test_a_header_without_sizes_is_no_damage(found_in: Check) -> None:
+    assert found_in(changed(written(zipfile.ZIP_DEFLATED), LOCAL, 14, bytes(12)), "zip").verdict == OK
+
+
+def test_the_last_part_of_several_is_unchecked_whatever_its_directory_has(found_in: Check) -> None:
+    finding = found_in(changed(written(zipfile.ZIP_DEFLATED), END, 4, b"\1\0\1\0"), "zip")
+    assert (finding.verdict, "several" in finding.problem) == (UNCHECKED, True)
+
+
+def test_a_compression_that_this_liblzma_does_not_know_is_unchecked(found_in: Check) -> None:
+    whole = bytearray(lzma.compress(b"words" * 100))
+    # a filter that does not exist yet, with the checksum of the block's header made right again
+    size = (whole[12] + 1) * 4
+    whole[14] = 0x3F
+    whole[12 + size - 4 : 12 + size] = zlib.crc32(whole[12 : 12 + size - 4]).to_bytes(4, "little")
+    finding = found_in(bytes(whole), "xz")
+    assert (finding.verdict, "options" in finding.problem) == (UNCHECKED, True)
 
 
 @pytest.mark.parametrize("tool", [["zip", "-q", "-r", "out.zip"], ["tar", "cf", "out.tar"], ["tar", "czf", "out.gzip"]])

@@ -177,6 +177,63 @@ def test_documents_of_entities_are_not_expanded(bomb: str, inspect: Inspect) -> 
     assert (in_office.verdict, in_office.length, bool(in_office.note)) == (OK, 0, True)
 
 
+def many_names() -> str:
+    return "<a>" + "".join(f"<e{n} a{n}=''/>" for n in range(400_000)) + "</a>"
+
+
+def long_names() -> str:
+    return "<a>" + "".join(f"<{'e' * 100_000}{n}/>" for n in range(600)) + "</a>"
+
+
+def defaults(count: int) -> str:
+    declared = "".join(f"x{n} CDATA 'v'\n" for n in range(count))
+    return f"<!DOCTYPE a [<!ATTLIST a {declared}>]><a>{'<a/>' * 500_000}</a>"
+
+
+def declarations() -> str:
+    return "<!DOCTYPE a [" + "".join(f"<!ENTITY e{n} 'v'>" for n in range(200_000)) + "]><a/>"
+
+
+def expanded_defaults() -> str:
+    declared = "".join(f"x{n} CDATA '{'&e;' * 20_000}'\n" for n in range(60))
+    return f"<!DOCTYPE a [<!ENTITY e '{'x' * 250}'><!ATTLIST a {declared}>]><a/>"
+
+
+@pytest.mark.parametrize(
+    ("bomb", "problem"),
+    [
+        (many_names(), "different names"),
+        (long_names(), "different names"),
+        (defaults(1000), "attributes by default"),
+        (declarations(), "declarations are longer"),
+        (expanded_defaults(), "declarations are longer"),
+        (f"<!DOCTYPE a [<!ELEMENT a {'(' * (64 << 20)}", "declarations are longer"),
+    ],
+    ids=["names", "long names", "defaults", "declarations", "expanded defaults", "groups"],
+)
+def test_documents_of_declarations_and_names_take_no_memory(bomb: str, problem: str, inspect: Inspect) -> None:
+    found = inspect(bomb.encode(), "xml")
+    assert (found.verdict, problem in found.problem, problem in found.note) == (UNCHECKED, True, True)
+
+
+def test_a_few_attributes_by_default_are_no_bomb(inspect: Inspect) -> None:
+    assert inspect(defaults(150).encode(), "xml").verdict == OK
+
+
+def test_one_text_of_very_many_words_takes_no_memory(inspect: Inspect) -> None:
+    for content in (b"<a>%b</a>" % (b"ab " * (10 << 20)), b"<a><title>%b</title></a>" % (b"ab " * (12 << 20))):
+        found = inspect(content, "xml")
+        assert (found.verdict, found.truncated, found.length) == (OK, True, 1 << 20)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc to know what a process has")
+def test_what_memory_does_not_suffice_for_is_not_damaged(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"<a b='%b'/>" % (b"x" * (7 << 19)))
+    command = [sys.executable, "-c", INSPECT, str(2 << 20), str(tmp_path / "large"), "xml"]
+    found = Result(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert (found.verdict, found.problem) == (UNCHECKED, "there is not enough memory for it")
+
+
 def test_an_office_document_that_expands_a_thousandfold_is_read_in_part(inspect: Inspect) -> None:
     body = "<w:document xmlns:w='w'><w:t>" + " x" * (4 << 20) + "</w:t></w:document>"
     found = inspect(open_xml("word", {"document.xml": body}), "docx")

@@ -29,6 +29,7 @@ def test_the_bounds_are_those_of_the_code() -> None:
     assert f"deeper than {bounds.depth:,} levels" in text
     assert f"more than {bounds.piece_bytes >> 20} MiB is" in text
     assert f"At most {bounds.text_bytes >> 20} MiB of text" in text
+    assert f"for at most {bounds.seconds:g} s" in text
     known = sum(1 for one in FORMATS if one.magic)
     assert re.search("about forty kinds", text)
     assert 35 <= known <= 45

@@ -96,6 +96,13 @@ PAGE = """<!DOCTYPE html><html><head><title>A &amp; B</title><style>p{}</style><
         ("csv", b"a,b\n", "", "a,b\n"),
         ("json", b'{"a": ["b\\u00fc", 1, "\\ud800 x"]}', "", "a\nbü\nx\n"),
         ("xml", b"<a><title>T</title><b c='no'>one <i>two</i></b></a>", "T", "T\none\ntwo\n"),
+        (
+            "xml",
+            b"<a><title>A <i>large</i> one</title><b><title>two</title></b></a>",
+            "A large one",
+            "A\nlarge\none\ntwo",
+        ),
+        ("xml", b"<a><title/><title>T</title></a>", "", "T"),
         ("ipynb", json.dumps(NOTEBOOK).encode(), "A notebook", '# A notebook\nsaid "so"\n\nprint(1)'),
         ("docx", docx(), "A & B", "Grüße an\talle\nsecond\na footnote"),
         ("xlsx", open_xml("xl", XLSX), "A & B", "First\nshared\nrich\ninline\nresult"),
@@ -126,7 +133,7 @@ def test_a_guessed_encoding_is_noted(text_in: Read) -> None:
     latin = text_in(b"\x81\xfc", "text")
     assert (latin.text, "8859-1" in latin.note) == ("\x81ü", True)
     broken = text_in(codecs.BOM_UTF8 + b"a\xffb", "text")
-    assert (broken.text, broken.note) == ("a\ufffdb", "it is not valid utf-8-sig")
+    assert (broken.text, broken.note) == ("a\ufffdb", "it is not valid UTF-8 in 1 place")
 
 
 @pytest.mark.parametrize("kind", ["text", "markdown", "html", "csv", "json", "xml", "eml"])

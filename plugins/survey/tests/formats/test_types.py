@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,30 @@ def test_jpeg_images_with_fillers_and_appended_data_are_ok(found_in: Check, whol
 def test_pdf_documents_of_both_forms_are_ok(found_in: Check) -> None:
     for document in (pdf(), pdf(front=b"junk\n"), pdf() + b"\r\n", pdf_with_stream(), pdf_with_stream(deflated=False)):
         assert found_in(document, "pdf")[1:4] == (OK, "", 4 + (b"/XRef" in document))
+
+
+def stream_table(dictionary: bytes, rows: bytes) -> bytes:
+    """A document of nothing but its table of objects."""
+    head = b"%PDF-1.5\n"
+    table = b"1 0 obj\n<<%b/Length %d>>\nstream\n%b\nendstream\nendobj\n" % (dictionary, len(rows), rows)
+    return head + table + b"startxref\n%d\n%%%%EOF" % len(head)
+
+
+def test_an_object_that_a_pdf_table_has_at_byte_0_is_not_there(found_in: Check) -> None:
+    rows = bytes([0, 0, 0, 1, 9, 0, 1, 0, 0])
+    assert found_in(stream_table(b"/Size 3/W[1 1 1]", rows), "pdf")[1:4] == (OK, "", 3)
+    assert found_in(stream_table(b"/Size 3/W[1 1 1]", rows[:-2] + b"\1\0"), "pdf").verdict == DAMAGED
+
+
+def test_numbers_of_any_length_in_a_pdf_table_are_damage(found_in: Check) -> None:
+    many = b"9" * 5000  # more digits than Python turns into a number
+    rows = bytes([1, 9, 0])
+    for dictionary in (
+        b"/Size 1/W[1 1 %b]" % many,
+        b"/Size 3/W[1 1 1]/Index[%b 1]" % many,
+        b"/Size %b/W[1 1 1]" % many,
+    ):
+        assert found_in(stream_table(dictionary, rows), "pdf").verdict == DAMAGED
 
 
 def test_a_pdf_document_changed_in_length_is_damaged(found_in: Check) -> None:
@@ -293,14 +318,49 @@ def test_a_database_with_a_page_overwritten_is_damaged(found_in: Check) -> None:
     assert (finding.verdict, finding.problem.startswith("SQLite says")) == (DAMAGED, True)
 
 
+def test_a_database_that_grew_by_a_large_step_is_ok(found_in: Check) -> None:
+    content = database()
+    assert found_in(content + bytes(1 << 16), "sqlite")[1:4] == (OK, "", len(content) // 4096)
+    assert found_in(content + b"\0", "sqlite").verdict == OK
+    assert found_in(content[:-4096], "sqlite").problem.startswith("it is cut off")
+
+
+def test_a_database_that_takes_too_long_is_unchecked(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE word (a TEXT)")
+    connection.executemany("INSERT INTO word VALUES (?)", [("a",)] * 5000)
+    slow = "CREATE TABLE word (a TEXT, b AS (hex(printf('%.10000000c', a))) NOT NULL)"  # 100 GB to be computed
+    connection.execute("PRAGMA writable_schema=ON")
+    connection.execute("UPDATE sqlite_schema SET sql = ?", [slow])
+    connection.commit()
+    connection.close()
+    finding = check(path, "sqlite", bounds=Bounds(seconds=0.5))
+    assert finding[1:3] == (UNCHECKED, "not checked: took longer than 0.5 s")
+    assert not [one for one in threading.enumerate() if one.name.endswith("(watch)")]
+
+
+def test_one_large_table_is_interrupted_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA page_size=512")
+    connection.execute("CREATE TABLE word (word TEXT)")
+    connection.executemany("INSERT INTO word VALUES (?)", ((str(number),) for number in range(400_000)))
+    connection.commit()
+    connection.close()
+    assert check(path, "sqlite", bounds=Bounds(seconds=0)).problem == "not checked: took longer than 0 s"
+    assert check(path, "sqlite").verdict == OK
+
+
 def test_sound_of_all_forms_is_ok(found_in: Check) -> None:
     content = sound()
     assert found_in(content, "wav").verdict == OK
     assert found_in(content + b"tags of another program", "wav").verdict == OK
-    piped = content[:4] + b"\xff\xff\xff\xff" + content[8:]
-    assert found_in(piped, "wav").verdict == UNCHECKED
-    size = struct.pack("<4sI3Q", b"ds64", 28, len(content), 2000, 1000) + bytes(4)
-    large = b"RF64\xff\xff\xff\xffWAVE" + size + content[12:36] + b"data\xff\xff\xff\xff" + content[44:]
+    for size in (0, 0x7FFF_F024, 0x8000_0024, 0xFFFF_FFFF):
+        piped = content[:4] + size.to_bytes(4, "little") + content[8:]
+        assert found_in(piped, "wav").verdict == UNCHECKED
+    header = struct.pack("<4sI3Q", b"ds64", 28, len(content), 2000, 1000) + bytes(4)
+    large = b"RF64\xff\xff\xff\xffWAVE" + header + content[12:36] + b"data\xff\xff\xff\xff" + content[44:]
     assert found_in(large, "wav").verdict == OK
     assert found_in(large[:-10], "wav").verdict == DAMAGED
     big = b"RIFX" + struct.pack(">I", 36) + b"WAVEfmt " + struct.pack(">I", 16) + bytes(16) + b"data" + bytes(4)

@@ -19,6 +19,7 @@ class Bounds:
         depth: Levels of nesting in JSON and XML.
         text_bytes: UTF-8 bytes of text that are extracted.
         piece_bytes: The longest single piece (line, token, tag, mail, notebook) that is held in memory.
+        seconds: What SQLite's own check may take; all others take time that grows with the size of the file.
     """
 
     expanded_bytes: int = 256 << 20
@@ -27,6 +28,7 @@ class Bounds:
     depth: int = 1000
     text_bytes: int = 1 << 20
     piece_bytes: int = 4 << 20
+    seconds: float = 25.0
 
 
 class Tally:

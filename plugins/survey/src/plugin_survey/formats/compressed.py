@@ -93,6 +93,8 @@ def _check(source: Source, tally: Tally, start: Callable[[], Expander]) -> None:
     except lzma.LZMAError as error:
         if "limit" in str(error):
             raise Unchecked(f"it needs more than {_XZ_MEMORY:,} bytes of memory to expand") from None
+        if "options" in str(error):  # whose own checksum is right
+            raise Unchecked(f"it is compressed with options that are not known here: {error}") from None
         raise Damaged(f"member {tally.members}: {error}") from None
     except zlib.error as error:
         raise Damaged(f"member {tally.members}: {_plain(error)}") from None

@@ -7,6 +7,7 @@ import email.header
 import email.message
 import email.parser
 
+from plugin_survey.formats.charset import codec_of, decoded
 from plugin_survey.formats.finding import Unchecked
 from plugin_survey.formats.gathered import Gathered
 from plugin_survey.formats.source import Source
@@ -67,7 +68,5 @@ def _content(part: email.message.Message) -> str:
     data = part.get_payload(decode=True)
     if not isinstance(data, bytes):
         return ""
-    try:
-        return data.decode(part.get_content_charset() or "utf-8", "replace")
-    except LookupError:
-        return data.decode("latin-1")
+    codec = codec_of(part.get_content_charset() or "")
+    return data.decode(codec, "replace") if codec else decoded(data, whole=True)[0]

@@ -17,11 +17,11 @@ _SECTION = re.compile(rb"\s*(\d{1,10})\s+(\d{1,10})\b")
 _ENTRY = re.compile(rb"\s*(\d{10})\s(\d{5})\s([nf])")
 _TRAILER = re.compile(rb"\s*trailer\b")
 _EARLIER = re.compile(rb"/Prev\s+(\d{1,15})\b")
-_ARRAYS = re.compile(rb"/(W|Index)\s*\[([\d\s]*)\]")
+_ARRAYS = re.compile(rb"/(W|Index)\s*+\[((?:\s*+\d{1,15}(?!\d))*+)\s*+\]")
 _SIZE = re.compile(rb"/Size\s+(\d{1,10})\b")
 _PREDICTOR = re.compile(rb"/Predictor\s+(\d{1,3})\b")
 _LENGTH = re.compile(rb"/Length\s+(\d{1,15})\b(?!\s+\d+\s+R)")
-_DEFLATED = re.compile(rb"/Filter\s*\[?\s*/FlateDecode\s*\]?\s*(?:/|>>|$)")
+_DEFLATED = re.compile(rb"/Filter\s*+(?:\[\s*+)?/FlateDecode\s*+(?:\]\s*+)?(?:/|>>|$)")
 _SHORTEST_ENTRY, _LONGEST_ENTRY = 18, 40
 _DICTIONARY = 16 << 10
 """Bytes within which a dictionary is expected to end."""
@@ -103,7 +103,8 @@ def _in_stream(source: Source, place: int, dictionary: bytes, tally: Tally) -> I
                 raise Damaged(f"its table of objects at byte {place:,} is cut off")
             tally.member()
             kind, offset, generation = _fields(row, widths)
-            if kind == 1:
+            # as in a table of text, some programs write 0 for an object that is not there
+            if kind == 1 and offset:
                 yield number, generation, offset
 
 

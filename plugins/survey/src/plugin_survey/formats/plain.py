@@ -1,46 +1,20 @@
-"""Plain text and Markdown: which encoding a text has, and as much of it as is wanted."""
+"""Plain text and Markdown, as they are, and as much of them as is wanted."""
 
 from __future__ import annotations
 
-import codecs
 import re
 
+from plugin_survey.formats.charset import decoded
 from plugin_survey.formats.finding import CUT_OFF, Damaged, Unchecked
 from plugin_survey.formats.gathered import Gathered
 from plugin_survey.formats.source import CHUNK, Source
 
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _TITLE_WITHIN = 16 << 10
 """Characters that are searched for a title."""
 
 _HEADING = re.compile(r"^(?:#[ \t]++(?P<marked>[^\n]++)|(?P<underlined>[ \t]*+\S[^\n]*+)\n=++[ \t\r]*+)$", re.MULTILINE)
 _FRONT = re.compile(r"---[ \t]*\r?\n(?P<front>(?:(?!---)[^\n]*\n)*)---")
 _FRONT_TITLE = re.compile(r"^title:(?P<title>[^\n]*)$", re.MULTILINE)
-
-
-def decoded(data: bytes, *, whole: bool) -> tuple[str, str]:
-    """Return the text that some bytes stand for, and a note if its encoding was a guess.
-
-    Args:
-        data: The bytes, from the beginning of the text.
-        whole: Whether that is all; otherwise the last character may be incomplete.
-    """
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
-    try:
-        return codecs.getincrementaldecoder(encoding)().decode(data, whole), ""
-    except UnicodeDecodeError:
-        if encoding != "utf-8":
-            return codecs.getincrementaldecoder(encoding)("replace").decode(data, whole), f"it is not valid {encoding}"
-    try:
-        return data.decode("cp1252"), "its encoding is not told and not UTF-8; it was read as Windows-1252"
-    except UnicodeDecodeError:
-        return data.decode("latin-1"), "its encoding is not told and not UTF-8; it was read as ISO 8859-1"
 
 
 def beginning(source: Source, gathered: Gathered, most: int | None = None) -> str:

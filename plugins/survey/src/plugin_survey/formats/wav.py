@@ -13,6 +13,8 @@ _Order = Literal["little", "big"]
 _MAX32 = 0xFFFFFFFF
 _UNKNOWN = (0, _MAX32)
 """Sizes that programs write which do not know them yet, because they write into a pipe."""
+_LARGEST = range(0x7FFF_0000, 0x8000_1000)
+"""Sizes that others write then, which take them for numbers with a sign."""
 
 
 def check_wav(source: Source, tally: Tally) -> None:
@@ -24,7 +26,7 @@ def check_wav(source: Source, tally: Tally) -> None:
     size = int.from_bytes(head[4:8], order)
     if head[:4] == b"RF64":
         _check_chunks(source, tally, source.size, order)
-    elif size in _UNKNOWN:
+    elif size in _UNKNOWN or (size in _LARGEST and 8 + size > source.size):
         raise Unchecked("its header does not say how long it is, as when a program writes into a pipe")
     else:
         _require(source, 8 + size)

@@ -11,8 +11,9 @@ import html
 import re
 from collections.abc import Iterator
 
+from plugin_survey.formats.charset import codec_of, decoded
 from plugin_survey.formats.gathered import Gathered
-from plugin_survey.formats.plain import beginning, decoded
+from plugin_survey.formats.plain import beginning
 from plugin_survey.formats.source import Source
 
 _INLINE = re.compile(
@@ -31,7 +32,11 @@ _MARKUP = re.compile(
 _PIECES = 2000
 _PORTION = 64 << 10
 """Characters."""
-_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
+_CHARSET = re.compile(
+    rb"(?:<meta[^>]{0,200}?charset|^\s*<\?xml[^>]{0,100}?encoding)\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE
+)
+_ESCAPE = "\x1b"
+"""What ISO-2022 encodings of East Asia have in them, whose bytes are all ASCII, and no other text."""
 _BLANKS = re.compile(r"[ \t\r\f\v\xa0]+")
 _LINES = re.compile(r" ?\n[ \n]*")
 
@@ -41,18 +46,18 @@ def read_html(source: Source, gathered: Gathered) -> None:
     most = 4 * gathered.bounds.text_bytes
     told = _CHARSET.search(source.read(0, 1024))
     markup = beginning(source, gathered, most)
-    if told and gathered.note:
+    if told and (gathered.note or _ESCAPE in markup):
         markup = _as_told(source.read(0, most), told[1].decode("ascii", "ignore"), markup, gathered)
     add_page(markup, gathered)
 
 
 def _as_told(data: bytes, encoding: str, guess: str, gathered: Gathered) -> str:
-    try:
-        text = data.decode(encoding, "replace")
-    except (LookupError, ValueError):
+    codec = codec_of(encoding)
+    # a page that says so in ASCII cannot be UTF-16, nor is it UTF-8 if the guess was not
+    if not codec or codec.startswith("utf"):
         return guess
     gathered.note = ""
-    return text
+    return data.decode(codec, "replace")
 
 
 def add_page(markup: str, gathered: Gathered) -> None:

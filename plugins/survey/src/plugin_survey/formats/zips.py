@@ -33,10 +33,13 @@ _LOCATOR64_RECORD = struct.Struct("<4sIQI")
 _LONGEST_ENTRY = _CENTRAL_HEADER.size + 3 * 0xFFFF
 _MOST_NAMED = 20_000
 """Members that are kept by name."""
+_LONGEST_NAME = 1000
+"""Bytes of a name that is kept; no member of a document has a longer one."""
 _WINDOW = 1 << 20
 _MAX32 = 0xFFFFFFFF
 _ENCRYPTED = 0x0001
 _SIZES_FOLLOW = 0x0008
+_MASKED = 0x2000
 STORED, DEFLATED = 0, 8
 
 
@@ -79,7 +82,8 @@ class Directory:
         found = _end64_record(source, place)
         if found:
             self.end, (disk, first_disk, here, self.count, size, offset) = found
-        if disk != first_disk or here != self.count:
+        # the last of several parts has the whole directory more often than not, and only its number tells
+        if disk or first_disk or here != self.count:
             raise Unchecked("it is one part of an archive of several")
         self.start = self.end - size
         # programs that unpack themselves have something in front, which their offsets do not count
@@ -170,7 +174,7 @@ def members(source: Source, tally: Tally) -> dict[str, Entry]:
         tally.member()
         if len(found) == _MOST_NAMED:
             raise Unchecked(f"it has more than {_MOST_NAMED:,} members, which no document has")
-        if entry.readable:
+        if entry.readable and len(entry.name) <= _LONGEST_NAME:
             found[entry.name.decode("utf-8", "replace")] = entry
     return found
 
@@ -178,7 +182,10 @@ def members(source: Source, tally: Tally) -> dict[str, Entry]:
 def check_zip(source: Source, tally: Tally) -> None:
     """Check a ZIP archive: its directory against the headers of the members, their places, and the CRC-32 of each."""
     directory = Directory(source)
-    _check_places(directory, tally)
+    total = _check_places(directory, tally)
+    for entry in directory:
+        _content_start(source, entry)
+    tally.foresee(total)
     skipped: list[Entry] = []
     for entry in directory:
         if entry.readable:
@@ -192,13 +199,12 @@ def check_zip(source: Source, tally: Tally) -> None:
         raise Unchecked(f"{entry.label} {reason}, which cannot be checked; other members are as they should be")
 
 
-def _check_places(directory: Directory, tally: Tally) -> None:
-    """Compare what the directory says about sizes and places, before anything is expanded."""
+def _check_places(directory: Directory, tally: Tally) -> int:
+    """Compare what the directory says about places, and return how many bytes it says that all members have."""
     starts, ends, total, ordered = array("Q"), array("Q"), 0, True
     for entry in directory:
         tally.member()
         total += entry.size
-        tally.foresee(total)
         end = entry.offset + _LOCAL_HEADER.size + len(entry.name) + entry.packed
         if end > directory.start:
             raise Damaged(f"{entry.label} would reach beyond the members' part of the file")
@@ -211,6 +217,7 @@ def _check_places(directory: Directory, tally: Tally) -> None:
         spans = sorted(zip(starts, ends, strict=True))
         if any(later[0] < earlier[1] for earlier, later in itertools.pairwise(spans)):
             raise Damaged("its members overlap, as in compression bombs")
+    return total
 
 
 def expanded(source: Source, entry: Entry, tally: Tally) -> Iterator[bytes]:
@@ -241,9 +248,13 @@ def _content_start(source: Source, entry: Entry) -> int:
     if len(data) < _LOCAL_HEADER.size + len(entry.name) or data[:4] != LOCAL:
         raise Damaged(f"{entry.label} does not begin where the directory says")
     _, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL_HEADER.unpack_from(data)
-    if data[_LOCAL_HEADER.size :] != entry.name or name_length != len(entry.name) or method != entry.method:
+    if flags & _MASKED:  # what it says of itself is hidden, as the directory was before it was read
+        return entry.offset + len(data) + int(extra_length)
+    same = (data[_LOCAL_HEADER.size :], name_length, method, flags & _ENCRYPTED)
+    if same != (entry.name, len(entry.name), entry.method, entry.flags & _ENCRYPTED):
         raise Damaged(f"{entry.label} has another name or method in its own header than in the directory")
-    if not flags & _SIZES_FOLLOW:
+    # some programs leave out what only the directory needs, without the flag that says so
+    if not flags & _SIZES_FOLLOW and any((crc, packed, size)):
         known = (entry.crc, entry.packed, entry.size)
         told = tuple(mine if said == _MAX32 else said for said, mine in zip((crc, packed, size), known, strict=True))
         if told != known:
