@@ -24,7 +24,8 @@ from plugin_survey.use.finding import count_texts
 from plugin_survey.use.merging import DELETE, DONE, HARDLINK, LEFT, Merger, Step
 from plugin_survey.use.near import Near, NearTexts
 from plugin_survey.use.quoting import quoted
-from plugin_survey.use.undo_log import Undoing, UndoLog, read_log
+from plugin_survey.use.undo_log import UndoLog, read_log
+from plugin_survey.use.undoing import Undoing
 
 SHOWN_GROUPS = 20
 LIKENESS = 80
@@ -218,16 +219,26 @@ def _tell(context: CommandContext, steps: list[Step], action: str, log: UndoLog 
 
 def _undo(context: CommandContext, log: str) -> bool:
     undoing = Undoing()
-    rows = []
-    for deed in read_log(log):
-        note = ""
-        try:
-            action = undoing.undo(deed)
-        except LeftError as error:
-            action, note = LEFT, str(error)
-        except OSError as error:
-            action, note = LEFT, f"the system refuses: {os.strerror(error.errno or 0)}"
-        rows.append({"action": action, "path": deed["path"], "note": note})
-    table = context.format == "table"
-    context.emit([{**row, **({"path": quoted(row["path"])} if table else path_entry(row["path"]))} for row in rows])
+    rows: list[dict[str, Any]] = []
+    try:
+        rows.extend(_undone(undoing, deed) for deed in read_log(log))
+    finally:  # an interrupt, too, is followed by what was done until then
+        if rows or sys.exception() is None:
+            entry = _quoted_entry if context.format == "table" else path_entry
+            context.emit([{**row, **entry(row["path"])} for row in rows])
     return any(row["action"] == LEFT for row in rows)
+
+
+def _undone(undoing: Undoing, deed: dict[str, Any]) -> dict[str, Any]:
+    note = ""
+    try:
+        action = undoing.undo(deed)
+    except LeftError as error:
+        action, note = LEFT, str(error)
+    except OSError as error:
+        action, note = LEFT, f"the system refuses: {os.strerror(error.errno or 0)}"
+    return {"action": action, "path": deed["path"], "note": note}
+
+
+def _quoted_entry(path: bytes) -> dict[str, Any]:
+    return {"path": quoted(path)}
