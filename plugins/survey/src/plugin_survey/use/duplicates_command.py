@@ -28,6 +28,8 @@ from plugin_survey.use.undo_log import UndoLog, read_log
 from plugin_survey.use.undoing import Undoing
 
 SHOWN_GROUPS = 20
+SMALLEST = 1
+"""Bytes of a file that counts unless somebody says otherwise: empty ones are equal by nature, and waste nothing."""
 LIKENESS = 80
 """Percent of what two texts have together that they must have in common."""
 FAILED = 1
@@ -36,15 +38,12 @@ FAILED = 1
 @click.command("duplicates", short_help="Show files of equal content, and delete or link them.")
 @click.argument("path", required=False, type=click.Path())
 @catalogue_option
-@click.option(
-    "--min-size", metavar="BYTES", type=click.IntRange(0), default=1, show_default=True, help="Smallest file."
-)
+@click.option("--min-size", metavar="BYTES", type=click.IntRange(0), default=None, help="Smallest file.  [default: 1]")
 @click.option(
     "--limit",
     type=click.IntRange(0),
-    default=SHOWN_GROUPS,
-    show_default=True,
-    help="Groups in the table; 0 shows all. Other formats have all.",
+    default=None,
+    help="Groups in the table; 0 shows all. Other formats have all.  [default: 20]",
 )
 @click.option("--near", is_flag=True, help="Show texts that are nearly equal instead; needs a survey with --index.")
 @click.option(
@@ -71,6 +70,7 @@ def duplicates(ctx: click.Context, /, **options: Any) -> None:
     """
     context: CommandContext = ctx.obj
     _check(options)
+    limit = SHOWN_GROUPS if options["limit"] is None else options["limit"]
     if options["undo"] is not None:
         failed = _undo(context, options["undo"])
     else:
@@ -78,11 +78,11 @@ def duplicates(ctx: click.Context, /, **options: Any) -> None:
             if options["near"]:
                 count_texts(found)
                 near = NearTexts(found, (options["likeness"] or LIKENESS) / 100)
-                _show_near(context, near.groups(), options["limit"])
+                _show_near(context, near.groups(), limit)
                 return
-            groups = equal_files(found, options["min_size"])
+            groups = equal_files(found, SMALLEST if options["min_size"] is None else options["min_size"])
             if options["action"] is None:
-                _show(context, groups, options["limit"])
+                _show(context, groups, limit)
                 return
             failed = _merge(context, groups, found.reader.path, options)
     if failed:
@@ -90,19 +90,27 @@ def duplicates(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _check(options: dict[str, Any]) -> None:
-    if options["undo"] is not None and (
-        options["action"] or options["apply"] or options["path"] or options["catalogue"]
-    ):
+    """Refuse what does not go together, rather than do less or more than somebody meant.
+
+    Raises:
+        UsageError: Something does not.
+    """
+    given = {name for name, value in options.items() if value is not None and value is not False}
+    if "undo" in given and given != {"undo"}:
         raise click.UsageError("--undo takes nothing but the log: what to bring back is in it.")
-    if options["near"] and (options["action"] or options["apply"] or options["rule"] or options["log"]):
-        raise click.UsageError("--near only shows: texts that are nearly equal are not deleted or linked.")
-    if options["likeness"] is not None and not options["near"]:
+    if "near" in given and given & {"action", "apply", "rule", "log", "min_size"}:
+        raise click.UsageError("--near only shows texts: those that are nearly equal are not deleted or linked.")
+    if "likeness" in given and "near" not in given:
         raise click.UsageError("--likeness says how: add --near.")
-    if options["action"] == DELETE and options["rule"] is None:
+    if "limit" in given and "action" in given:
+        raise click.UsageError("--limit is for what is shown: --hardlink and --delete treat all groups.")
+    if options["action"] == DELETE and "rule" not in given:
         raise click.UsageError("--delete needs --keep: oldest, newest, first or shortest.")
-    if options["action"] is None and (options["apply"] or options["rule"] or options["log"]):
+    if "action" not in given and given & {"apply", "rule", "log"}:
         raise click.UsageError("--apply, --keep and --log say how: add --hardlink or --delete.")
-    if options["apply"] and options["path"] is None and options["catalogue"] is None:
+    if "log" in given and "apply" not in given:
+        raise click.UsageError("--log is written with --apply only: add it.")
+    if "apply" in given and not given & {"path", "catalogue"}:
         raise click.UsageError("--apply needs PATH or --catalogue, so that it is not what was surveyed by chance last.")
 
 
