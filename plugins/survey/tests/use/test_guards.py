@@ -146,8 +146,8 @@ def test_a_folder_that_is_replaced_by_a_link_leads_to_no_other_file(
         folder.mkdir()
         (folder / "passwd").write_text("same" if folder.parent == tree else "precious")
     catalogue = catalogued()
-    folder, aside, elsewhere = (str(one) for one in (tree / "b", tree / "c", tmp_path / "elsewhere"))
-    moved = f"os.rename({folder!r}, {aside!r}), os.symlink({elsewhere!r}, {folder!r})"
+    here, aside, elsewhere = (str(one) for one in (tree / "b", tree / "c", tmp_path / "elsewhere"))
+    moved = f"os.rename({here!r}, {aside!r}), os.symlink({elsewhere!r}, {here!r})"
     run("duplicates", "--catalogue", catalogue, *DELETING, hook=on("os.remove", deed=moved))
     assert (tmp_path / "elsewhere" / "passwd").read_text() == "precious"
     assert os.listdir(tree / "c") == []
