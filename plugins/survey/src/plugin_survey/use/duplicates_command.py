@@ -214,7 +214,7 @@ def _tell(context: CommandContext, steps: list[Step], action: str, log: UndoLog 
         rows = [{"action": one.action, "path": quoted(one.path), "note": one.note} for one in steps]
         context.emit(rows, columns=("action", "path", "note"))
     count = Counter(step.action for step in steps)
-    size = sum(step.size for step in steps if step.action in {action, DONE[action]})
+    size = sum(step.freed for step in steps)
     if log is None:
         context.message(f"would {action} {count[action]:,} names ({human(size)}); nothing was touched: add --apply")
     else:

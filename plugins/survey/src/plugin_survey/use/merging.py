@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -25,12 +25,16 @@ DONE = {DELETE: "deleted", HARDLINK: "linked"}
 
 
 class Step(NamedTuple):
-    """What is, or would be, done with one name: `keep`, `delete`, `hardlink`, `deleted`, `linked`, or `left`."""
+    """What is, or would be, done with one name: `keep`, `delete`, `hardlink`, `deleted`, `linked`, or `left`.
+
+    `freed` is what that frees: the size of a file with the last of its names, and nothing before.
+    """
 
     action: str
     path: bytes
     size: int
     note: str = ""
+    freed: int = 0
 
 
 class Merger:
@@ -73,14 +77,15 @@ class Merger:
                 self._check(keeper, descriptor)
                 note = self._difference(keeper, descriptor)
                 if self._log is None:
-                    for name in other.names:
-                        yield Step(self._action, name, other.size, note)
+                    steps = [Step(self._action, name, other.size, note) for name in other.names]
+                    yield from _counted(steps, os.fstat(descriptor))
                     return
                 claim(descriptor, alone=True)
                 with _equal(keeper, descriptor) as found:
                     self._log.write([Deed(self._action, name, kept.names[0], digest, found) for name in other.names])
-                    for name in other.names:
-                        yield self._do(kept.names[0], keeper, name, found, note)
+                    yield from _counted(
+                        (self._do(kept.names[0], keeper, name, found, note) for name in other.names), found
+                    )
         except LeftError as error:
             yield from _left(other, str(error))
         except OSError as error:
@@ -132,6 +137,14 @@ class _Target(NamedTuple):
     folder: int
     name: bytes
     found: os.stat_result
+
+
+def _counted(steps: Iterable[Step], found: os.stat_result) -> Iterator[Step]:
+    """Yield steps with all names of a file, each as soon as it is done, and count what they free."""
+    further = found.st_nlink
+    for step in steps:
+        further -= step.action != LEFT
+        yield step if further else step._replace(freed=found.st_size)
 
 
 def _left(copy: Copy, note: str) -> Iterator[Step]:
