@@ -6,12 +6,13 @@ import importlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
-from plugin_survey.reporting.overview import Overview
+from plugin_survey.reporting.overview import Overview, SizeCount
 from plugin_survey.reporting.page import page as render
 from plugin_survey.shown import shown
 
@@ -96,6 +97,18 @@ def test_it_fits_and_obeys_no_name(open_page: Open, everything: Overview, width:
     assert page.locator("#damaged-files tbody .path").all_inner_texts() == [
         shown(one.path) for one in everything.damaged
     ]
+
+
+@pytest.mark.parametrize("highest", [0, 13], ids=["first", "last"])
+def test_no_text_of_a_chart_leaves_a_phone(open_page: Open, everything: Overview, highest: int) -> None:
+    sizes = [SizeCount(4**at, 1_234_567 if at == highest else 1, 5 << 40 if at == highest else 1) for at in range(14)]
+    page = open_page(replace(everything, sizes=sizes), **opened(360))
+    boxes = page.locator(".chart text").evaluate_all(
+        "(all) => all.map((one) => [one, one.getBoundingClientRect()])"
+        ".map(([one, box]) => [one.textContent, box.left, box.right])"
+    )
+    assert "1,234,567 files" in {text for text, _, _ in boxes}
+    assert [box for box in boxes if box[1] < 0 or box[2] > 360] == []
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)

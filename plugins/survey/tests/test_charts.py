@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugin_survey.reporting.charts import HEAD, POINTS, Bar, Line, bars, columns, share, timeline
+from plugin_survey.reporting.overview import TypeCount
+from plugin_survey.reporting.summary_charts import TYPES, type_chart
 from plugin_survey.shown import human
 
 AMOUNTS = st.floats(0, 1e18)
@@ -51,6 +53,23 @@ def test_lying_bars_are_as_long_as_their_values(values: list[float]) -> None:
     most = max(values) or 1
     drawn = widths(bars("c", "t", [Bar("", value, "") for value in values]), "bar")
     assert list(drawn) == pytest.approx([100 * value / most for value in values], abs=0.01)
+
+
+@pytest.mark.parametrize(("at", "anchor"), [(0, "start"), (6, "middle"), (12, "end")])
+def test_the_figure_of_a_standing_bar_is_flush_with_it_towards_an_end(at: int, anchor: str) -> None:
+    drawing = columns("c", "t", [Bar("", one == at, f"{one}") for one in range(13)])
+    (text,) = (one for one in parsed(drawing).iter("text") if one.attrib["class"] == "figure")
+    (bar,) = (one for one in parsed(drawing).iter("rect") if float(one.attrib["height"]) > 1.5)
+    left, width = (float(bar.attrib[name].rstrip("%")) for name in ("x", "width"))
+    assert text.attrib["text-anchor"] == anchor
+    beside = {"start": left, "middle": left + width / 2, "end": left + width}[anchor]
+    assert float(text.attrib["x"].rstrip("%")) == pytest.approx(beside, abs=0.02)
+
+
+def test_types_are_summed_up_from_two_on() -> None:
+    types = [TypeCount(f"type {at}", 1, 100 - at) for at in range(TYPES + 2)]
+    assert "2 other types" in texts(type_chart(types))
+    assert f"type {TYPES}" in texts(type_chart(types[:-1]))
 
 
 def test_a_share_is_divided_as_it_should_be() -> None:

@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from plugin_survey.cataloguing.catalogue import UNSETTLED_NS
 from plugin_survey.reporting.report import Findings
 
-COMMAND = [sys.executable, "-c", "from framework.cli import main; main()", "survey"]
+MAIN = "from framework.cli import main; main()"
 
 
 @pytest.fixture
@@ -28,12 +29,13 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def start(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Start the command in the folder of the test."""
+    """Start the command in the folder of the test; a hook is Python that is executed before, such as an audit hook."""
     if any(importlib.util.find_spec(name) is None for name in ("plugin_executors", "plugin_file")):
         pytest.skip("the command needs the plugins executors and file, which are not installed")
 
-    def start(*arguments: object, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-        command = [*prefix, *COMMAND, *(one if isinstance(one, bytes) else str(one) for one in arguments)]
+    def start(*arguments: object, prefix: tuple[str, ...] = (), hook: str = "") -> subprocess.Popen[str]:
+        program = [sys.executable, "-c", f"{hook}\n{MAIN}", "survey"]
+        command = [*prefix, *program, *(one if isinstance(one, bytes) else str(one) for one in arguments)]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True)
 
@@ -44,8 +46,8 @@ def start(environment: dict[str, str], tmp_path: Path) -> Callable[..., subproce
 def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[str, str]]:
     """Run the command to its end and return what it printed on standard output and standard error."""
 
-    def run(*arguments: object, code: int = 0, prefix: tuple[str, ...] = ()) -> tuple[str, str]:
-        with start(*arguments, prefix=prefix) as process:
+    def run(*arguments: object, code: int = 0, **options: Any) -> tuple[str, str]:
+        with start(*arguments, **options) as process:
             output, errors = process.communicate(timeout=100)
         assert process.returncode == code, output + errors
         return output, errors

@@ -63,6 +63,23 @@ def test_a_folder_is_compared_with_its_copy_elsewhere(run: Run, tree: Path, tmp_
     assert found(run("diff", "backup/tree", "tree", "-o", "json", code=1)[0]) == [("added", "two")]
 
 
+def test_empty_files_have_not_moved_to_each_other(run: Run, tree: Path) -> None:
+    (tree / "one").touch()
+    run("tree", "--quiet", "--catalogue", "a.sqlite")
+    (tree / "one").unlink()
+    (tree / "two").touch()
+    run("tree", "--quiet", "--catalogue", "b.sqlite")
+    assert found(run("diff", "a.sqlite", "b.sqlite", "-o", "json", code=1)[0]) == [("added", "two"), ("removed", "one")]
+
+
+def test_a_file_alone_is_compared_by_its_name(run: Run, tree: Path) -> None:
+    for folder in ("here", "there"):
+        (tree / folder).mkdir()
+        (tree / folder / "one").write_text(folder)
+        run(f"tree/{folder}/one", "--quiet", "--catalogue", f"{folder}.sqlite")
+    assert found(run("diff", "here.sqlite", "there.sqlite", "-o", "json", code=1)[0]) == [("changed", "one")]
+
+
 def test_roots_of_different_numbers_are_compared_by_whole_paths(run: Run, tree: Path) -> None:
     (tree / "one").write_text("one")
     run("tree", "--quiet", "--catalogue", "a.sqlite")

@@ -94,6 +94,18 @@ def test_all_names_of_a_file_are_treated_and_those_of_the_kept_one_stay(
     assert sorted(os.listdir(tree)) == ["a", "a2"]
 
 
+@pytest.mark.parametrize("action", ["--hardlink", "--delete"])
+def test_a_file_with_several_names_is_freed_once_and_only_with_the_last(
+    run: Run, tree: Path, catalogued: Catalogued, tmp_path: Path, action: str
+) -> None:
+    fill(tree, a="same", b="same", c="same")
+    os.link(tree / "b", tree / "b2")
+    os.link(tree / "c", tmp_path / "c, which nobody surveyed")
+    arguments = ("duplicates", "--catalogue", catalogued(), action, "--keep", "first")
+    assert f"would {action[2:]} 3 names (4 B)" in run(*arguments)[1]
+    assert "3 names (4 B)" in run(*arguments, "--apply")[1]
+
+
 def test_other_modes_are_said_before_they_are_lost(run: Run, tree: Path, catalogued: Catalogued) -> None:
     fill(tree, a="same", b="same")
     (tree / "a").chmod(0o640)
@@ -242,6 +254,11 @@ def test_without_a_log_nothing_is_done(run: Run, trio: str, tree: Path, tmp_path
         (("--delete",), "--delete needs --keep"),
         (("--apply",), "add --hardlink or --delete"),
         (("--hardlink", "--apply"), "--apply needs PATH or --catalogue"),
+        (("--delete", "--keep", "first", "--limit", "3"), "treat all groups"),
+        (("--hardlink", "--log", "log"), "--apply only"),
+        (("--near", "--min-size", "9"), "--near only shows"),
+        (("--undo", "log", "--keep", "first"), "nothing but the log"),
+        (("--undo", "log", "--min-size", "0"), "nothing but the log"),
         (("--undo", "missing"), "cannot be read: No such file"),
         (("--undo", "framework.yaml"), "not an undo log"),
     ],

@@ -105,6 +105,44 @@ def test_what_was_damaged_when_it_was_surveyed_is_named(run: Run, tree: Path) ->
     assert "already when it was surveyed" in json.loads(output)[0]["note"]
 
 
+def test_a_path_that_was_not_surveyed_is_not_said_to_be_sound(run: Run, catalogue: str, tree: Path) -> None:
+    for command in ("verify", "duplicates"):
+        errors = run(command, tree / "tow", "--catalogue", catalogue, code=2)[1]
+        assert f"No file at or below {tree / 'tow'} was surveyed" in errors
+    assert "5 sound" in run("verify", tree.parent, "--catalogue", catalogue)[1]
+    assert "is a folder" in run("verify", tree, "--catalogue", tree, code=2)[1]
+
+
+def test_an_interrupt_is_followed_by_what_was_found_until_then(run: Run, catalogue: str, tree: Path) -> None:
+    first, *_, last = sorted(
+        tree.iterdir(), key=lambda path: (path.stat().st_ino, path)
+    )  # the order in which they are read
+    flip(first, 10)
+    interrupt = (
+        "import os, signal, sys; sys.addaudithook(lambda event, found: event == 'open'"
+        f" and found[0] == {os.fsencode(last)!r} and os.kill(os.getpid(), signal.SIGINT))"
+    )
+    output, errors = run("verify", "--catalogue", catalogue, "-o", "json", code=130, hook=interrupt)
+    assert verdicts(output)[first.name] == "rotten"
+    assert "names verified" in errors
+
+
+def test_a_rotten_file_that_vanishes_before_a_parser_sees_it_is_rotten(
+    run: Run, tree: Path, catalogued: Catalogued
+) -> None:
+    (tree / "some.json").write_text("[1]")
+    catalogue = catalogued()
+    flip(tree / "some.json", 0)
+    path = os.fsencode(tree / "some.json")
+    vanish = (
+        "import os, sys; times = []; sys.addaudithook(lambda event, found: event == 'open'"
+        f" and found[0] == {path!r} and (times.append(1), len(times) == 2 and os.unlink({path!r})))"
+    )
+    output, _ = run("verify", "--catalogue", catalogue, "-o", "json", code=1, hook=vanish)
+    assert verdicts(output) == {"some.json": "rotten"}
+    assert not (tree / "some.json").exists()
+
+
 def test_the_rate_is_kept() -> None:
     pace = Pace(1 << 20)
     started = time.monotonic()

@@ -22,6 +22,8 @@ POINTS = 400
 """Most points of a line; of more, the highest in each stretch is drawn, so that no peak is lost."""
 TICKS = 3
 """Of so many standing bars one has its label below it, so that labels do not meet on a phone."""
+MIDST = 0.25
+"""The part of the width, from either end, where a figure would not stay inside if it stood in the middle of its bar."""
 LABELS = 34
 """Most characters of a label."""
 
@@ -51,8 +53,8 @@ def bars(name: str, title: str, rows: Sequence[Bar]) -> str:
     for index, row in enumerate(rows):
         top = index * ROW
         parts += [
-            _text(row.label, 0, top + 14),
-            _text(row.text, 1, top + 14, "figure"),
+            _text(row.label, 0, y=top + 14),
+            _text(row.text, 1, y=top + 14, css="figure"),
             _lying("track", 1, top + 21),
             _lying("bar", row.value / most, top + 21),
         ]
@@ -72,9 +74,9 @@ def columns(name: str, title: str, rows: Sequence[Bar]) -> str:
         )
         parts.append(f"<g>{_tag('title', f'{visible(row.label)}: {row.text}')}{bar}</g>")
         if index % TICKS == 0 or len(rows) <= 2 * TICKS:
-            parts.append(_text(row.label, middle if index else 0, FLOOR + 16, "tick"))
+            parts.append(_text(row.label, middle if index else 0, y=FLOOR + 16, css="tick"))
         if index == highest:
-            parts.append(_text(row.text, middle, FLOOR - height - 6, "figure"))
+            parts.append(_text(row.text, *_above(left, 0.8 / len(rows)), y=FLOOR - height - 6, css="figure"))
     return _drawing(name, title, _described(rows), FLOOR + FOOT, parts)
 
 
@@ -84,8 +86,8 @@ def share(name: str, title: str, one: Bar, other: Bar) -> str:
     parts = [
         _tag("rect", css="bar", x=0, y=0, width=_percent(part), height=12, rx=3),
         _tag("rect", css="other", x=_percent(part), y=0, width=_percent(1 - part), height=12, rx=3),
-        _text(f"{one.label}: {one.text}", 0, 32),
-        _text(f"{other.label}: {other.text}", 1, 32),
+        _text(f"{one.label}: {one.text}", 0, y=32),
+        _text(f"{other.label}: {other.text}", 1, y=32),
     ]
     return _drawing(name, title, _described([one, other]), 38, parts)
 
@@ -104,13 +106,13 @@ def timeline(name: str, title: str, line: Line, show: Show, limit: str = "limit"
     top = _rounded(max(*line.values, line.limit or 0, 1e-9), binary=show is human)
     parts = [_across(_level(part), "grid" if part else "axis") for part in (0, 0.5, 1)]
     parts.append(_curve([(x / end * 1000, 100 - y / top * 100) for x, y in _thinned(line)]))
-    parts += [_text(_short(show(top * part)), 0, _level(part) - 5, "tick") for part in (0.5, 1)]
-    parts += [_text(lasting(end * part) if part else "0 s", part, FLOOR + 16, "tick") for part in (0, 0.5, 1)]
+    parts += [_text(_short(show(top * part)), 0, y=_level(part) - 5, css="tick") for part in (0.5, 1)]
+    parts += [_text(lasting(end * part) if part else "0 s", part, y=FLOOR + 16, css="tick") for part in (0, 0.5, 1)]
     description = f"At most {show(max(line.values))}, at the end {show(line.values[-1])}, over {lasting(end)}."
     if line.limit:
         level = round(_level(line.limit / top), 1)
         parts.append(_tag("line", css="limit", x1=0, x2="100%", y1=level, y2=level))
-        parts.append(_text(f"{limit} {_short(show(line.limit))}", 1, level - 5, "limit"))
+        parts.append(_text(f"{limit} {_short(show(line.limit))}", 1, y=level - 5, css="limit"))
         description += f" The {limit} is {show(line.limit)}."
     return _drawing(name, title, description, FLOOR + FOOT, parts)
 
@@ -148,11 +150,19 @@ def _tag(element: str, content: str = "", css: str = "", **attributes: object) -
     return f"<{element}{written}>{escape(content)}</{element}>" if content else f"<{element}{written}/>"
 
 
-def _text(text: str, across: float, y: float, css: str = "") -> str:
-    """Write a text at a part of the width, so that it stays inside at both ends."""
+def _above(left: float, width: float) -> tuple[float, str]:
+    """Return where the figure of a standing bar goes, and by what: flush with it towards an end of the chart."""
+    middle = left + width / 2
+    if middle < MIDST:
+        return left, "start"
+    return (left + width, "end") if middle > 1 - MIDST else (middle, "middle")
+
+
+def _text(text: str, across: float, anchor: str = "", *, y: float, css: str = "") -> str:
+    """Write a text at a part of the width, so that it stays inside at both ends; short ones need no anchor."""
     shown = visible(text)
     shown = shown if len(shown) <= LABELS else f"{shown[: LABELS - 1]}…"
-    anchor = "start" if across < 0.03 else "end" if across > 0.97 else "middle"
+    anchor = anchor or ("start" if across < 0.03 else "end" if across > 0.97 else "middle")
     return _tag("text", shown, css=css, x=_percent(across), y=y, text_anchor=anchor)
 
 

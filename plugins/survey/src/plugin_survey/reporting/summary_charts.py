@@ -10,13 +10,13 @@ from plugin_survey.reporting.tables import least_text
 from plugin_survey.shown import human
 
 TYPES = 10
-"""Most types in the chart; the others are one bar."""
+"""Most types in the chart; the others are one bar, unless it is one, which takes no more room by its name."""
 
 
 def type_chart(types: Sequence[TypeCount]) -> str:
     """Return the bytes of each type, most first."""
     ordered = sorted(types, key=lambda one: (-one.bytes, one.name))
-    shown, others = ordered[:TYPES], ordered[TYPES:]
+    shown, others = (ordered[:TYPES], ordered[TYPES:]) if len(ordered) > TYPES + 1 else (ordered, [])
     if others:
         label = f"{len(others):,} other types"
         shown.append(TypeCount(label, sum(one.files for one in others), sum(one.bytes for one in others)))

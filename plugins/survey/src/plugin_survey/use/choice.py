@@ -43,7 +43,7 @@ def chosen(context: CommandContext, path: str | None, catalogue: str | None) -> 
     Without either it is the latest of all surveys in the user's state directory, and the user is told.
 
     Raises:
-        InvalidRequestError: There is none.
+        InvalidRequestError: There is none, or no file at or below the path is in it.
         ResourceError: It is damaged.
     """
     below = os.fsencode(os.path.abspath(path)) if path is not None else None
@@ -58,7 +58,20 @@ def chosen(context: CommandContext, path: str | None, catalogue: str | None) -> 
         if path is None:
             names = " ".join(map(quoted, reader.roots))
             context.message(f"of {names}, surveyed {reader.surveyed}")
-        yield Chosen(reader, below)
+        found = Chosen(reader, below)
+        _check_surveyed(found)
+        yield found
+
+
+def _check_surveyed(found: Chosen) -> None:
+    """Refuse a path that was not surveyed, of which it would be said that all is well."""
+    below = found.below
+    if below is None or any(is_below(root, below) for root in found.reader.roots):
+        return
+    if not found.reader.value(f"SELECT EXISTS (SELECT 1 FROM file WHERE {BELOW})", found.limits):  # noqa: S608 - a constant
+        raise InvalidRequestError(
+            f"No file at or below {quoted(below)} was surveyed.", "Check the spelling, or survey it first."
+        )
 
 
 def find(context: CommandContext, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ LEFT JOIN {schema}.content AS content ON content.digest = file.digest AND conten
 """
 _ONLY = """
 CREATE TEMP TABLE only_{one} AS
-SELECT path, size, digest, ROW_NUMBER() OVER (PARTITION BY digest, size ORDER BY path) AS place
+SELECT path, size, digest, IIF(size, ROW_NUMBER() OVER (PARTITION BY digest, size ORDER BY path), NULL) AS place
 FROM {one} WHERE path NOT IN (SELECT path FROM {other});
 """
 _FIND = """
@@ -59,7 +60,8 @@ def differences(before: Reader, after: Reader) -> Iterator[Difference]:
     """Yield the differences, by what they are and by path.
 
     Where each catalogue is of one root, paths are those below the roots, so that a folder can be compared with its copy
-    elsewhere; otherwise they are whole. A file is moved when one of equal size and content is gone from another path.
+    elsewhere; otherwise they are whole. A file is moved when one of equal size and content is gone from another path;
+    empty ones, which are equal by nature, are not.
 
     Raises:
         ResourceError: One is damaged.
@@ -70,9 +72,16 @@ def differences(before: Reader, after: Reader) -> Iterator[Difference]:
         database.execute(_ATTACH, (address(after.path),))
     with explained(before.path):
         for name, schema, reader in (("before", "main", before), ("after", "later", after)):
-            skipped = len(reader.roots[0].rstrip(b"/")) + 1 if relative else 0
+            skipped = len(_folder(reader).rstrip(b"/")) + 1 if relative else 0
             database.execute(_COPY.format(name=name))
             database.execute(_FILL.format(name=name, schema=schema), (skipped + 1,))
         database.execute(_ONLY.format(one="before", other="after"))
         database.execute(_ONLY.format(one="after", other="before"))
     yield from map(Difference._make, before.rows(_FIND))
+
+
+def _folder(reader: Reader) -> bytes:
+    """Return the only root, or the folder that it is in where it is a file."""
+    (root,) = reader.roots
+    is_file = reader.value("SELECT EXISTS (SELECT 1 FROM file WHERE path = ?)", (root,))
+    return os.path.dirname(root) if is_file else root

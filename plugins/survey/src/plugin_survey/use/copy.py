@@ -34,6 +34,11 @@ class Copy(NamedTuple):
     mtime_ns: int
     ctime_ns: int
 
+    @property
+    def left_over(self) -> bool:
+        """Whether all its names are temporary ones, left by somebody who was killed while he linked."""
+        return _is_left_over(self.names[0])  # such names come last
+
     def moved_on(self, found: os.stat_result) -> str:
         """Return why a file is not the one that was surveyed, or nothing."""
         if not stat.S_ISREG(found.st_mode):
@@ -89,8 +94,12 @@ def _copies(rows: Iterable[tuple[int, bytes, bytes, int, int, int, int]]) -> Ite
     for names in files.values():
         size, _, _, device, inode, mtime_ns, ctime_ns = names[0]
         # last what somebody left who was killed while he linked: it is about to go, so nothing may rely on it
-        paths = sorted((row[2] for row in names), key=lambda path: b"/" + TEMPORARY in path)
+        paths = sorted((row[2] for row in names), key=_is_left_over)
         yield Copy(tuple(paths), size, device, inode, mtime_ns, ctime_ns)
+
+
+def _is_left_over(path: bytes) -> bool:
+    return os.path.basename(path).startswith(TEMPORARY)
 
 
 @contextmanager

@@ -24,24 +24,24 @@ from plugin_survey.use.finding import count_texts
 from plugin_survey.use.merging import DELETE, DONE, HARDLINK, LEFT, Merger, Step
 from plugin_survey.use.near import LIKENESS, Near, NearTexts
 from plugin_survey.use.quoting import quoted
-from plugin_survey.use.undo_log import Undoing, UndoLog, read_log
+from plugin_survey.use.undo_log import UndoLog, read_log
+from plugin_survey.use.undoing import Undoing
 
 SHOWN_GROUPS = 20
+SMALLEST = 1
+"""Bytes of a file that counts unless somebody says otherwise: empty ones are equal by nature, and waste nothing."""
 FAILED = 1
 
 
 @click.command("duplicates", short_help="Show files of equal content, and delete or link them.")
 @click.argument("path", required=False, type=click.Path())
 @catalogue_option
-@click.option(
-    "--min-size", metavar="BYTES", type=click.IntRange(0), default=1, show_default=True, help="Smallest file."
-)
+@click.option("--min-size", metavar="BYTES", type=click.IntRange(0), default=None, help="Smallest file.  [default: 1]")
 @click.option(
     "--limit",
     type=click.IntRange(0),
-    default=SHOWN_GROUPS,
-    show_default=True,
-    help="Groups in the table; 0 shows all. Other formats have all.",
+    default=None,
+    help="Groups in the table; 0 shows all. Other formats have all.  [default: 20]",
 )
 @click.option("--near", is_flag=True, help="Show texts that are nearly equal instead; needs a survey with --index.")
 @click.option(
@@ -68,6 +68,7 @@ def duplicates(ctx: click.Context, /, **options: Any) -> None:
     """
     context: CommandContext = ctx.obj
     _check(options)
+    limit = SHOWN_GROUPS if options["limit"] is None else options["limit"]
     if options["undo"] is not None:
         failed = _undo(context, options["undo"])
     else:
@@ -75,11 +76,11 @@ def duplicates(ctx: click.Context, /, **options: Any) -> None:
             if options["near"]:
                 count_texts(found)
                 near = NearTexts(found, options["likeness"] / 100 if options["likeness"] else LIKENESS)
-                _show_near(context, near.groups(), options["limit"])
+                _show_near(context, near.groups(), limit)
                 return
-            groups = equal_files(found, options["min_size"])
+            groups = equal_files(found, SMALLEST if options["min_size"] is None else options["min_size"])
             if options["action"] is None:
-                _show(context, groups, options["limit"])
+                _show(context, groups, limit)
                 return
             failed = _merge(context, groups, found.reader.path, options)
     if failed:
@@ -87,19 +88,27 @@ def duplicates(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _check(options: dict[str, Any]) -> None:
-    if options["undo"] is not None and (
-        options["action"] or options["apply"] or options["path"] or options["catalogue"]
-    ):
+    """Refuse what does not go together, rather than do less or more than somebody meant.
+
+    Raises:
+        UsageError: Something does not.
+    """
+    given = {name for name, value in options.items() if value is not None and value is not False}
+    if "undo" in given and given != {"undo"}:
         raise click.UsageError("--undo takes nothing but the log: what to bring back is in it.")
-    if options["near"] and (options["action"] or options["apply"] or options["rule"] or options["log"]):
-        raise click.UsageError("--near only shows: texts that are nearly equal are not deleted or linked.")
-    if options["likeness"] is not None and not options["near"]:
+    if "near" in given and given & {"action", "apply", "rule", "log", "min_size"}:
+        raise click.UsageError("--near only shows texts: those that are nearly equal are not deleted or linked.")
+    if "likeness" in given and "near" not in given:
         raise click.UsageError("--likeness says how: add --near.")
-    if options["action"] == DELETE and options["rule"] is None:
+    if "limit" in given and "action" in given:
+        raise click.UsageError("--limit is for what is shown: --hardlink and --delete treat all groups.")
+    if options["action"] == DELETE and "rule" not in given:
         raise click.UsageError("--delete needs --keep: oldest, newest, first or shortest.")
-    if options["action"] is None and (options["apply"] or options["rule"] or options["log"]):
+    if "action" not in given and given & {"apply", "rule", "log"}:
         raise click.UsageError("--apply, --keep and --log say how: add --hardlink or --delete.")
-    if options["apply"] and options["path"] is None and options["catalogue"] is None:
+    if "log" in given and "apply" not in given:
+        raise click.UsageError("--log is written with --apply only: add it.")
+    if "apply" in given and not given & {"path", "catalogue"}:
         raise click.UsageError("--apply needs PATH or --catalogue, so that it is not what was surveyed by chance last.")
 
 
@@ -203,7 +212,7 @@ def _tell(context: CommandContext, steps: list[Step], action: str, log: UndoLog 
         rows = [{"action": one.action, "path": quoted(one.path), "note": one.note} for one in steps]
         context.emit(rows, columns=("action", "path", "note"))
     count = Counter(step.action for step in steps)
-    size = sum(step.size for step in steps if step.action in {action, DONE[action]})
+    size = sum(step.freed for step in steps)
     if log is None:
         context.message(f"would {action} {count[action]:,} names ({human(size)}); nothing was touched: add --apply")
     else:
@@ -216,16 +225,26 @@ def _tell(context: CommandContext, steps: list[Step], action: str, log: UndoLog 
 
 def _undo(context: CommandContext, log: str) -> bool:
     undoing = Undoing()
-    rows = []
-    for deed in read_log(log):
-        note = ""
-        try:
-            action = undoing.undo(deed)
-        except LeftError as error:
-            action, note = LEFT, str(error)
-        except OSError as error:
-            action, note = LEFT, f"the system refuses: {os.strerror(error.errno or 0)}"
-        rows.append({"action": action, "path": deed["path"], "note": note})
-    table = context.format == "table"
-    context.emit([{**row, **({"path": quoted(row["path"])} if table else path_entry(row["path"]))} for row in rows])
+    rows: list[dict[str, Any]] = []
+    try:
+        rows.extend(_undone(undoing, deed) for deed in read_log(log))
+    finally:  # an interrupt, too, is followed by what was done until then
+        if rows or sys.exception() is None:
+            entry = _quoted_entry if context.format == "table" else path_entry
+            context.emit([{**row, **entry(row["path"])} for row in rows])
     return any(row["action"] == LEFT for row in rows)
+
+
+def _undone(undoing: Undoing, deed: dict[str, Any]) -> dict[str, Any]:
+    note = ""
+    try:
+        action = undoing.undo(deed)
+    except LeftError as error:
+        action, note = LEFT, str(error)
+    except OSError as error:
+        action, note = LEFT, f"the system refuses: {os.strerror(error.errno or 0)}"
+    return {"action": action, "path": deed["path"], "note": note}
+
+
+def _quoted_entry(path: bytes) -> dict[str, Any]:
+    return {"path": quoted(path)}

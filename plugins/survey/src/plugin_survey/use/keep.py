@@ -17,6 +17,9 @@ RULES: dict[str, Callable[[Copy], Any]] = {
 
 
 def split(group: Equal, rule: str) -> tuple[Copy, tuple[Copy, ...]]:
-    """Return the file to keep, and the others. Where the rule does not decide, the first by path is kept."""
-    kept = min(group.copies, key=lambda copy: (RULES[rule](copy), copy.names[0]))
+    """Return the file to keep, and the others. Where the rule does not decide, the first by path is kept.
+
+    What is only left of somebody who was killed is kept last: its name is nobody's.
+    """
+    kept = min(group.copies, key=lambda copy: (copy.left_over, RULES[rule](copy), copy.names[0]))
     return kept, tuple(copy for copy in group.copies if copy is not kept)

@@ -1,20 +1,22 @@
 """Deletes duplicates, or makes them hard links of the file that is kept, after having compared them byte by byte.
 
-Of each group one file is held open from before the first deed until after the last. What is to go is compared with it,
-and each name is looked at once more directly before it is touched, as is the name of what is kept. A link takes the
-place of a name in one step (link to a temporary name, rename over), so that at no moment a name is missing. Who is
-killed in between leaves at most that temporary name, one more link of the file that was kept, which is used next time.
+Of each group one file is held open from before the first deed until after the last. What is to go is compared with it.
+Then, while nobody can write to either, both are looked at once more, and so is each name directly before it is touched,
+as is the name of what is kept. A link takes the place of a name in one step (link to a temporary name, rename over), so
+that at no moment a name is missing. Who is killed in between leaves at most that temporary name, one more link of the
+file that was kept, which is used next time, or an empty file of a name that begins with `.survey-probe-`.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from plugin_survey.use.copy import TEMPORARY, Copy, Equal, LeftError, held, same_content
+from plugin_survey.use.guarding import claim, folder_of, same_folder, unwritten
 from plugin_survey.use.keep import split
 from plugin_survey.use.undo_log import Deed, UndoLog
 
@@ -23,12 +25,16 @@ DONE = {DELETE: "deleted", HARDLINK: "linked"}
 
 
 class Step(NamedTuple):
-    """What is, or would be, done with one name: `keep`, `delete`, `hardlink`, `deleted`, `linked`, or `left`."""
+    """What is, or would be, done with one name: `keep`, `delete`, `hardlink`, `deleted`, `linked`, or `left`.
+
+    `freed` is what that frees: the size of a file with the last of its names, and nothing before.
+    """
 
     action: str
     path: bytes
     size: int
     note: str = ""
+    freed: int = 0
 
 
 class Merger:
@@ -54,15 +60,15 @@ class Merger:
         kept, others = split(group, self._rule)
         try:
             with held(kept) as keeper:
+                if self._log is not None:
+                    claim(keeper, alone=False)
                 for name in kept.names:
                     yield Step(KEEP, name, group.size)
                 for other in others:
                     yield from self._treat(kept, keeper, other, group.digest)
         except LeftError as error:
             for copy in (kept, *others):
-                note = (
-                    f"{error}; nothing of its group is touched" if copy is kept else "the one to be kept is not there"
-                )
+                note = f"{error}; nothing of its group is touched" if copy is kept else "the one to be kept is left"
                 yield from _left(copy, note)
 
     def _treat(self, kept: Copy, keeper: int, other: Copy, digest: bytes) -> Iterator[Step]:
@@ -71,17 +77,15 @@ class Merger:
                 self._check(keeper, descriptor)
                 note = self._difference(keeper, descriptor)
                 if self._log is None:
-                    for name in other.names:
-                        yield Step(self._action, name, other.size, note)
+                    steps = [Step(self._action, name, other.size, note) for name in other.names]
+                    yield from _counted(steps, os.fstat(descriptor))
                     return
-                if not same_content(keeper, descriptor):
-                    raise LeftError(
-                        "its content differs from the one that is kept, although the survey found them equal"
+                claim(descriptor, alone=True)
+                with _equal(keeper, descriptor) as found:
+                    self._log.write([Deed(self._action, name, kept.names[0], digest, found) for name in other.names])
+                    yield from _counted(
+                        (self._do(kept.names[0], keeper, name, found, note) for name in other.names), found
                     )
-                found = os.fstat(descriptor)
-                self._log.write([Deed(self._action, name, kept.names[0], digest, found) for name in other.names])
-                for name in other.names:
-                    yield self._do(kept.names[0], keeper, name, found, note)
         except LeftError as error:
             yield from _left(other, str(error))
         except OSError as error:
@@ -101,15 +105,17 @@ class Merger:
             parts.append(f"mode {stat.S_IMODE(found.st_mode):04o}, kept {stat.S_IMODE(kept.st_mode):04o}")
         if (kept.st_uid, kept.st_gid) != (found.st_uid, found.st_gid):
             parts.append(f"owner {found.st_uid}:{found.st_gid}, kept {kept.st_uid}:{kept.st_gid}")
+        if other := sorted(name for name, _ in _attributes(descriptor) ^ _attributes(keeper)):
+            parts.append(f"extended attributes {', '.join(map(repr, dict.fromkeys(other)))}")
+        if kept.st_dev != found.st_dev:
+            parts.append("the one that is kept is on another file system")
         return "; ".join(parts)
 
     def _do(self, kept: bytes, keeper: int, name: bytes, found: os.stat_result, note: str) -> Step:
         try:
-            if self._action == DELETE:
-                _look_again(kept, keeper, name, found)
-                os.unlink(name)
-            else:
-                _link(kept, keeper, name, found)
+            with folder_of(name) as folder:
+                target = _Target(folder, os.path.basename(name), found)
+                (_delete if self._action == DELETE else _link)(kept, keeper, target)
         except LeftError as error:
             return Step(LEFT, name, found.st_size, str(error))
         except OSError as error:
@@ -117,33 +123,92 @@ class Merger:
         return Step(DONE[self._action], name, found.st_size, note)
 
 
+def _attributes(descriptor: int) -> set[tuple[str, bytes]]:
+    """Return the extended attributes of a file, among them access control lists and capabilities."""
+    try:
+        return {(name, os.getxattr(descriptor, name)) for name in os.listxattr(descriptor)}
+    except OSError:  # none there, or not for us
+        return set()
+
+
+class _Target(NamedTuple):
+    """A name that is to go, in the open folder that it is in, and what was compared byte by byte under it."""
+
+    folder: int
+    name: bytes
+    found: os.stat_result
+
+
+def _counted(steps: Iterable[Step], found: os.stat_result) -> Iterator[Step]:
+    """Yield steps with all names of a file, each as soon as it is done, and count what they free."""
+    further = found.st_nlink
+    for step in steps:
+        further -= step.action != LEFT
+        yield step if further else step._replace(freed=found.st_size)
+
+
 def _left(copy: Copy, note: str) -> Iterator[Step]:
     for name in copy.names:
         yield Step(LEFT, name, copy.size, note)
 
 
-def _look_again(kept: bytes, keeper: int, name: bytes, found: os.stat_result) -> None:
+@contextmanager
+def _equal(keeper: int, descriptor: int) -> Iterator[os.stat_result]:
+    """Give what the system says of a file that is equal to the one that is kept, and hold both as they are.
+
+    Raises:
+        LeftError: It is not equal, or somebody writes to one of them.
+        OSError: One cannot be read, or the one that is kept cannot be brought to the disk.
+    """
+    before = os.fstat(keeper), os.fstat(descriptor)
+    if not same_content(keeper, descriptor):
+        raise LeftError("its content differs from the one that is kept, although the survey found them equal")
+    os.fsync(keeper)  # soon it is the only one
+    with unwritten(keeper, descriptor):
+        if any(map(_changed, before, (os.fstat(keeper), os.fstat(descriptor)))):
+            raise LeftError("it, or the one that is kept, was changed while they were compared")
+        yield before[1]
+
+
+def _changed(before: os.stat_result, now: os.stat_result) -> bool:
+    return (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (before.st_size, before.st_mtime_ns, before.st_ctime_ns)
+
+
+def _look_again(kept: bytes, keeper: int, target: _Target) -> None:
     """Compare what is at both names now with what was compared byte by byte."""
+    found = target.found
     try:
         if not os.path.samestat(os.lstat(kept), os.fstat(keeper)):
             raise LeftError("the one that is kept was replaced meanwhile")
-        now = os.lstat(name)
+        now = os.lstat(target.name, dir_fd=target.folder)
     except FileNotFoundError as error:
         raise LeftError("one of both is missing now") from error
     if not os.path.samestat(now, found) or (now.st_size, now.st_mtime_ns) != (found.st_size, found.st_mtime_ns):
         raise LeftError("it was changed or replaced meanwhile")
 
 
-def _link(kept: bytes, keeper: int, name: bytes, found: os.stat_result) -> None:
-    temporary = os.path.join(os.path.dirname(name), b"%s%x" % (TEMPORARY, found.st_ino))
-    with suppress(FileExistsError):  # perhaps left by one who was killed
-        os.link(kept, temporary, follow_symlinks=False)
-    if not os.path.samestat(os.lstat(temporary), os.fstat(keeper)):
-        raise LeftError(f"something else is at {os.path.basename(temporary)!r}, or the one that is kept was replaced")
+def _delete(kept: bytes, keeper: int, target: _Target) -> None:
+    across = os.fstat(keeper).st_dev != target.found.st_dev
+    if across and same_folder(target.folder, os.path.dirname(kept)):
+        raise LeftError("it is in the folder of the one that is kept, which two file systems show")
+    _look_again(kept, keeper, target)
+    os.unlink(target.name, dir_fd=target.folder)
+
+
+def _link(kept: bytes, keeper: int, target: _Target) -> None:
+    temporary = b"%s%x" % (TEMPORARY, target.found.st_ino)
     try:
-        _look_again(kept, keeper, name, found)
-        os.rename(temporary, name)
+        with suppress(FileExistsError):  # perhaps left by one who was killed
+            os.link(kept, temporary, dst_dir_fd=target.folder, follow_symlinks=False)
+        if not _is_at(temporary, target.folder, keeper):
+            raise LeftError(f"something else is at {temporary!r}, or the one that is kept was replaced")
+        _look_again(kept, keeper, target)
+        os.rename(temporary, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
     finally:
         with suppress(FileNotFoundError):  # unless it was renamed
-            if os.path.samestat(os.lstat(temporary), os.fstat(keeper)):
-                os.unlink(temporary)
+            if _is_at(temporary, target.folder, keeper):
+                os.unlink(temporary, dir_fd=target.folder)
+
+
+def _is_at(name: bytes, folder: int, keeper: int) -> bool:
+    return os.path.samestat(os.lstat(name, dir_fd=folder), os.fstat(keeper))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -111,6 +112,8 @@ def _damaged(path: str, reason: str) -> ResourceError:
 
 
 def _check(path: str) -> None:
+    if os.path.isdir(path):
+        raise InvalidRequestError(f"The catalogue {path!r} is a folder.", "Name the file that is in it.")
     head = head_of(path, 100, "catalogue")
     if not head:
         raise InvalidRequestError(f"There is no catalogue {path!r}.", "Survey first, or name another with --catalogue.")

@@ -8,20 +8,17 @@ A line does not say that the deed was done: the way back looks at what is there.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.reporting.report import path_entry
-from plugin_survey.use.copy import CHUNK, LeftError
 from plugin_survey.use.reader import path_from
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_TEMPORARY = b".survey-undo-"
 
 
 class Deed(NamedTuple):
@@ -78,63 +75,45 @@ class UndoLog:
 def read_log(path: str) -> Iterator[dict[str, Any]]:
     """Yield the deeds of a log, the last one first; a last line that was cut off was followed by no deed.
 
+    The log is locked until the last one was taken, so that two who undo the same are not in each other's way.
+
     Raises:
         InvalidRequestError: It is no such log, or cannot be read.
+        ResourceUnavailableError: Somebody else is undoing it.
     """
     try:
         with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             lines = file.read().split(b"\n")[:-1]
+            yield from (_deed(path, line) for line in reversed(lines))
+    except BlockingIOError as error:
+        raise ResourceUnavailableError(
+            f"Somebody else is undoing {path!r} now.", "Wait until that ends.", resource=path
+        ) from error
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise InvalidRequestError(f"The undo log {path!r} cannot be read: {reason}.", "Check the spelling.") from error
-    for line in reversed(lines):
-        try:
-            entry = json.loads(line)
-            entry = {**entry, "path": path_from(entry["path"]), "kept": path_from(entry["kept"])}
-            entry = {key: entry[key] for key in _KEYS}
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidRequestError(f"{path!r} is not an undo log of a survey.", "Check the spelling.") from error
-        yield entry
 
 
-class Undoing:
-    """Brings back, name by name, what a log says was there."""
-
-    def __init__(self) -> None:
-        self._restored: dict[tuple[int, int], bytes] = {}
-
-    def undo(self, deed: dict[str, Any]) -> str:
-        """Bring back a file as a copy of the one that was kept, and return what was done about it.
-
-        Raises:
-            LeftError: The file that was kept has other content now, or the name was to be linked and is missing.
-            OSError: The system refuses.
-        """
-        path, linked = deed["path"], deed["action"] == "hardlink"
-        if os.path.lexists(path):
-            if not linked or not os.path.lexists(deed["kept"]) or not os.path.samestat(*_both(deed)):
-                return "was there"
-        elif linked:
-            raise LeftError("it is missing; it was only to be linked")
-        temporary = os.path.join(os.path.dirname(path), b"%s%x" % (_TEMPORARY, deed["inode"]))
-        former = self._restored.get((deed["device"], deed["inode"]))
-        try:
-            if former is None:
-                _copy(deed, temporary)
-            else:
-                os.link(former, temporary, follow_symlinks=False)
-            if linked:
-                os.rename(temporary, path)
-            else:
-                os.link(temporary, path, follow_symlinks=False)  # which, unlike renaming, replaces nothing
-        finally:
-            if os.path.lexists(temporary):
-                os.unlink(temporary)
-        self._restored[deed["device"], deed["inode"]] = path
-        return "restored"
+def _deed(log: str, line: bytes) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+        entry = {**entry, "path": path_from(entry["path"]), "kept": path_from(entry["kept"])}
+        entry = {key: entry[key] for key in _KEYS}
+        if not all(isinstance(entry[key], kind) for key, kind in _KEYS.items()):
+            raise ValueError("a value is of another sort")
+        if not all(entry[key].startswith(b"/") and b"\0" not in entry[key] for key in ("path", "kept")):
+            raise ValueError("a path is none")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidRequestError(f"{log!r} is not an undo log of a survey.", "Check the spelling.") from error
+    return entry
 
 
-_KEYS = ("action", "path", "kept", "size", "digest", "mode", "uid", "gid", "atime_ns", "mtime_ns", "device", "inode")
+_KEYS = {
+    **dict.fromkeys(("action", "digest"), str),
+    **dict.fromkeys(("path", "kept"), bytes),
+    **dict.fromkeys(("size", "mode", "uid", "gid", "atime_ns", "mtime_ns", "device", "inode"), int),
+}
 
 
 def _synchronise(folder: str) -> None:
@@ -161,30 +140,3 @@ def _entry(deed: Deed) -> dict[str, Any]:
         "device": found.st_dev,
         "inode": found.st_ino,
     }
-
-
-def _both(deed: dict[str, Any]) -> tuple[os.stat_result, os.stat_result]:
-    return os.lstat(deed["path"]), os.lstat(deed["kept"])
-
-
-def _copy(deed: dict[str, Any], target: bytes) -> None:
-    digest = sha256()
-    source = os.open(deed["kept"], _READ)
-    try:
-        copy = os.open(target, _WRITE, 0o600)
-        try:
-            while chunk := os.read(source, CHUNK):
-                digest.update(chunk)
-                while chunk:
-                    chunk = chunk[os.write(copy, chunk) :]
-            if digest.hexdigest() != deed["digest"]:
-                raise LeftError("the file that was kept has other content now")
-            if (os.geteuid(), os.getegid()) != (deed["uid"], deed["gid"]):
-                os.fchown(copy, deed["uid"], deed["gid"])
-            os.fchmod(copy, deed["mode"])
-            os.utime(copy, ns=(deed["atime_ns"], deed["mtime_ns"]))
-            os.fsync(copy)
-        finally:
-            os.close(copy)
-    finally:
-        os.close(source)

@@ -49,8 +49,12 @@ def verify(
                 context.message(f"verified {done:,} of {total:,} names, {human(verification.bytes)} read")
 
         verification = Verification(found, Pace(rate), tick)
-        rows = [_row(context, one) for one in verification.verdicts() if changed or one.what != CHANGED]
-    _tell(context, rows, verification)
+        rows: list[dict[str, Any]] = []
+        try:
+            # one by one, also up to an interrupt, which is followed by what was found until then
+            rows.extend(_row(context, one) for one in verification.verdicts() if changed or one.what != CHANGED)
+        finally:
+            _tell(context, rows, verification)
     if any(verification.counts[what] for what in FAULTS):
         ctx.exit(FAILED)
 
