@@ -24,3 +24,5 @@ nitpicky = True
 html_theme = "furo"
 html_title = f"framework {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
