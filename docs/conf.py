@@ -19,6 +19,7 @@ extensions = ["myst_parser", "docs._generate"]
 exclude_patterns = ["_build", "reference/_generated", "changelog/[0-9]*.md"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
+smartquotes_action = "qe"  # not "D": it makes a dash of the hyphens of an option, as in the help of commands
 nitpicky = True
 
 html_theme = "furo"
