@@ -133,11 +133,8 @@ def hooks() -> str:
 
 def kernel_settings() -> str:
     """Return the table of the kernel's own settings."""
-    rows = [
-        [md.code(key), one.doc, one.allowed, _default(one.default), md.code(environment_variable(key))]
-        for key, one in settings.KEYS.items()
-    ]
-    return md.table(["key", "meaning", "allowed", "default", "environment variable"], rows)
+    rows = [[md.code(key), one.doc, one.allowed, _default(one.default)] for key, one in settings.KEYS.items()]
+    return md.table(["key", "meaning", "allowed", "default"], rows)
 
 
 def environment_variable(key: str) -> str:
@@ -200,11 +197,12 @@ def plugin_settings(one: Manifest) -> str:
             field.get("description", ""),
             ", ".join(_allowed(field)),
             _default(field.get("default", [] if field.get("type") == "array" else None)),
-            md.code(environment_variable(f"plugins.{one.name}.{name}")),
         ]
         for name, field in schema.get("properties", {}).items()
     ]
-    return md.table(["key", "meaning", "allowed", "default", "environment variable"], rows)
+    example = f"plugins.{one.name}.{next(iter(schema.get('properties', {'<key>': {}})))}"
+    variable = f"In the environment {md.code(example)} is {md.code(environment_variable(example))}; so with the others."
+    return md.table(["key", "meaning", "allowed", "default"], rows) + f"\n\n{variable}"
 
 
 def _facts(one: Manifest) -> str:

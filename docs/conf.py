@@ -19,8 +19,11 @@ extensions = ["myst_parser", "docs._generate"]
 exclude_patterns = ["_build", "reference/_generated", "changelog/[0-9]*.md"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
+smartquotes_action = "qe"  # not "D": it makes a dash of the hyphens of an option, as in the help of commands
 nitpicky = True
 
 html_theme = "furo"
 html_title = f"framework {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]

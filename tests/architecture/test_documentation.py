@@ -223,12 +223,13 @@ def test_the_session_on_the_start_page_is_true_and_the_same_everywhere() -> None
 
 
 @pytest.mark.parametrize("section", ["how-to", "explanation", "tutorial"])
-def test_every_page_of_a_section_is_in_its_table(section: str) -> None:
-    index = read("docs", section, "index.md")
-    pages = {one for one in os.listdir(os.path.join(ROOT, "docs", section)) if one.endswith(".md")} - {"index.md"}
-    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+def test_every_page_of_a_section_is_in_its_table_and_in_that_order_in_the_menu(section: str) -> None:
+    table, menu = read("docs", section, "index.md").split("```{toctree}")
+    pages = {one[:-3] for one in os.listdir(os.path.join(ROOT, "docs", section)) if one.endswith(".md")} - {"index"}
+    linked = list(dict.fromkeys(re.findall(r"\]\(([\w-]+)\.md\)", table)))
 
-    assert pages <= linked
+    assert set(linked) == pages
+    assert re.findall(r"^[\w-]+$", menu, re.MULTILINE) == linked
 
 
 def test_the_readme_names_every_plugin_that_there_is(own: Own) -> None:

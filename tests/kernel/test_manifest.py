@@ -41,7 +41,7 @@ author = "Somebody"
 [provides]
 kinds = ["sample.b", "sample.a"]
 commands = ["sample"]
-services = ["SampleService"]
+services = ["SampleService", "sample"]
 strategies = ["sampled"]
 
 [[permissions]]

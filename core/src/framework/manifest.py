@@ -81,8 +81,8 @@ class Manifest(Frozen):
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """Everything that others can require, sorted."""
-        return tuple(sorted(item for items in self.provides.values() for item in items))
+        """Everything that others can require, each once, sorted: a command and a service may be called the same."""
+        return tuple(sorted({item for items in self.provides.values() for item in items}))
 
     def metadata(self) -> PluginMetadata:
         """Return the manifest as the metadata of a plugin object; who says no type is a provider."""

@@ -86,7 +86,7 @@ class Context(CommandContext, Protocol):
     metavar="kill=N",
     type=Kills(),
     default=0,
-    help="Kill N worker processes meanwhile, which changes nothing; needs --check or --index.",
+    help="Kill N worker processes meanwhile; what comes out is the same; needs --check or --index.",
 )
 @click.option(
     "--watch",

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,20 @@ import pytest
 GUIDE = Path(__file__).parents[4] / "docs" / "how-to" / "use-a-survey.md"
 DIFFERENT = {"framework survey diff before.sqlite ~/Pictures"}
 """Commands that exit with 1, as the guide says."""
+
+
+def sessions(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each command that is shown, with what it prints, which may be left out."""
+    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for one in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, printed = one.partition("\n")
+            yield command, printed
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Return whether that was printed: `...` stands for anything, runs of blanks count as one."""
+    parts = [re.escape(" ".join(one.split())) for one in shown.split("...")]
+    return re.fullmatch(r"(?:.|\s)*?".join(parts), " ".join(printed.split())) is not None
 
 
 @pytest.mark.skipif(not GUIDE.exists(), reason="the documentation is not here")
@@ -35,7 +50,8 @@ def test_the_commands_of_the_guide_work_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "framework").chmod(0o755)
     environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     environment.pop("XDG_STATE_HOME", None)
-    commands = re.findall(r"^\$ (.+)$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    shown = dict(sessions(GUIDE.read_text(encoding="utf-8")))
+    commands = list(shown)
     assert len(commands) > 10
     outputs = {}
     for command in commands:
@@ -55,5 +71,10 @@ def test_the_commands_of_the_guide_work_in_their_order(tmp_path: Path) -> None:
         )
         assert done.returncode == (command in DIFFERENT), (command, done.stderr)
         outputs[command] = done.stdout
+        assert not shown[command] or matches(shown[command], done.stdout + done.stderr), (
+            command,
+            done.stdout,
+            done.stderr,
+        )
     assert "one -> 'new name'" in outputs["framework survey diff before.sqlite ~/Pictures"]
     assert all("diary.md" in output for command, output in outputs.items() if " query h" in command)
