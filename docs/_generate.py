@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import glob
+import importlib
 import inspect
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -185,7 +187,18 @@ def plugin_page(one: Manifest, kinds: Sequence[str]) -> str:
         parts += ["## Settings", plugin_settings(one)]
     if kinds:
         parts += ["## Kinds", *kinds]
+    if names := plugin_names(one):
+        parts += ["## Public names", names]
     return "\n\n".join(parts) + "\n"
+
+
+def plugin_names(one: Manifest) -> str:
+    """Return the sections on what the package of a plugin exports, one level below those of the public names."""
+    package = importlib.import_module(one.entry_point.partition(".")[0])
+    model = one.settings.partition(":")[2]  # has a table of its own on the page
+    exported = {name: getattr(package, name) for name in getattr(package, "__all__", ()) if name != model}
+    sections = "\n\n".join(md.public_name(name, item) for name, item in exported.items())
+    return re.sub(r"^(##+ `)", r"#\1", sections, flags=re.MULTILINE)
 
 
 def plugin_settings(one: Manifest) -> str:

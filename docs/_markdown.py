@@ -7,9 +7,15 @@ import enum
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any, ForwardRef, get_origin
 
-SECTIONS = {"Args:": "Arguments", "Raises:": "Raises", "Returns:": "Returns", "Yields:": "Yields"}
+SECTIONS = {
+    "Args:": "Arguments",
+    "Attributes:": "Attributes",
+    "Raises:": "Raises",
+    "Returns:": "Returns",
+    "Yields:": "Yields",
+}
 _ITEM = re.compile(r"^ {4}(?P<name>\w+): (?P<text>.+)$")
 
 
@@ -50,7 +56,9 @@ def signature(name: str, item: Any) -> str:
         found = inspect.signature(item)
     except ValueError:
         return name
-    parameters = [one.replace(annotation=_quiet(one.annotation)) for one in found.parameters.values()]
+    parameters = [
+        one.replace(annotation=_quiet(one.annotation), default=_plain(one.default)) for one in found.parameters.values()
+    ]
     parameters = [one for one in parameters if one.name not in {"self", "cls"}]
     returned = found.return_annotation
     arrow = "" if returned in {inspect.Signature.empty, None, "None"} else f" -> {_quiet(returned)}"
@@ -64,7 +72,7 @@ def public_name(name: str, item: Any) -> str:
         return "\n".join([*lines, docstring(item), "", *(f"- `{one.name}`: `{one.value!r}`" for one in item)])
     if callable(item) and not getattr(item, "_is_protocol", False):
         lines += ["```python", signature(name, item), "```", ""]
-    lines.append(docstring(item) if callable(item) else "A marker made by pluggy, used as a decorator.")
+    lines.append(docstring(item) if callable(item) else _what(item))
     if inspect.isclass(item):
         lines += ["", *_members(item)]
     return "\n".join(lines)
@@ -72,16 +80,31 @@ def public_name(name: str, item: Any) -> str:
 
 def _members(cls: type) -> Iterator[str]:
     fields = {one.name for one in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
-    for name, raw in vars(cls).items():
+    for name, raw in _attributes(cls).items():
         if name.startswith("_") or name in fields:
             continue
         item = raw.__func__ if isinstance(raw, classmethod | staticmethod) else raw
+        if not inspect.getdoc(item):
+            continue
         if isinstance(item, property):
             yield f"### `{cls.__name__}.{name}`\n\n{docstring(item)}\n"
         elif inspect.isfunction(item):
             prefix = "await " if inspect.iscoroutinefunction(item) else ""
             call = signature(f"{cls.__name__}.{name}", item)
             yield f"### `{cls.__name__}.{name}`\n\n```python\n{prefix}{call}\n```\n\n{docstring(item)}\n"
+
+
+def _attributes(cls: type) -> dict[str, Any]:
+    """Return what a class and its bases of the same package define; it may be put together from several modules."""
+    package = cls.__module__.partition(".")[0]
+    own = [one for one in cls.__mro__ if one.__module__.partition(".")[0] == package]
+    return {name: raw for one in reversed(own) for name, raw in vars(one).items()}
+
+
+def _what(item: object) -> str:
+    if type(item).__module__.startswith("pluggy"):
+        return "A marker made by pluggy, used as a decorator."
+    return f"An object of type `{type(item).__name__}`."
 
 
 def _lines(lines: Sequence[str]) -> Iterator[str]:
@@ -102,12 +125,30 @@ def _lines(lines: Sequence[str]) -> Iterator[str]:
 
 def _quiet(annotation: Any) -> Any:
     """Return an annotation without the modules that a reader does not need."""
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    if isinstance(annotation, ForwardRef):
+        annotation = annotation.__forward_arg__
+    if get_origin(annotation) is Annotated:
+        annotation = annotation.__origin__
+    named = isinstance(annotation, type) and get_origin(annotation) is None
+    text = annotation if isinstance(annotation, str) else annotation.__name__ if named else str(annotation)
     return inspect.Parameter.empty if annotation is inspect.Parameter.empty else _Shown(text)
 
 
+def _plain(default: Any) -> Any:
+    """Return a default as somebody would write it: a member of an enumeration by its value, a function by its name."""
+    if default is inspect.Parameter.empty:
+        return default
+    if isinstance(default, enum.Enum):
+        return default.value
+    if type(default) is tuple:
+        return tuple(map(_plain, default))
+    if repr(default) == "<factory>":  # of a dataclass or a model
+        return _Shown("...")
+    return _Shown(default.__name__) if callable(default) and hasattr(default, "__name__") else default
+
+
 class _Shown:
-    """An annotation that shows itself as plain text in a signature."""
+    """What shows itself as plain text in a signature."""
 
     def __init__(self, text: str) -> None:
         self._text = re.sub(r"\b(typing|collections\.abc|framework(\.\w+)+)\.(?=[A-Z])", "", text)

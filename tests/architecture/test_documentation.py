@@ -4,6 +4,7 @@ Pages are read as a reader sees them, with the generated parts in place.
 """
 
 import ast
+import enum
 import functools
 import glob
 import html
@@ -124,8 +125,18 @@ def test_every_public_name_is_documented() -> None:
         item = getattr(framework, name)
         assert item.__doc__, name
         if isinstance(item, type) and item.__module__.startswith("framework"):
-            members = [one for one, value in vars(item).items() if callable(value) and not one.startswith("_")]
-            assert [one for one in members if f"### `{name}.{one}`" not in text] == []
+            assert [one for one in _methods(item, "framework") if f"### `{name}.{one}`" not in text] == []
+
+
+def test_every_name_that_a_plugin_exports_is_documented_with_its_methods(own: Own) -> None:
+    for name, one in own.items():
+        package = importlib.import_module(one.entry_point.partition(".")[0])
+        text = generated()[f"plugins/{name}.md"]
+        names = set(getattr(package, "__all__", ())) - {one.settings.partition(":")[2]}  # the model has a table
+        exported = {each: getattr(package, each) for each in names}
+        assert [each for each in exported if f"\n### `{each}`\n" not in text] == []
+        methods = {f"{each}.{m}" for each, item in exported.items() for m in _methods(item, package.__name__)}
+        assert [each for each in methods if f"\n#### `{each}`\n" not in text] == []
 
 
 def test_every_kind_is_documented_with_its_parameters(own: Own) -> None:
@@ -253,6 +264,16 @@ def test_every_benchmark_is_described() -> None:
     files = glob.glob("tests/benchmarks/*.py", root_dir=ROOT)
 
     assert set(re.findall(r"`python (tests/benchmarks/\w+\.py)", text)) == set(files)
+
+
+def _methods(item: object, package: str) -> set[str]:
+    """Return the public methods of a class that it or a base of the same package defines."""
+    if not isinstance(item, type) or issubclass(item, enum.Enum):
+        return set()
+    bases = [one for one in item.__mro__ if one.__module__.partition(".")[0] == package]
+    fields = {name for one in bases for name in getattr(one, "__dataclass_fields__", ())}
+    defined = {name: value for one in reversed(bases) for name, value in vars(one).items()}
+    return {n for n, value in defined.items() if callable(value) and value.__doc__ and n[0] != "_" and n not in fields}
 
 
 def _module(name: str) -> Any:
