@@ -37,6 +37,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 PLUGINS = ("executors", "file", "memory", "pool", "survey")
+SURVEY = [sys.executable, "-c", "from framework.cli import main; main()", "survey"]
 SURVEYS = {"survey": (), "survey --check": ("--check",), "survey --check --index": ("--check", "--index")}
 AGAIN = ", again"
 PEERS = ("rdfind", "fdupes", "jdupes")
@@ -277,13 +278,12 @@ def peers(tree: str, scratch: str) -> dict[str, list[str]]:
 def one_round(tree: str, scratch: str, environment: dict[str, str]) -> dict[str, Times]:
     """Run everything once."""
     times = {name: times_of(command, environment) for name, command in peers(tree, scratch).items()}
-    survey = [sys.executable, "-c", "from framework.cli import main; main()", "survey", tree]
     state = os.path.join(scratch, "state")
     environment = environment | {"XDG_STATE_HOME": state}
     for name, options in SURVEYS.items():
         shutil.rmtree(state, ignore_errors=True)
         for suffix in ("", AGAIN):
-            times[name + suffix] = times_of([*survey, *options], environment)
+            times[name + suffix] = times_of([*SURVEY, tree, *options], environment)
     return times
 
 
@@ -316,7 +316,7 @@ def main() -> None:
         # cached bytecode, as after any installation
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment |= {"FRAMEWORK_CONFIG": config, "PYTHONPYCACHEPREFIX": os.path.join(scratch, "bytecode")}
-        one_round(tree, scratch, environment)  # warms the caches
+        times_of([*SURVEY, tree, "--catalogue", os.path.join(scratch, "warming")], environment)
         rounds = []
         for number in range(options.rounds):
             rounds.append(one_round(tree, scratch, environment))
