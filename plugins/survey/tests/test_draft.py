@@ -119,6 +119,17 @@ def test_a_draft_whose_beginning_was_never_written_is_begun_anew(target: str) ->
     assert os.listdir(os.path.dirname(target)) == []
 
 
+def test_a_copy_that_was_cut_short_is_made_again_without_a_word(target: str) -> None:
+    published(target, *range(1000))
+    content = Path(target).read_bytes()
+    Path(target + ".part").write_bytes(bytes(100) + content[100 : len(content) // 2])
+    told: list[str] = []
+    draft = Draft(target, told.append)
+    assert not told
+    assert inodes(draft.path) == list(range(1000))
+    draft.discard()
+
+
 def test_a_damaged_catalogue_is_kept_beside_the_new_one(target: str) -> None:
     published(target, *range(1000))
     os.truncate(target, os.path.getsize(target) // 2)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 AUTO, BARS, LINES, JSON, NONE = "auto", "bars", "lines", "json", "none"
 CHOICES = (AUTO, BARS, LINES, JSON, NONE)
 
-FIRST_LINE = 0.5
+FIRST_LINE = 0.2
 """Seconds after which somebody who waits is told something."""
 LINE_INTERVAL = 10.0
 """Seconds between two lines where there is no terminal."""
