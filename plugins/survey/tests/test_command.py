@@ -282,6 +282,22 @@ def test_a_catalogue_of_a_later_version_is_refused_and_one_of_a_former_version_k
         assert (tree / ("c" if code else "c.version-1")).read_bytes() == before
 
 
+def test_a_catalogue_whose_damage_shows_only_when_it_is_used_is_kept_aside_and_made_anew(run: Run, tree: Path) -> None:
+    run("tree", "--index", "--catalogue", "c")
+    with closing(sqlite3.connect(tree.parent / "c")) as database, database:
+        database.execute("UPDATE text_index_data SET block = zeroblob(9)")  # of the index, which no quick check reads
+        assert database.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+    before = (tree.parent / "c").read_bytes()
+    (tree / "new").write_text("more words")
+    done = run("tree", "--index", "--catalogue", "c")
+    assert "kept as" in done.stderr
+    assert (tree.parent / "c.damaged").read_bytes() == before
+    assert "texts       3 in the full-text index" in done.stdout
+    assert "unchanged" not in done.stdout
+    assert str(tree / "new") in run("query", "more", "--catalogue", "c").stdout
+    assert files_below(tree.parent)[:2] == ["c", "c.damaged"]
+
+
 def test_many_files_are_read_by_processes_with_the_same_outcome(run: Run, tree: Path) -> None:
     for index in range(20):
         (tree / str(index)).mkdir()

@@ -19,6 +19,7 @@ from framework import CommandContext
 from framework.errors import FrameworkError, ResourceUnavailableError
 from plugin_survey import progress
 from plugin_survey.budget import Budget
+from plugin_survey.cataloguing.catalogue import CatalogueDamagedError
 from plugin_survey.cataloguing.draft import drafted
 from plugin_survey.inspecting.chaos import Kills
 from plugin_survey.lender import Lender
@@ -217,14 +218,14 @@ async def _publish(
         stack.callback(stop.set)  # before the threads are given back, who are waited for
         # when all plugins have started: the kernel does not trust one again during whose start the program was killed
         draft = stack.enter_context(drafted(targets.catalogue, context.message))
-        found = await take_survey(
-            request,
-            draft.path,
-            means,
-            progress=progress.choose(options.progress, context.message, interactive=context.interactive),
-            own=targets.identities() | identities(*(document.path for document in documents)),
-            shown_as=targets.catalogue,
-        )
+        own = targets.identities() | identities(*(document.path for document in documents))
+        survey = functools.partial(take_survey, request, draft.path, means, own=own, shown_as=targets.catalogue)
+        shown = functools.partial(progress.choose, options.progress, context.message, interactive=context.interactive)
+        try:
+            found = await survey(progress=shown())
+        except CatalogueDamagedError:
+            draft.renew()
+            found = await survey(progress=shown())
         settings = _settings(request, options)
         database = readers.enter_context(opened(draft.path))
         stack.callback(database.interrupt)

@@ -166,11 +166,13 @@ class _Survey:
         self._found.peak_memory, self._found.budget = self._status.peak, self._status.budget
 
     async def end(self) -> None:
-        """Give up what is being got, if this ended early."""
+        """Give up what was got, or is being got, where this ended early."""
         self._ended = True
         if self._crew is not None and not self._crew.done():
             self._crew.cancel()
             await asyncio.wait([self._crew])
+        elif self._crew is not None and not self._crew.cancelled() and self._crew.exception() is None:
+            await self._crew.result().dismiss()
 
     async def _fingerprint(self, own: frozenset[Identity]) -> None:
         stage = self._status.begin(FINGERPRINT)

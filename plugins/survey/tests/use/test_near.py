@@ -137,3 +137,23 @@ def test_a_survey_looks_for_them_on_request_and_reports_them(run: Run, tree: Pat
     output, _ = run("tree", "--index", "--report", "r.json", "--force")
     assert "similar" not in output
     assert json.loads((tmp_path / "r.json").read_text())["near_duplicates"] == []
+
+
+def test_no_room_for_temporary_files_is_not_called_damage(
+    run: Run, tree: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    for number in range(1200):
+        (tree / f"{number}.txt").write_text(" ".join(words(100)))
+    run("tree", "--index", "--quiet", "--catalogue", "c")
+    small = tmp_path / "small"
+    small.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", small], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    try:
+        environment["SQLITE_TMPDIR"] = str(small)
+        _, errors = run("duplicates", "--near", "--catalogue", "c", "--likeness", "30", code=3)
+        assert "no room for the temporary files" in errors
+        assert "damaged" not in errors
+    finally:
+        subprocess.run(["umount", small], check=True)

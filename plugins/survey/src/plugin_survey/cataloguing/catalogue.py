@@ -54,6 +54,12 @@ _FORGET_RUNS = (
     "DELETE FROM event WHERE run <= ?",
 )
 MOST = 1 << 63
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT)
+"""What SQLite says of a database that contradicts itself; nothing that is entered here violates a constraint."""
+
+
+class CatalogueDamagedError(ResourceError):
+    """A catalogue that was gone on with is damaged, where only using it could show that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,12 +297,19 @@ class Catalogue:
         """Give the database to one thread at a time, and explain its errors.
 
         Raises:
+            CatalogueDamagedError: What was there before is damaged.
             ResourceUnavailableError: There is no space, or it cannot be written.
         """
         try:
             with self._lock:
                 yield self.database
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
+                raise CatalogueDamagedError(
+                    f"The catalogue {self.shown} is damaged: {error}.",
+                    "Check the disk; remove it, or choose another place with --catalogue.",
+                    resource=self.shown,
+                ) from error
             raise ResourceUnavailableError(
                 f"The catalogue {self.shown} could not be written: {error}.",
                 "Make room or choose another place with --catalogue; what was there before is untouched.",

@@ -78,6 +78,17 @@ class Draft:
             raise _unwritable(self.target, error) from error
         self._close()
 
+    def renew(self) -> None:
+        """Begin again with an empty one, because what it went on with turned out to be damaged; it must be closed.
+
+        Raises:
+            ResourceUnavailableError: A second name cannot be given to the damaged catalogue.
+        """
+        self._remove(self.path + "-journal")
+        os.ftruncate(self._descriptor, 0)
+        if os.path.exists(self.target) and os.path.getsize(self.target):
+            self._set_aside("damaged")
+
     def keep(self) -> bool:
         """Leave it for the next survey to go on with; False when there was nothing to keep."""
         if not self._open or not os.fstat(self._descriptor).st_size:

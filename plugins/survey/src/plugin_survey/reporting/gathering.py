@@ -83,7 +83,8 @@ def opened(catalogue: str) -> Iterator[sqlite3.Connection]:
             yield database
     except sqlite3.Error as error:
         raise ResourceError(
-            f"The catalogue {catalogue} could not be read for the report: {error}.", "Run the survey again."
+            f"The catalogue {catalogue} could not be read for the report: {error}.",
+            "Make room where temporary files go, or name another folder in SQLITE_TMPDIR, and run the survey again.",
         ) from error
 
 

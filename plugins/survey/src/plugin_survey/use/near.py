@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from plugin_survey.use.choice import BELOW, Chosen
-from plugin_survey.use.reader import explained
+from plugin_survey.use.reader import damaged, explained
 from plugin_survey.use.sketch import bands, likeness, rows_for, shingles, sketch
 
 LIKENESS = 0.8
@@ -69,6 +69,7 @@ class NearTexts:
 
         Raises:
             ResourceError: The catalogue is damaged.
+            ResourceUnavailableError: The disk for temporary files is full.
         """
         self._fill()
         for one, other in self._chosen.reader.rows(_PAIRS, (ALL_PAIRS,)):
@@ -124,6 +125,8 @@ class NearTexts:
 
     def _file(self, number: int) -> tuple[bytes, int]:
         path, names = next(self._chosen.reader.rows(_FILE, {**self._chosen.limits, "id": number}))
+        if path is None:
+            raise damaged(self._chosen.reader.path, "a text is of no file")
         return path, names
 
 

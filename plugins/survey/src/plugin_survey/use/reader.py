@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from framework.errors import InvalidRequestError, ResourceError
+from framework.errors import InvalidRequestError, ResourceError, ResourceUnavailableError
 from plugin_survey.cataloguing.former import head_of
 from plugin_survey.cataloguing.schema import APPLICATION_ID, SCHEMA_VERSION
 
@@ -74,7 +74,7 @@ def reading(path: str) -> Iterator[Reader]:
                 "SELECT roots, finished_at FROM run WHERE finished_at NOT NULL ORDER BY id DESC LIMIT 1"
             ).fetchone()
         if last is None:
-            raise _damaged(path, "no survey in it was ever finished")
+            raise damaged(path, "no survey in it was ever finished")
         yield Reader(path, database, tuple(map(path_from, json.loads(last[0]))), last[1])
     finally:
         database.close()
@@ -96,14 +96,22 @@ def explained(path: str) -> Iterator[None]:
 
     Raises:
         ResourceError: There was one.
+        ResourceUnavailableError: The disk for temporary files is full.
     """
     try:
         yield
     except sqlite3.Error as error:
-        raise _damaged(path, str(error)) from error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            raise ResourceUnavailableError(
+                f"There is no room for the temporary files that reading the catalogue {path!r} takes: {error}.",
+                "Make room where temporary files go, or name another folder in SQLITE_TMPDIR.",
+                resource=path,
+            ) from error
+        raise damaged(path, str(error)) from error
 
 
-def _damaged(path: str, reason: str) -> ResourceError:
+def damaged(path: str, reason: str) -> ResourceError:
+    """Return the error that a catalogue is damaged."""
     return ResourceError(
         f"The catalogue {path!r} cannot be read: {reason}.",
         "Survey again, which keeps a damaged catalogue aside and makes a new one.",

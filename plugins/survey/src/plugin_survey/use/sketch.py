@@ -63,15 +63,19 @@ def sketch(found: set[int]) -> list[int]:
         place, least = value % BINS, bins[value % BINS]
         if least is None or value < least:
             bins[place] = value
-    return [_dense(bins, place) for place in range(BINS)]
+    return _dense(bins)
 
 
-def _dense(bins: list[int | None], place: int) -> int:
-    for distance in range(BINS):
-        value = bins[(place + distance) % BINS]
-        if value is not None:
-            return (value + distance * _STEP) & _MASK
-    raise ValueError("a text without shingles has no sketch")
+def _dense(bins: list[int | None]) -> list[int]:
+    """Return the bins, an empty one with the value of the next that is not, which may be past the end."""
+    dense = [0] * BINS
+    value, distance = next(one for one in bins if one is not None), 0
+    for place in reversed(range(2 * BINS)):  # past the end the bins begin anew
+        own = bins[place % BINS]
+        value, distance = (own, 0) if own is not None else (value, distance + 1)
+        if place < BINS:
+            dense[place] = (value + distance * _STEP) & _MASK
+    return dense
 
 
 def bands(values: list[int], rows: int) -> list[bytes]:
