@@ -16,7 +16,7 @@ import pytest
 from plugin_survey.formats import DAMAGED, HEAD, OK, UNCHECKED, Bounds, Finding, check, kind_of, text
 from plugin_survey.formats.registry import FORMATS
 
-from .conftest import database, docx, pdf, pdf_with_stream, png, png_chunk, sound, zipped
+from .conftest import Samples, database, docx, pdf, pdf_with_stream, png, png_chunk, sound, zipped
 
 Check = Callable[..., Finding]
 
@@ -49,6 +49,14 @@ Check = Callable[..., Finding]
         (b"<?xml version='1.0'?>", "notes.txt", "text"),
         (b"BZh, said the man", "x", "text"),
         ("größe".encode("latin-1"), "größe", "text"),
+        (b"a,b\n1,\0\n", "small.csv", "csv"),
+        (b"a,b\n1,2\n" + bytes(30), "small.csv", "csv"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "wide.csv", "unknown"),
+        (b"a\0\1\2" * 20, "binary.csv", "unknown"),
+        (b"MZ, said the man, and went on to say more than sixty characters of it", "notes", "text"),
+        (b"MZ\x90\0\3" + bytes(60), "program", "pe"),
+        (b"OTTO said the same", "notes", "text"),
+        (b"OTTO\0\x0b\0\x80", "face", "font"),
     ],
 )
 def test_a_type_is_told_by_content_first_and_by_name_second(head: bytes, name: str, kind: str) -> None:
@@ -112,6 +120,22 @@ def test_jpeg_images_with_fillers_and_appended_data_are_ok(found_in: Check, whol
     assert found_in(image + b"a film", "jpeg").verdict == OK
     assert found_in(image[:2] + b"\xff\xff" + image[2:], "jpeg").verdict == OK
     assert found_in(b"\xff\xd8\xff\xd9", "jpeg").verdict == DAMAGED
+
+
+def test_a_jpeg_image_with_stray_bytes_that_readers_pass_over_is_unchecked(found_in: Check, whole: Samples) -> None:
+    image = whole["jpeg"]
+    after = 4 + int.from_bytes(image[4:6], "big")
+    for stray in (b"hello", b"\xff\0\0\2", bytes(70_000)):
+        found = found_in(image[:after] + stray + image[after:], "jpeg")
+        assert (found.verdict, f"byte {after:,}" in found.problem) == (UNCHECKED, True)
+    assert found_in(image[:after] + b"hello" + image[after:-1], "jpeg").verdict == DAMAGED
+    assert found_in(image[:after] + b"hello", "jpeg").verdict == DAMAGED
+
+
+def test_a_jpeg_image_without_losses_is_unchecked(found_in: Check) -> None:
+    image = bytes.fromhex("ffd8fff7000b0800080008010111 00ffda0008010100000000 7f012aff7fd9ffd9")
+    found = found_in(image, "jpeg")
+    assert (found.verdict, "JPEG-LS" in found.problem) == (UNCHECKED, True)
 
 
 def test_pdf_documents_of_both_forms_are_ok(found_in: Check) -> None:
@@ -243,6 +267,8 @@ def test_json_with_one_endless_value_is_unchecked(found_in: Check) -> None:
         (b"a,b\n1,\0\0\0\0", DAMAGED),
         (b"a,b\n" + b"x" * (2 << 20), UNCHECKED),
         (b"a,b\rc,d\r", UNCHECKED),
+        (b"a,b\n1,2\n\x1f\n3", UNCHECKED),
+        (b"a\n\x1f\n" + b"1\n" * 5 + b'"2', DAMAGED),
     ],
 )
 def test_tables(content: bytes, verdict: str, found_in: Check) -> None:

@@ -28,6 +28,7 @@ _CONTENT = re.compile(
 )
 _FRONT = 32
 """Bytes by which to tell whether a beginning was lost."""
+_LETTERS_PER_ZERO = 4
 _MADE_FROM = frozenset(
     {".in", ".header", ".footer", ".tmpl", ".template", ".tpl", ".j2", ".jinja", ".jinja2", ".mustache", ".erb", ".php"}
 )
@@ -79,6 +80,8 @@ def _may_be(named: Format, head: bytes) -> bool:
     if not head[:_FRONT].strip(b"\0"):
         return True  # what a crash leaves of a file whose content had not reached the disk
     if named.textual:
-        return is_text(head[:_FRONT].rstrip(b"\0"))
+        front = head[:_FRONT].rstrip(b"\0")
+        # a few zeros are damage; in UTF-16 without a mark every other byte is one
+        return front.count(b"\0") * _LETTERS_PER_ZERO < len(front) and is_text(front.replace(b"\0", b""))
     # something was put in front, as readers of some types allow
     return bool(re.search(named.magic, head[:1024], re.DOTALL))
