@@ -17,6 +17,8 @@ _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a length: TEM, and the restart markers."""
 
 _WITHOUT_LOSSES = 0xF7
+_PIECE = 16 << 10
+"""Bytes of a scan that are read at once: there may be very many scans, all of them short."""
 _MARKER = re.compile(rb"(?<!\xff)\xff++[^\x00\xff]", re.DOTALL)
 _IN_SCAN = re.compile(rb"\xff(?=[^\x00\xff\xd0-\xd7])", re.DOTALL)
 """What ends the compressed picture: a marker that is neither an escaped byte nor a restart."""
@@ -84,7 +86,7 @@ def _after_segment(source: Source, place: int) -> int:
 def _after_scan(source: Source, place: int) -> int:
     """Return where the marker is that ends a scan."""
     kept = b""
-    for chunk in source.chunks(place):
+    for chunk in source.chunks(place, size=_PIECE):
         data = kept + chunk
         if found := _IN_SCAN.search(data):
             return place + found.start()
