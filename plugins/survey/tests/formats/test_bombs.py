@@ -359,3 +359,11 @@ def test_a_mail_of_nested_parts_is_not_read(inspect: Inspect) -> None:
     parts = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(400))
     found = inspect(parts + b"\n" * 500_000, "eml")
     assert (found.length, "nested" in found.note) == (0, True)
+
+
+@pytest.mark.parametrize("kind", [b"text/plain", b"multipart/mixed"])
+def test_a_mail_with_endless_parameters_is_not_read(kind: bytes, inspect: Inspect) -> None:
+    for parameters in (b'a="' + b";" * 900_000, b"name*=punycode''" + b"a" * 100_000 + b"-" + b"zz9" * 200_000):
+        for before in (b"", b"Subject: x\n", b"Subject: x\r"):
+            found = inspect(before + b"Content-Type: " + kind + b";\n " + parameters + b"\n\nx", "eml")
+            assert (found.length, "headers" in found.note) == (0, True)

@@ -128,6 +128,44 @@ def test_every_type_with_text_is_tried_above() -> None:
     assert {one.kind for one in FORMATS if one.read} == tried | {"ods", "odp"}  # which are read as odt is
 
 
+def mixed(*parts: bytes) -> bytes:
+    body = b"".join(b"\n--x\n" + part for part in parts)
+    return b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nContent-Type: multipart/mixed; boundary=x\n" + body + b"\n--x--\n"
+
+
+ALTERNATIVES = (
+    b"Content-Type: multipart/alternative; boundary=y\n\n--y\nContent-Type: text/plain\n\nthe plain one\n"
+    b"--y\nContent-Type: text/html\n\n<p>the <b>other</b> one\n--y--\n"
+)
+RELATED = (
+    b"Content-Type: multipart/alternative; boundary=y\n\n--y\nContent-Type: multipart/related; boundary=z\n\n--z\n"
+    b"Content-Type: text/html\n\n<p>in a frame\n--z--\n--y--\n"
+)
+HTML = b"Content-Type: text/html\n\n<title>no</title><p>the text"
+FOOTER = b"Content-Type: text/plain\n\nlist footer"
+FORWARDED = b"Content-Type: message/rfc822\n\nSubject: inner\n\nforwarded words"
+NOTES = b"Content-Type: text/plain\nContent-Disposition: attachment; filename*=utf-8''n%C3%B6tes.txt\n\nnot shown"
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (mixed(HTML, FOOTER), ["the text", "list footer"]),
+        (mixed(ALTERNATIVES, FOOTER), ["the plain one", "list footer"]),
+        (mixed(RELATED, NOTES), ["in a frame", "nötes.txt"]),
+        (mixed(FORWARDED, NOTES), ["forwarded words", "nötes.txt"]),
+        (b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\n\n" + b"the boundary of it\n" * 60, ["the boundary of it"] * 60),
+        (b"Subject: =?utf-8?b?R3LDvMOfZQ==?=\nContent-Transfer-Encoding: base64\n\nd29yZHM=", ["words"]),
+        (b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nContent-Transfer-Encoding: quoted-printable\n\nso=\nme", ["some"]),
+        (b"Subject: =?latin1?q?Gr=FC=DFe?=\n\nf\xfcr dich", ["für dich"]),
+    ],
+)
+def test_of_a_mail_all_is_read_that_is_shown(content: bytes, lines: list[str], text_in: Read) -> None:
+    read = text_in(content, "eml")
+    assert [line.strip() for line in read.text.splitlines() if line.strip()] == ["Subject: Grüße", *lines]
+    assert (read.title, read.note) == ("Grüße", "")
+
+
 def test_a_guessed_encoding_is_noted(text_in: Read) -> None:
     windows = text_in("für „dich“".encode("cp1252"), "text")
     assert (windows.text, "Windows-1252" in windows.note) == ("für „dich“", True)
