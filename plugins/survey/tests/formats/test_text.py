@@ -94,6 +94,15 @@ PAGE = """<!DOCTYPE html><html><head><title>A &amp; B</title><style>p{}</style><
         ("markdown", b"no heading", "", "no heading"),
         ("html", PAGE.encode(), "A & B", "Head\nSome bold ü text\nnext"),
         ("html", '<meta charset="cp1251"><p>Б'.encode("cp1251"), "", "Б"),
+        ("html", b"<script src='a.js'/><title/><style/><p>after tags that XHTML closes at once", "", None),
+        ("html", b"a<!-->b<!--->c<!-- d > --!>e<!-- f -- g --><p>h", "", "abce\nh"),
+        ("html", b"a<script>b</script >c<STYLE>d</style>e<template>f</template>g<!-- h", "", "a\nc\ne\ng"),
+        (
+            "html",
+            b"<p>&lt;b&gt; &#x9b;31m &#0; &notin; &amp;amp; &nonsense;",
+            "",
+            "<b> \u203a31m \ufffd \u2209 &amp; &nonsense;",
+        ),
         ("csv", b"a,b\n", "", "a,b\n"),
         ("json", b'{"a": ["b\\u00fc", 1, "\\ud800 x"]}', "", "a\nbü\nx\n"),
         ("xml", b"<a><title>T</title><b c='no'>one <i>two</i></b></a>", "T", "T\none\ntwo\n"),
@@ -126,6 +135,13 @@ def test_title_and_text(kind: str, content: bytes, title: str, text: str | None,
 def test_every_type_with_text_is_tried_above() -> None:
     tried = {"text", "markdown", "html", "csv", "json", "xml", "ipynb", "docx", "xlsx", "pptx", "odt", "epub", "eml"}
     assert {one.kind for one in FORMATS if one.read} == tried | {"ods", "odp"}  # which are read as odt is
+
+
+def test_what_follows_a_tag_that_xhtml_closes_at_once_is_read(text_in: Read) -> None:
+    chapter = "<html><head><title/><script src='a.js' /></head><p>first</p><style type='a'/>second</html>"
+    assert text_in(chapter.encode(), "html").text.split() == ["first", "second"]
+    book = BOOK | {"a.xhtml": chapter}
+    assert text_in(packed(book), "epub").text.split() == ["first", "second", "second", "chapter"]
 
 
 def mixed(*parts: bytes) -> bytes:
