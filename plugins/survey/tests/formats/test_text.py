@@ -137,6 +137,44 @@ def test_every_type_with_text_is_tried_above() -> None:
     assert {one.kind for one in FORMATS if one.read} == tried | {"ods", "odp"}  # which are read as odt is
 
 
+SLIDES = {
+    "presentation.xml": "<p xmlns:r='r'><l><sldId id='256' r:id='rId3'/><sldId id='257' r:id='rId2'/>"
+    "<sldId id='258' r:id='rId9'/><sldId id='259' r:id='rId8'/></l></p>",
+    "_rels/presentation.xml.rels": "<R><Relationship Id='rId2' Target='slides/slide2.xml'/>"
+    "<Relationship Id='rId3' Target='/ppt/slides/slide10.xml'/>"
+    "<Relationship Id='rId8' Target='../../../etc/passwd'/>"
+    "<Relationship Id='rId9' Target='slides/slide3.xml' TargetMode='External'/></R>",
+    "slides/slide3.xml": "<s xmlns:a='a'><a:p><a:t>hidden from the list</a:t></a:p></s>",
+}
+SHEETS = {
+    "workbook.xml": "<w xmlns:r='r'><sheets><sheet name='First' sheetId='1' r:id='b'/>"
+    "<sheet name='Second' r:id='a'/></sheets></w>",
+    "_rels/workbook.xml.rels": "<R><Relationship Id='a' Target='worksheets/one.xml'/>"
+    "<Relationship Id='b' Target='worksheets/two.xml'/></R>",
+    "worksheets/one.xml": "<w><c t='inlineStr'><is><t>of second</t></is></c></w>",
+    "worksheets/two.xml": "<w><c t='inlineStr'><is><t>of first</t></is></c></w>",
+}
+
+
+def test_slides_and_sheets_come_in_the_order_in_which_they_are_shown(text_in: Read) -> None:
+    slides = text_in(open_xml("ppt", PPTX | SLIDES), "pptx")
+    assert ([line.strip() for line in slides.text.splitlines()], slides.note) == (
+        ["tenth", "second", "hidden from the list", "a note"],
+        "",
+    )
+    sheets = text_in(open_xml("xl", SHEETS), "xlsx")
+    assert ([line for line in sheets.text.splitlines() if line], sheets.note) == (
+        ["First", "Second", "of first", "of second"],
+        "",
+    )
+
+
+def test_a_title_without_end_does_not_cost_the_text(text_in: Read) -> None:
+    long = CORE.replace("A &amp; B", "ab " * 4_000_000).encode()
+    read = text_in(zipped({"word/document2.xml": b"<w><t>words</t></w>", "docProps/core.xml": long}), "docx")
+    assert (read.text, read.title[:8], len(read.title)) == ("words", "ab ab ab", 200)
+
+
 def test_what_follows_a_tag_that_xhtml_closes_at_once_is_read(text_in: Read) -> None:
     chapter = "<html><head><title/><script src='a.js' /></head><p>first</p><style type='a'/>second</html>"
     assert text_in(chapter.encode(), "html").text.split() == ["first", "second"]
