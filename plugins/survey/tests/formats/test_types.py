@@ -31,6 +31,7 @@ Check = Callable[..., Finding]
         (b"\n<?xml version='1.0'?><a/>", "feed", "xml"),
         (b"<?xml version='1.0'?><html/>", "page.xhtml", "html"),
         (b"<?xml version='1.0'?>", "made.xml.in", "text"),
+        (b"<?xml version='1.0'?><!ELEMENT a ANY>", "rules.dtd", "text"),
         (b"Received: from here\n", "1234", "eml"),
         (b"<html>an error page</html>", "picture.png", "html"),
         (b"\0" * 100, "picture.png", "png"),

@@ -30,9 +30,9 @@ _FRONT = 32
 """Bytes by which to tell whether a beginning was lost."""
 _LETTERS_PER_ZERO = 4
 _MADE_FROM = frozenset(
-    {".in", ".header", ".footer", ".tmpl", ".template", ".tpl", ".j2", ".jinja", ".jinja2", ".mustache", ".erb", ".php"}
+    {".dtd", ".ent", ".mod", ".in", ".header", ".footer", ".tmpl", ".template", ".tpl", ".j2", ".jinja", ".jinja2", ".mustache", ".erb", ".php"}
 )
-"""Endings of what others are made from, which need not follow the rules of those."""
+"""Endings of what others are made from or refer to, which need not follow the rules of those."""
 
 
 def kind_of(head: bytes, name: str) -> str:
