@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 
+from plugin_survey.formats.charset import marked
 from plugin_survey.formats.registry import BY_KIND, FORMATS, Format
 
 HEAD = 8192
@@ -19,7 +19,7 @@ _BY_SUFFIX = {suffix: one.kind for one in reversed(FORMATS) for suffix in one.su
 
 _NOT_IN_TEXT = bytes({*range(32)} - {*b"\a\b\t\n\f\r\x1b"}) + b"\x7f"
 """Bytes that no text has, in any encoding of one byte per character or in UTF-8."""
-_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+_CONTROLS = re.compile("[" + re.escape(_NOT_IN_TEXT.decode("ascii")) + "]")
 
 _CONTENT = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:(?P<html><!doctype html|<html[\s>])|(?P<xml><\?xml\s)"
@@ -30,7 +30,23 @@ _FRONT = 32
 """Bytes by which to tell whether a beginning was lost."""
 _LETTERS_PER_ZERO = 4
 _MADE_FROM = frozenset(
-    {".dtd", ".ent", ".mod", ".in", ".header", ".footer", ".tmpl", ".template", ".tpl", ".j2", ".jinja", ".jinja2", ".mustache", ".erb", ".php"}
+    {
+        ".dtd",
+        ".ent",
+        ".mod",
+        ".in",
+        ".header",
+        ".footer",
+        ".tmpl",
+        ".template",
+        ".tpl",
+        ".j2",
+        ".jinja",
+        ".jinja2",
+        ".mustache",
+        ".erb",
+        ".php",
+    }
 )
 """Endings of what others are made from or refer to, which need not follow the rules of those."""
 
@@ -56,9 +72,9 @@ def kind_of(head: bytes, name: str) -> str:
 
 
 def is_text(head: bytes) -> bool:
-    """Return whether some bytes can be the beginning of a text: they have a byte order mark, or no controls."""
-    if head.startswith(_MARKS):
-        return True
+    """Return whether some bytes can be the beginning of a text, which has no control characters."""
+    if codec := marked(head):  # by chance, if controls follow it
+        return not _CONTROLS.search(head.decode(codec, "replace"))
     # nearly all that is no text has a zero early on, which is found in no time
     return b"\0" not in head and len(head.translate(None, _NOT_IN_TEXT)) == len(head)
 
