@@ -395,5 +395,10 @@ def test_sound_of_all_forms_is_ok(found_in: Check) -> None:
     large = b"RF64\xff\xff\xff\xffWAVE" + header + content[12:36] + b"data\xff\xff\xff\xff" + content[44:]
     assert found_in(large, "wav").verdict == OK
     assert found_in(large[:-10], "wav").verdict == DAMAGED
+    odd = content[:4] + struct.pack("<I", 44) + content[8:40] + struct.pack("<I", 7) + b"1234567\0"
+    assert found_in(odd, "wav").verdict == OK
+    assert found_in(odd[:-1], "wav").verdict == OK  # without the byte that makes its length even
+    assert found_in(odd[:-2], "wav").verdict == DAMAGED
+    assert found_in(content[:-1], "wav").verdict == DAMAGED
     big = b"RIFX" + struct.pack(">I", 36) + b"WAVEfmt " + struct.pack(">I", 16) + bytes(16) + b"data" + bytes(4)
     assert found_in(big, "wav").verdict == OK
