@@ -95,6 +95,26 @@ print(inspect_batch([item], Confines(100 << 20, last=True), 60.0).looks[0].probl
 """
 
 
+TIGHT = """
+from plugin_survey.inspecting.inspection import Item, inspect_batch
+from plugin_survey.budget import Confines
+import os, sys
+path = os.fsencode(sys.argv[1])
+found = os.stat(path)
+item = Item(1, path, found.st_size, found.st_mtime_ns, "xml", True, False)
+print(inspect_batch([item], Confines(3 << 20), 60.0).again)
+print(inspect_batch([item], Confines(3 << 20, last=True), 60.0).looks[0].problem)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc to confine a process")
+def test_what_a_real_check_has_no_memory_for_is_tried_alone_and_then_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_bytes(b"<a b='%b'/>" % (b"x" * (7 << 19)))
+    done = subprocess.run([sys.executable, "-c", TIGHT, path], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "[1]\nit takes more memory than the 3 MiB that a worker could have\n", done.stderr
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc to confine a process")
 def test_a_file_that_wants_more_memory_than_allowed_costs_itself_only(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"

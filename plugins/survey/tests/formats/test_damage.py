@@ -9,7 +9,7 @@ import io
 import lzma
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -38,7 +38,7 @@ def may_end_at(kind: str, content: bytes, length: int) -> bool:
     if kind == "gzip":
         return length == content.index(b"\x1f\x8b\x08", 1)  # between its two members
     if kind == "tar":
-        return length >= len(content.rstrip(b"\0")) + 512 + 512  # one empty block is enough for everybody
+        return length >= -(-len(content.rstrip(b"\0")) // 512) * 512 + 512  # one empty block is enough for everybody
     if kind == "csv":
         return cut_off_between_columns(content[:length].decode())
     return False
@@ -50,16 +50,33 @@ def cut_off_between_columns(text: str) -> bool:
     return len(rows) < 2 or len(rows[-1]) == 3 or text.count('"') % 2 == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_file_cut_off_anywhere_is_damaged(kind: str, whole: dict[str, bytes], found_in: Check) -> None:
-    content = whole[kind]
-    for length in range(1, len(content), STEPS.get(kind, 5)):
+def assert_cuts_are_seen(kind: str, content: bytes, lengths: Iterable[int], found_in: Check) -> None:
+    for length in lengths:
         finding = found_in(content[:length], kind)
         if kind == "xml" and length < content.index(b"<root>") + 6:
             assert finding.verdict != OK, length  # before its first element it may be meant to be so
         elif not may_end_at(kind, content, length):
             assert finding.verdict == DAMAGED, (length, finding)
             assert finding.problem
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_cut_off_anywhere_is_damaged(kind: str, whole: dict[str, bytes], found_in: Check) -> None:
+    content = whole[kind]
+    assert_cuts_are_seen(kind, content, range(1, len(content), STEPS.get(kind, 5)), found_in)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_cut_off_at_any_byte_is_damaged(kind: str, whole: dict[str, bytes], found_in: Check) -> None:
+    content = whole[kind]
+    ends = max(len(content) - 600, 0)  # of the database most lengths are alike: no whole pages
+    steps = (
+        range(1, len(content))
+        if kind != "sqlite"
+        else [*range(1, 600), *range(600, ends, 61), *range(ends, ends + 600)]
+    )
+    assert_cuts_are_seen(kind, content, steps, found_in)
 
 
 @pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz", "png", "jpeg", "pdf", "sqlite", "wav", "zip"])

@@ -16,7 +16,7 @@ import pytest
 from plugin_survey.formats import DAMAGED, HEAD, OK, UNCHECKED, Bounds, Finding, check, kind_of, text
 from plugin_survey.formats.registry import FORMATS
 
-from .conftest import database, docx, pdf, pdf_with_stream, png, png_chunk, sound, zipped
+from .conftest import Samples, database, docx, pdf, pdf_with_stream, png, png_chunk, sound, zipped
 
 Check = Callable[..., Finding]
 
@@ -31,6 +31,7 @@ Check = Callable[..., Finding]
         (b"\n<?xml version='1.0'?><a/>", "feed", "xml"),
         (b"<?xml version='1.0'?><html/>", "page.xhtml", "html"),
         (b"<?xml version='1.0'?>", "made.xml.in", "text"),
+        (b"<?xml version='1.0'?><!ELEMENT a ANY>", "rules.dtd", "text"),
         (b"Received: from here\n", "1234", "eml"),
         (b"<html>an error page</html>", "picture.png", "html"),
         (b"\0" * 100, "picture.png", "png"),
@@ -49,6 +50,19 @@ Check = Callable[..., Finding]
         (b"<?xml version='1.0'?>", "notes.txt", "text"),
         (b"BZh, said the man", "x", "text"),
         ("größe".encode("latin-1"), "größe", "text"),
+        (b"a,b\n1,\0\n", "small.csv", "csv"),
+        (b"a,b\n1,2\n" + bytes(30), "small.csv", "csv"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "wide.csv", "unknown"),
+        ("a,b\n1,2\n".encode("utf-32"), "wide.csv", "csv"),
+        (codecs.BOM_UTF8 + b"a,b", "marked", "text"),
+        (codecs.BOM_UTF8 + b"%PDF-1.4\n\0\1", "marked.pdf", "pdf"),
+        (b"\xff\xfe\x12\xaf\0\0\4\0" * 9, "film", "unknown"),
+        (b"\xff\xfea\0\0\xd8b\0" + b"c", "one bad character, and half of one", "text"),
+        (b"a\0\1\2" * 20, "binary.csv", "unknown"),
+        (b"MZ, said the man, and went on to say more than sixty characters of it", "notes", "text"),
+        (b"MZ\x90\0\3" + bytes(60), "program", "pe"),
+        (b"OTTO said the same", "notes", "text"),
+        (b"OTTO\0\x0b\0\x80", "face", "font"),
     ],
 )
 def test_a_type_is_told_by_content_first_and_by_name_second(head: bytes, name: str, kind: str) -> None:
@@ -112,6 +126,22 @@ def test_jpeg_images_with_fillers_and_appended_data_are_ok(found_in: Check, whol
     assert found_in(image + b"a film", "jpeg").verdict == OK
     assert found_in(image[:2] + b"\xff\xff" + image[2:], "jpeg").verdict == OK
     assert found_in(b"\xff\xd8\xff\xd9", "jpeg").verdict == DAMAGED
+
+
+def test_a_jpeg_image_with_stray_bytes_that_readers_pass_over_is_unchecked(found_in: Check, whole: Samples) -> None:
+    image = whole["jpeg"]
+    after = 4 + int.from_bytes(image[4:6], "big")
+    for stray in (b"hello", b"\xff\0\0\2", bytes(70_000)):
+        found = found_in(image[:after] + stray + image[after:], "jpeg")
+        assert (found.verdict, f"byte {after:,}" in found.problem) == (UNCHECKED, True)
+    assert found_in(image[:after] + b"hello" + image[after:-1], "jpeg").verdict == DAMAGED
+    assert found_in(image[:after] + b"hello", "jpeg").verdict == DAMAGED
+
+
+def test_a_jpeg_image_without_losses_is_unchecked(found_in: Check) -> None:
+    image = bytes.fromhex("ffd8fff7000b0800080008010111 00ffda0008010100000000 7f012aff7fd9ffd9")
+    found = found_in(image, "jpeg")
+    assert (found.verdict, "JPEG-LS" in found.problem) == (UNCHECKED, True)
 
 
 def test_pdf_documents_of_both_forms_are_ok(found_in: Check) -> None:
@@ -243,6 +273,8 @@ def test_json_with_one_endless_value_is_unchecked(found_in: Check) -> None:
         (b"a,b\n1,\0\0\0\0", DAMAGED),
         (b"a,b\n" + b"x" * (2 << 20), UNCHECKED),
         (b"a,b\rc,d\r", UNCHECKED),
+        (b"a,b\n1,2\n\x1f\n3", UNCHECKED),
+        (b"a\n\x1f\n" + b"1\n" * 5 + b'"2', DAMAGED),
     ],
 )
 def test_tables(content: bytes, verdict: str, found_in: Check) -> None:
@@ -363,5 +395,10 @@ def test_sound_of_all_forms_is_ok(found_in: Check) -> None:
     large = b"RF64\xff\xff\xff\xffWAVE" + header + content[12:36] + b"data\xff\xff\xff\xff" + content[44:]
     assert found_in(large, "wav").verdict == OK
     assert found_in(large[:-10], "wav").verdict == DAMAGED
+    odd = content[:4] + struct.pack("<I", 44) + content[8:40] + struct.pack("<I", 7) + b"1234567\0"
+    assert found_in(odd, "wav").verdict == OK
+    assert found_in(odd[:-1], "wav").verdict == OK  # without the byte that makes its length even
+    assert found_in(odd[:-2], "wav").verdict == DAMAGED
+    assert found_in(content[:-1], "wav").verdict == DAMAGED
     big = b"RIFX" + struct.pack(">I", 36) + b"WAVEfmt " + struct.pack(">I", 16) + bytes(16) + b"data" + bytes(4)
     assert found_in(big, "wav").verdict == OK

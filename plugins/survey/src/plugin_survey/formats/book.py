@@ -46,11 +46,13 @@ def _spine(package: Package, root: str, gathered: Gathered) -> list[str]:
     def start(name: str, values: dict[str, str]) -> None:
         if local(name) == "item":
             path = posixpath.join(posixpath.dirname(root), urllib.parse.unquote(values.get("href", "")))
-            pages[values.get("id", "")] = posixpath.normpath(path)  # a key of the members, not a path of this machine
+            path = posixpath.normpath(path)  # a key of the members, not a path of this machine
+            if path in package.members:
+                pages[values.get("id", "")] = path
         elif local(name) == "itemref":
             order.append(values.get("idref", ""))
 
     reader = Reader(gathered.bounds)
     reader.on_start = start
     package.feed(root, reader)
-    return [pages[one] for one in order if pages.get(one) in package.members]
+    return list(dict.fromkeys(pages[one] for one in order if one in pages))

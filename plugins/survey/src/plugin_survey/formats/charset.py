@@ -27,6 +27,11 @@ _WIDER = {
 """What is meant by a name, which is more than its standard has (WHATWG Encoding, 4.2)."""
 
 
+def marked(data: bytes) -> str:
+    """Return the codec for the byte order mark that some bytes begin with; nothing if there is none."""
+    return next((name for mark, name in _MARKS if data.startswith(mark)), "")
+
+
 def codec_of(told: str) -> str:
     """Return the codec for the encoding that a document says it has; nothing for what is no encoding of documents."""
     told = told[2:] if told[:2].lower() == "x-" else told  # what was put before a name until it was registered
@@ -45,7 +50,7 @@ def decoded(data: bytes, *, whole: bool) -> tuple[str, str]:
         data: The bytes, from the beginning of the text.
         whole: Whether that is all; otherwise the last character may be incomplete.
     """
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    encoding = marked(data) or "utf-8"
     decoder = codecs.getincrementaldecoder(encoding)
     try:
         return decoder().decode(data, whole), ""

@@ -11,7 +11,7 @@ from plugin_survey.formats.bounds import Bounds
 _EFFORT = 32
 """Bytes that are read at most for each byte of text that is wanted; beyond that, little text is to be expected."""
 _LONGEST_TITLE = 200
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Text(NamedTuple):

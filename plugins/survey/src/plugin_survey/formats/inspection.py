@@ -9,7 +9,6 @@ from plugin_survey.formats.registry import BY_KIND
 from plugin_survey.formats.source import Path, Source
 
 DEFAULT = Bounds()
-_NO_MEMORY = "there is not enough memory for it"
 
 
 def check(path: Path, kind: str, *, bounds: Bounds = DEFAULT) -> Finding:
@@ -24,6 +23,7 @@ def check(path: Path, kind: str, *, bounds: Bounds = DEFAULT) -> Finding:
 
     Raises:
         OSError: The file itself cannot be opened or read.
+        MemoryError: There is less memory than the bounds allow to take; more may help, so it is no finding.
     """
     known = BY_KIND.get(kind)
     if known is None or known.check is None:
@@ -37,8 +37,6 @@ def check(path: Path, kind: str, *, bounds: Bounds = DEFAULT) -> Finding:
             verdict, problem = DAMAGED, str(error)
         except Unchecked as error:
             verdict, problem = UNCHECKED, str(error)
-        except MemoryError:
-            verdict, problem = UNCHECKED, _NO_MEMORY
         return Finding(kind, verdict, problem, tally.members, tally.expanded_bytes)
 
 
@@ -52,6 +50,7 @@ def text(path: Path, kind: str, *, bounds: Bounds = DEFAULT) -> Text:
 
     Raises:
         OSError: The file itself cannot be opened or read.
+        MemoryError: There is less memory than the bounds allow to take; more may help, so it is no finding.
     """
     known = BY_KIND.get(kind)
     if known is None or known.read is None:
@@ -64,6 +63,4 @@ def text(path: Path, kind: str, *, bounds: Bounds = DEFAULT) -> Text:
             gathered.truncated = True
         except (Damaged, Unchecked) as error:
             gathered.note = str(error)
-        except MemoryError:
-            gathered.note = _NO_MEMORY
     return gathered.finish()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from plugin_survey.formats.bounds import Tally
-from plugin_survey.formats.finding import Damaged
+from plugin_survey.formats.finding import Damaged, Unchecked
 from plugin_survey.formats.source import Source
 
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
@@ -16,6 +16,10 @@ _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a length: TEM, and the restart markers."""
 
+_WITHOUT_LOSSES = 0xF7
+_PIECE = 16 << 10
+"""Bytes of a scan that are read at once: there may be very many scans, all of them short."""
+_MARKER = re.compile(rb"(?<!\xff)\xff++[^\x00\xff]", re.DOTALL)
 _IN_SCAN = re.compile(rb"\xff(?=[^\x00\xff\xd0-\xd7])", re.DOTALL)
 """What ends the compressed picture: a marker that is neither an escaped byte nor a restart."""
 
@@ -23,15 +27,20 @@ _IN_SCAN = re.compile(rb"\xff(?=[^\x00\xff\xd0-\xd7])", re.DOTALL)
 def check_jpeg(source: Source, tally: Tally) -> None:
     """Check a JPEG image: every segment is where the one before says, and the markers of frame, scan and end are there.
 
-    What follows the end is not part of the image: previews, further pictures, a film.
+    What follows the end is not part of the image: previews, further pictures, a film. Bytes between two segments are
+    against the rules, but readers pass over them, so they leave an image that is whole otherwise unchecked.
     """
     if source.read(0, 3) != b"\xff\xd8\xff":
         raise Damaged("it does not begin with the start marker of JPEG")
-    place, framed, scanned = 2, False, False
+    place, framed, scanned, stray = 2, False, False, 0
     while True:
-        place, marker = _marker(source, place)
+        begun = place
+        place, marker, found = _marker(source, place)
+        stray = stray or (begun if found else 0)
         if marker == _END:
             break
+        if marker == _WITHOUT_LOSSES:
+            raise Unchecked("it is in the form JPEG-LS, which cannot be checked")
         tally.member()
         if marker in _ALONE:
             continue
@@ -44,20 +53,23 @@ def check_jpeg(source: Source, tally: Tally) -> None:
             place = _after_scan(source, place)
     if not scanned:
         raise Damaged("it has no picture between its start and its end")
+    if stray:
+        raise Unchecked(f"at byte {stray:,} there is no marker, as the segment before says; readers pass over it")
 
 
-def _marker(source: Source, place: int) -> tuple[int, int]:
-    """Return the next marker and where it ends; any number of bytes 255 may come before it."""
+def _marker(source: Source, place: int) -> tuple[int, int, bool]:
+    """Return where the next marker ends, its code, and whether more than bytes 255, which are allowed, is before it."""
     data = source.read(place, 2)
-    if data[:1] not in (b"\xff", b""):
-        raise Damaged(f"at byte {place:,} there is no marker, as the segment before says")
-    for chunk in [data] if data[1:] not in (b"\xff", b"") else source.chunks(place):
-        rest = chunk.lstrip(b"\xff")
-        place += len(chunk) - len(rest)
-        if rest and rest[0]:
-            return place + 1, rest[0]
-        if rest:
-            raise Damaged(f"at byte {place:,} there is no marker, as the segment before says")
+    if len(data) == 2 and data[0] == 0xFF and 0 < data[1] < 0xFF:
+        return place + 2, data[1], False
+    kept, stray = b"", False
+    for chunk in source.chunks(place):
+        data = kept + chunk
+        if found := _MARKER.search(data):
+            return place + found.end(), found[0][-1], stray or bool(found.start())
+        kept = b"\xff" if data[-1] == 0xFF else b""
+        stray = stray or bool(data.strip(b"\xff"))
+        place += len(data) - len(kept)
     raise Damaged(f"it is cut off: the marker that ends a JPEG image is missing at byte {place:,}")
 
 
@@ -74,7 +86,7 @@ def _after_segment(source: Source, place: int) -> int:
 def _after_scan(source: Source, place: int) -> int:
     """Return where the marker is that ends a scan."""
     kept = b""
-    for chunk in source.chunks(place):
+    for chunk in source.chunks(place, size=_PIECE):
         data = kept + chunk
         if found := _IN_SCAN.search(data):
             return place + found.start()

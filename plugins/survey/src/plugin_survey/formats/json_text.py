@@ -46,8 +46,8 @@ def check_json(source: Source, tally: Tally) -> None:
     if source.size <= _SMALL:
         try:
             json.loads(source.read(0, source.size))
-        except (ValueError, RecursionError):
-            pass  # the reader below is more lenient, and says what is wrong
+        except (ValueError, RecursionError, MemoryError):
+            pass  # the reader below is more lenient, takes less memory, and says what is wrong
         else:
             tally.members = 1
             return

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 
+from plugin_survey.formats.charset import marked
 from plugin_survey.formats.registry import BY_KIND, FORMATS, Format
 
 HEAD = 8192
@@ -19,7 +19,7 @@ _BY_SUFFIX = {suffix: one.kind for one in reversed(FORMATS) for suffix in one.su
 
 _NOT_IN_TEXT = bytes({*range(32)} - {*b"\a\b\t\n\f\r\x1b"}) + b"\x7f"
 """Bytes that no text has, in any encoding of one byte per character or in UTF-8."""
-_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+_CONTROLS = re.compile("[" + re.escape(_NOT_IN_TEXT.decode("ascii")) + "]")
 
 _CONTENT = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:(?P<html><!doctype html|<html[\s>])|(?P<xml><\?xml\s)"
@@ -28,10 +28,27 @@ _CONTENT = re.compile(
 )
 _FRONT = 32
 """Bytes by which to tell whether a beginning was lost."""
+_LETTERS_PER_ZERO = 4
 _MADE_FROM = frozenset(
-    {".in", ".header", ".footer", ".tmpl", ".template", ".tpl", ".j2", ".jinja", ".jinja2", ".mustache", ".erb", ".php"}
+    {
+        ".dtd",
+        ".ent",
+        ".mod",
+        ".in",
+        ".header",
+        ".footer",
+        ".tmpl",
+        ".template",
+        ".tpl",
+        ".j2",
+        ".jinja",
+        ".jinja2",
+        ".mustache",
+        ".erb",
+        ".php",
+    }
 )
-"""Endings of what others are made from, which need not follow the rules of those."""
+"""Endings of what others are made from or refer to, which need not follow the rules of those."""
 
 
 def kind_of(head: bytes, name: str) -> str:
@@ -55,9 +72,9 @@ def kind_of(head: bytes, name: str) -> str:
 
 
 def is_text(head: bytes) -> bool:
-    """Return whether some bytes can be the beginning of a text: they have a byte order mark, or no controls."""
-    if head.startswith(_MARKS):
-        return True
+    """Return whether some bytes can be the beginning of a text, which has no control characters."""
+    if codec := marked(head):  # by chance, if controls follow it
+        return not _CONTROLS.search(head.decode(codec, "replace"))
     # nearly all that is no text has a zero early on, which is found in no time
     return b"\0" not in head and len(head.translate(None, _NOT_IN_TEXT)) == len(head)
 
@@ -79,6 +96,8 @@ def _may_be(named: Format, head: bytes) -> bool:
     if not head[:_FRONT].strip(b"\0"):
         return True  # what a crash leaves of a file whose content had not reached the disk
     if named.textual:
-        return is_text(head[:_FRONT].rstrip(b"\0"))
+        front = head[:_FRONT].rstrip(b"\0")
+        # a few zeros are damage; in UTF-16 without a mark every other byte is one
+        return front.count(b"\0") * _LETTERS_PER_ZERO < len(front) and is_text(front.replace(b"\0", b""))
     # something was put in front, as readers of some types allow
     return bool(re.search(named.magic, head[:1024], re.DOTALL))

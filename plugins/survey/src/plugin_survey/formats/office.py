@@ -5,6 +5,7 @@ Names from inside an archive are compared with those that the formats prescribe,
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable
 
@@ -16,6 +17,8 @@ from plugin_survey.formats.xml_text import Reader, local
 from plugin_survey.formats.zips import expanded, members
 
 _BLANKS = {"tab": "\t", "br": "\n", "cr": "\n", "line-break": "\n", "s": " "}
+_MOST_PIECES = 100
+"""Pieces of a title that are kept; expat hands over at most 8 KiB at once."""
 _NUMBER = re.compile(r"\d+")
 
 
@@ -54,6 +57,21 @@ class Package:
                 reader.feed(self.chunks(name))
             except (Damaged, Unchecked) as error:
                 self._gathered.note = f"{self.members[name].label}: {error}"
+
+    def targets(self, name: str, gathered: Gathered) -> dict[str, str]:
+        """Return the members that a part refers to, by its identifiers for them; what is elsewhere is left out."""
+        folder, file = posixpath.split(name)
+        found: dict[str, str] = {}
+
+        def start(element: str, values: dict[str, str]) -> None:
+            target = posixpath.normpath(posixpath.join("/", folder, values.get("Target", ""))).lstrip("/")
+            if local(element) == "Relationship" and values.get("TargetMode") != "External" and target in self.members:
+                found[values.get("Id", "")] = target
+
+        reader = Reader(gathered.bounds)
+        reader.on_start = start
+        self.feed(f"{folder}/_rels/{file}.rels", reader)
+        return found
 
 
 class _Part:
@@ -104,7 +122,7 @@ def first_text(package: Package, name: str, element: str, gathered: Gathered) ->
             state.update(open=False, done=True)
 
     reader.on_start, reader.on_end = start, end
-    reader.on_text = lambda text: pieces.append(text) if state["open"] else None
+    reader.on_text = lambda text: pieces.append(text) if state["open"] and len(pieces) < _MOST_PIECES else None
     package.feed(name, reader)
     return "".join(pieces)
 
@@ -114,11 +132,28 @@ def _read(package: Package, gathered: Gathered, names: Iterable[str], within: st
         package.feed(name, _Part(gathered, within, lines).reader)
 
 
+def _in_order(package: Package, gathered: Gathered, part: str, element: str, pattern: str) -> list[str]:
+    """Return the parts that one lists in some elements, in that order, and then those of a pattern that it does not."""
+    targets = package.targets(part, gathered)
+    names: dict[str, None] = {}
+
+    def start(name: str, values: dict[str, str]) -> None:
+        if local(name) == element:
+            identifiers = [value for key, value in values.items() if local(key) == "id"]
+            names.update((targets[one], None) for one in identifiers if one in targets)
+
+    reader = Reader(gathered.bounds)
+    reader.on_start = start
+    package.feed(part, reader)
+    return list(names | dict.fromkeys(package.matching(pattern)))
+
+
 def read_docx(source: Source, gathered: Gathered) -> None:
     """Read a text document of Office Open XML: body, notes, comments, headers and footers."""
     package = Package(source, gathered)
     gathered.title = first_text(package, "docProps/core.xml", "title", gathered)
-    names = ["word/document.xml", *package.matching(r"word/(?:footnotes|endnotes|comments|header\d*|footer\d*)\.xml")]
+    names = package.matching(r"word/document\d*\.xml")
+    names += package.matching(r"word/(?:footnotes|endnotes|comments|header\d*|footer\d*)\.xml")
     _read(package, gathered, names, "t", ("p", "tr"))
 
 
@@ -132,14 +167,16 @@ def read_xlsx(source: Source, gathered: Gathered) -> None:
     )
     package.feed("xl/workbook.xml", sheets)
     _read(package, gathered, ["xl/sharedStrings.xml"], "t", ("si",))
-    _read(package, gathered, package.matching(r"xl/worksheets/sheet\d+\.xml"), "t", ("is", "v"))
+    names = _in_order(package, gathered, "xl/workbook.xml", "sheet", r"xl/worksheets/[^/]+\.xml")
+    _read(package, gathered, names, "t", ("is", "v"))
 
 
 def read_pptx(source: Source, gathered: Gathered) -> None:
-    """Read a presentation of Office Open XML: slides in the order of their numbers, then the notes."""
+    """Read a presentation of Office Open XML: slides in the order in which they are shown, then the notes."""
     package = Package(source, gathered)
     gathered.title = first_text(package, "docProps/core.xml", "title", gathered)
-    names = package.matching(r"ppt/slides/slide\d+\.xml") + package.matching(r"ppt/notesSlides/notesSlide\d+\.xml")
+    names = _in_order(package, gathered, "ppt/presentation.xml", "sldId", r"ppt/slides/slide\d+\.xml")
+    names += package.matching(r"ppt/notesSlides/notesSlide\d+\.xml")
     _read(package, gathered, names, "t", ("p",))
 
 

@@ -105,7 +105,7 @@ FORMATS = (
     Format("mp3", (".mp3",), rb"ID3[\x02-\x04]"),
     # programs
     Format("elf", (".so", ".o", ".ko"), rb"\x7fELF"),
-    Format("pe", (".exe", ".dll"), rb"MZ.{58}"),
+    Format("pe", (".exe", ".dll"), rb"MZ(?=.{0,57}\x00).{58}"),
     Format("class", (".class",), rb"\xca\xfe\xba\xbe\x00\x00"),
     Format("wasm", (".wasm",), rb"\x00asm"),
     Format("pyc", (".pyc",), rb"[\x00-\xff]{2}\r\n[\x00-\x03]\x00\x00\x00"),
@@ -113,7 +113,7 @@ FORMATS = (
     Format("pdf", (".pdf",), rb"%PDF-", check=check_pdf),
     Format("sqlite", (".sqlite", ".sqlite3"), rb"SQLite format 3\x00", check=check_sqlite),
     Format("ole", (".doc", ".xls", ".ppt", ".msi"), rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
-    Format("font", (".ttf", ".otf", ".woff", ".woff2"), rb"OTTO|wOFF|wOF2|\x00\x01\x00\x00\x00"),
+    Format("font", (".ttf", ".otf", ".woff", ".woff2"), rb"OTTO\x00|wOFF|wOF2|\x00\x01\x00\x00\x00"),
     Format("gettext", (".mo",), rb"\xde\x12\x04\x95|\x95\x04\x12\xde"),
     # text
     Format("ipynb", (".ipynb",), textual=True, check=check_json, read=read_notebook),

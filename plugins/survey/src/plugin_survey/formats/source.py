@@ -1,4 +1,4 @@
-"""`Source`, a regular file open for reading at any place, and the way of its bytes through a decompressor."""
+"""`Source`, a regular file open for reading at any place."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Source:
             data += more
         return data
 
-    def chunks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes from `start` to `end`, or to the end of the file, piece by piece."""
+    def chunks(self, start: int = 0, end: int | None = None, size: int = CHUNK) -> Iterator[bytes]:
+        """Yield the bytes from `start` to `end`, or to the end of the file, in pieces of `size` bytes."""
         end = self.size if end is None else min(end, self.size)
-        while start < end and (data := self.read(start, min(CHUNK, end - start))):
+        while start < end and (data := self.read(start, min(size, end - start))):
             yield data
             start += len(data)

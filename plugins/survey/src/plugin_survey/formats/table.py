@@ -18,8 +18,11 @@ from plugin_survey.formats.source import Source
 _DELIMITERS = "\t;|,"
 _LONGEST_ROW = 1 << 20
 """Characters; as Python objects a row may take 50 times as much."""
-_SENTINEL = "\x1f"
-"""A line that is put after the last one, to see whether it becomes a row of its own or part of a quote left open."""
+_SENTINEL = "\ud800"
+"""A line that is put after the last one, to see whether it becomes a row of its own or part of a quote left open.
+
+Half a character, which no encoding that is read here can have.
+"""
 
 
 @dataclass

@@ -29,14 +29,14 @@ def check_wav(source: Source, tally: Tally) -> None:
     elif size in _UNKNOWN or (size in _LARGEST and 8 + size > source.size):
         raise Unchecked("its header does not say how long it is, as when a program writes into a pipe")
     else:
-        _require(source, 8 + size)
+        # the byte that makes the last chunk's length even is missing from many a good file
+        _require(source, 8 + size - 1)
         _check_chunks(source, tally, 8 + size, order)
 
 
 def _require(source: Source, end: int) -> None:
-    # the byte that makes the last chunk's length even is missing from many a good file
-    if end > source.size + 1:
-        raise Damaged(f"it is cut off: it has {source.size:,} bytes instead of {end:,}")
+    if end > source.size:
+        raise Damaged(f"it is cut off: it has {source.size:,} bytes instead of {end:,} or more")
 
 
 def _check_chunks(source: Source, tally: Tally, end: int, order: _Order) -> None:

@@ -22,7 +22,8 @@ _INLINE = re.compile(
     re.IGNORECASE,
 )
 _MARKUP = re.compile(
-    r"<!--(?:[^-]++|-(?!->))*+(?:-->)?"
+    r"(?P<comment><!--)(?:-?>|(?:[^-]++|-(?!-!?>))*+(?:--!?>)?)"
+    r"|<(?:script|style|template|title)\b[^<>]*+(?<=/)>"
     r"|<(?P<hidden>script|style|template)\b(?:[^<]++|<(?!/(?P=hidden)\b))*+(?:</(?P=hidden)\b[^<>]*+>?)?"
     r"|<title\b[^<>]*+>(?P<title>[^<]*+)"
     r"|<[/!?]?+(?P<name>[a-zA-Z][a-zA-Z0-9:-]*+)(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+'|[\"'])*+>?"
@@ -71,7 +72,8 @@ def _portions(markup: str, gathered: Gathered) -> Iterator[str]:
     pieces: list[str] = []
     last = 0
     for found in _MARKUP.finditer(markup):
-        pieces += (markup[last : found.start()], "" if found["name"] and _INLINE.fullmatch(found["name"]) else "\n")
+        joined = found["comment"] or (found["name"] and _INLINE.fullmatch(found["name"]))
+        pieces += (markup[last : found.start()], "" if joined else "\n")
         last = found.end()
         if found["title"] and not gathered.title:
             gathered.title = html.unescape(found["title"])
