@@ -65,6 +65,15 @@ def test_a_file_that_is_written_to_while_it_is_compared_is_the_last_of_its_conte
     assert {(tree / name).read_text() for name in ("a", "b")} == {"same", "SAME"}
 
 
+def test_a_link_of_what_was_put_in_the_place_of_the_kept_file_does_not_stay(run: Run, pair: str, tree: Path) -> None:
+    kept, aside = str(tree / "a"), str(tree / "aside")
+    replace = on("os.link", deed=f"os.rename({kept!r}, {aside!r}), open({kept!r}, 'w').write('new')")
+    arguments = ("duplicates", "--catalogue", pair, "--hardlink", "--keep", "first", "--apply", "-o", "json")
+    output, _ = run(*arguments, code=1, hook=replace)
+    assert actions(output) == {"a": "keep", "b": "left"}
+    assert {path.name: path.read_text() for path in tree.iterdir()} == {"a": "new", "aside": "same", "b": "same"}
+
+
 @pytest.mark.parametrize("opened", ["a", "b"])
 def test_what_somebody_has_open_to_write_to_is_left_alone(run: Run, pair: str, tree: Path, opened: str) -> None:
     with (tree / opened).open("r+b"):

@@ -197,16 +197,18 @@ def _delete(kept: bytes, keeper: int, target: _Target) -> None:
 
 def _link(kept: bytes, keeper: int, target: _Target) -> None:
     temporary = b"%s%x" % (TEMPORARY, target.found.st_ino)
+    made = False
     try:
         with suppress(FileExistsError):  # perhaps left by one who was killed
             os.link(kept, temporary, dst_dir_fd=target.folder, follow_symlinks=False)
+            made = True
         if not _is_at(temporary, target.folder, keeper):
             raise LeftError(f"something else is at {temporary!r}, or the one that is kept was replaced")
         _look_again(kept, keeper, target)
         os.rename(temporary, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
     finally:
         with suppress(FileNotFoundError):  # unless it was renamed
-            if _is_at(temporary, target.folder, keeper):
+            if made or _is_at(temporary, target.folder, keeper):
                 os.unlink(temporary, dir_fd=target.folder)
 
 
