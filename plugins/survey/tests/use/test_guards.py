@@ -26,18 +26,18 @@ import os, signal, sys
 count = 0
 def hook(event, arguments):
     global count
-    if event in {events!r}:
+    if event in {events!r} and ({given!r} is None or {given!r} in arguments):
         count += 1
         if count == {number}:
             {deed}
 sys.addaudithook(hook)
 """
-"""Does something just before the system is asked for something for the n-th time."""
+"""Does something just before the system is asked for something, of something, for the n-th time."""
 DELETING = ("--delete", "--keep", "first", "--apply")
 
 
-def on(*events: str, deed: str, number: int = 1) -> str:
-    return ON.format(events=events, deed=deed, number=number)
+def on(*events: str, deed: str, given: object = None, number: int = 1) -> str:
+    return ON.format(events=events, deed=deed, given=given, number=number)
 
 
 def actions(output: str) -> dict[str, str]:
@@ -58,16 +58,22 @@ def pair(tree: Path, catalogued: Catalogued) -> str:
 def test_a_file_that_is_written_to_while_it_is_compared_is_the_last_of_its_content_no_more(
     run: Run, pair: str, tree: Path, changed: str, action: str
 ) -> None:
-    write = on("fcntl.fcntl", deed=f"os.pwrite(os.open({str(tree / changed)!r}, os.O_WRONLY), b'SAME', 0)")
+    opened = f"(file := os.open({str(tree / changed)!r}, os.O_WRONLY))"
+    write = on("fcntl.fcntl", given=fcntl.F_SETSIG, deed=f"{opened}, os.pwrite(file, b'SAME', 0), os.close(file)")
     arguments = ("duplicates", "--catalogue", pair, action, "--keep", "first", "--apply", "-o", "json")
     output, _ = run(*arguments, code=1, hook=write)
     assert actions(output) == {"a": "keep", "b": "left"}
+    assert "was changed while they were compared" in output
     assert {(tree / name).read_text() for name in ("a", "b")} == {"same", "SAME"}
 
 
 def test_a_link_of_what_was_put_in_the_place_of_the_kept_file_does_not_stay(run: Run, pair: str, tree: Path) -> None:
     kept, aside = str(tree / "a"), str(tree / "aside")
-    replace = on("os.link", deed=f"os.rename({kept!r}, {aside!r}), open({kept!r}, 'w').write('new')")
+    replace = on(
+        "os.link",
+        given=os.fsencode(tree / "a"),
+        deed=f"os.rename({kept!r}, {aside!r}), open({kept!r}, 'w').write('new')",
+    )
     arguments = ("duplicates", "--catalogue", pair, "--hardlink", "--keep", "first", "--apply", "-o", "json")
     output, _ = run(*arguments, code=1, hook=replace)
     assert actions(output) == {"a": "keep", "b": "left"}
@@ -86,7 +92,7 @@ def test_what_somebody_has_open_to_write_to_is_left_alone(run: Run, pair: str, t
 
 
 def test_who_wants_to_write_waits_until_the_file_is_gone_from_its_name(start: Start, pair: str, tree: Path) -> None:
-    stop = on("os.remove", deed="os.kill(os.getpid(), signal.SIGSTOP)")
+    stop = on("os.remove", given=b"b", deed="os.kill(os.getpid(), signal.SIGSTOP)")
     with start("duplicates", "--catalogue", pair, *DELETING, hook=stop) as process:
         os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         with pytest.raises(BlockingIOError):
@@ -110,7 +116,9 @@ def test_two_with_catalogues_of_their_own_do_not_each_delete_what_the_other_keep
     start: Start, run: Run, pair: str, tree: Path, tmp_path: Path
 ) -> None:
     other = shutil.copy(pair, tmp_path / "other.sqlite")
-    stop = on("os.remove", deed="os.kill(os.getpid(), signal.SIGSTOP)")  # between the last look and the deed
+    stop = on(
+        "os.remove", given=b"b", deed="os.kill(os.getpid(), signal.SIGSTOP)"
+    )  # between the last look and the deed
     with start("duplicates", "--catalogue", pair, *DELETING, hook=stop) as process:
         os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         arguments = ("duplicates", "--catalogue", other, "--delete", "--keep", "oldest", "--apply", "-o", "json")
@@ -157,7 +165,7 @@ def test_a_folder_that_is_replaced_by_a_link_leads_to_no_other_file(
     catalogue = catalogued()
     here, aside, elsewhere = (str(one) for one in (tree / "b", tree / "c", tmp_path / "elsewhere"))
     moved = f"os.rename({here!r}, {aside!r}), os.symlink({elsewhere!r}, {here!r})"
-    run("duplicates", "--catalogue", catalogue, *DELETING, hook=on("os.remove", deed=moved))
+    run("duplicates", "--catalogue", catalogue, *DELETING, hook=on("os.remove", given=b"passwd", deed=moved))
     assert (tmp_path / "elsewhere" / "passwd").read_text() == "precious"
     assert os.listdir(tree / "c") == []
 
