@@ -151,7 +151,7 @@ class Treatment(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(12, 10), pytest.param(300, 20, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    ("examples", "steps"), [(12, 10), pytest.param(100, 20, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
 )
 def test_no_content_is_lost_and_what_was_done_is_undone(examples: int, steps: int) -> None:
     run_state_machine_as_test(
