@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,29 @@ def test_a_file_that_changed_or_vanished_is_a_problem(tmp_path: Path) -> None:
     changed = item(path, "text", size=3)
     gone = item(path, "text")._replace(path=b"/nowhere")
     assert [one.reason for one in inspected(changed, gone).problems] == ["changed", "vanished"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc to see that a file is open")
+def test_a_file_that_is_written_to_while_it_is_looked_into_is_no_damaged_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("[" + "[1, 2, 3],\n" * 3_000_000 + "0]")
+
+    def is_open() -> bool:
+        return any(
+            os.path.realpath(f"/proc/self/fd/{one}") == str(path.resolve()) for one in os.listdir("/proc/self/fd")
+        )
+
+    def shorten() -> None:
+        while not is_open():
+            pass
+        os.truncate(path, 1 << 20)
+
+    one = item(path, "json")
+    writer = threading.Thread(target=shorten)
+    writer.start()
+    found = inspected(one)
+    writer.join()
+    assert ([problem.reason for problem in found.problems], found.looks) == (["changed"], [])
 
 
 def test_a_batch_hands_back_what_there_is_no_time_for(tmp_path: Path) -> None:

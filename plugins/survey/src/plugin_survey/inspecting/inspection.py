@@ -111,14 +111,15 @@ def inspect_batch(items: Sequence[Item], confines: Confines, seconds: float) -> 
 
 def _inspected(item: Item, bounds: Bounds, patience: Callable[[float], object]) -> Look | Problem:
     try:
-        found = os.lstat(item.path)
-        if (found.st_size, found.st_mtime_ns) != (item.size, item.mtime_ns):
+        if _changed(item):
             return Problem(item.path, CHANGED, "it was written to before it could be looked into")
         patience(PATIENCE + item.size / (1 << 20))
         try:
-            return _look(item, bounds)
+            look = _look(item, bounds)
         finally:
             patience(0)
+        # what was found in half of one content and half of another is true of neither
+        return Problem(item.path, CHANGED, "it was written to while it was looked into") if _changed(item) else look
     except OSError as error:
         return problem_from(item.path, error)
     except _OutOfTimeError:
@@ -127,6 +128,11 @@ def _inspected(item: Item, bounds: Bounds, patience: Callable[[float], object]) 
         raise
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one file must not cost the others
         return Look(item.number, FAILED, f"{type(error).__name__}: {error}")
+
+
+def _changed(item: Item) -> bool:
+    found = os.lstat(item.path)
+    return (found.st_size, found.st_mtime_ns) != (item.size, item.mtime_ns)
 
 
 def _look(item: Item, bounds: Bounds) -> Look:
