@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from plugin_survey.cataloguing.catalogue import Catalogue, Outcome, Run
+from plugin_survey.cataloguing.catalogue import Catalogue, CatalogueDamagedError, Outcome, Run
 from plugin_survey.duplicates import index_groups
 from plugin_survey.problem import Problem
 from plugin_survey.reporting.gathering import gather, opened
@@ -72,3 +75,25 @@ def test_a_report_in_pieces_is_the_report(found: tuple[str, Findings], tmp_path:
         Output(str(draft), ".json").write(overview, str(draft), str(tmp_path))
         assert json.loads(draft.read_text()) == make_report(overview)
         assert len(make_report(overview)["duplicates"][0]["files"]) == NAMES
+
+
+@pytest.mark.parametrize("lost", ["digest = zeroblob(32)", "size = size + 1"])
+def test_a_group_that_lacks_files_shows_that_the_catalogue_is_damaged(
+    found: tuple[str, Findings], tmp_path: Path, lost: str
+) -> None:
+    catalogue, findings = found
+    damaged = str(tmp_path / "damaged")
+    shutil.copy(catalogue, damaged)
+    with closing(sqlite3.connect(damaged)) as database, database:
+        database.execute(f"UPDATE file SET {lost} WHERE inode % 10 = 1")
+    draft = str(tmp_path / "r.json")
+    with opened(damaged) as database:
+        overview = gather(findings, database, {})
+        with pytest.raises(CatalogueDamagedError, match="damaged is damaged"):
+            Output(draft, ".json").write(overview, draft, str(tmp_path))
+
+
+def test_an_error_of_the_database_that_tells_damage_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "c").write_bytes(b"SQLite format 3\0" + bytes(4096))
+    with pytest.raises(CatalogueDamagedError), opened(str(tmp_path / "c")) as database:
+        gather(Findings([b"/"], "sha256", 1, 0.0), database, {})

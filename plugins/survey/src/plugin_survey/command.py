@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Protocol
@@ -24,7 +25,7 @@ from plugin_survey.cataloguing.draft import drafted
 from plugin_survey.inspecting.chaos import Kills
 from plugin_survey.lender import Lender
 from plugin_survey.places import Places, absolute_roots, check_catalogue, identities, places
-from plugin_survey.reporting.gathering import gather, opened
+from plugin_survey.reporting.gathering import explained, gather, opened
 from plugin_survey.reporting.outputs import Output, outputs
 from plugin_survey.reporting.overview import Overview, Setting
 from plugin_survey.reporting.report import group_rows, json_lines, make_report, summary_rows
@@ -221,22 +222,34 @@ async def _publish(
         own = targets.identities() | identities(*(document.path for document in documents))
         survey = functools.partial(take_survey, request, draft.path, means, own=own, shown_as=targets.catalogue)
         shown = functools.partial(progress.choose, options.progress, context.message, interactive=context.interactive)
-        try:
-            found = await survey(progress=shown())
-        except CatalogueDamagedError:
-            draft.renew()
-            found = await survey(progress=shown())
         settings = _settings(request, options)
-        database = readers.enter_context(opened(draft.path))
-        stack.callback(database.interrupt)
-        gathering = functools.partial(gather, found, database, settings, kills=request.kills)
-        overview: Overview = await threads.run(gathering)
-        for report, document in zip(targets.reports, documents, strict=True):
-            await threads.run(report.write, overview, str(document.path), str(scratch.path), stop.is_set)
+
+        async def make() -> Overview:
+            found = await survey(progress=shown())
+            with explained(draft.path):
+                database = readers.enter_context(opened(draft.path))
+                stack.callback(_interrupt, database)
+                gathering = functools.partial(gather, found, database, settings, kills=request.kills)
+                overview: Overview = await threads.run(gathering)
+                for report, document in zip(targets.reports, documents, strict=True):
+                    await threads.run(report.write, overview, str(document.path), str(scratch.path), stop.is_set)
+            return overview
+
+        try:
+            overview = await make()
+        except CatalogueDamagedError:
+            readers.close()  # which gives up its lock
+            draft.renew()
+            overview = await make()
         draft.publish()
         await _put(targets, documents)
         show(overview)
     return overview
+
+
+def _interrupt(database: sqlite3.Connection) -> None:
+    with suppress(sqlite3.ProgrammingError):  # closed already
+        database.interrupt()
 
 
 async def _put(targets: Places, documents: list[Any]) -> None:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
+from plugin_survey.cataloguing.catalogue import CatalogueDamagedError
+
 HELD = 4096
 """Files of a group up to which they are read at once, which is faster."""
 
@@ -98,10 +100,13 @@ class Groups(Collection[DuplicateGroup]):
 
         Raises:
             sqlite3.Error: The catalogue cannot be read.
+            CatalogueDamagedError: Its index contradicts its files.
         """
         for number, size, count in zip(self._index.ids, self._index.sizes, self._index.counts, strict=True):
-            (digest,) = self._database.execute(_DIGEST, (number,)).fetchone()
-            yield DuplicateGroup(size, digest, _Files(self._database, size, digest, count))
+            found = self._database.execute(_DIGEST, (number,)).fetchone()
+            if found is None:
+                raise _lacking(self._database)
+            yield DuplicateGroup(size, found[0], _Files(self._database, size, found[0], count))
 
 
 class _Files(Collection[tuple[bytes, ...]]):
@@ -119,9 +124,14 @@ class _Files(Collection[tuple[bytes, ...]]):
         return any(one == names for one in self)
 
     def __iter__(self) -> Iterator[tuple[bytes, ...]]:
-        if self._count <= HELD:
-            yield from self._held()
-            return
+        count = 0
+        for names in self._held() if self._count <= HELD else self._sorted():
+            count += 1
+            yield names
+        if count != self._count:
+            raise _lacking(self._database)
+
+    def _sorted(self) -> Iterator[tuple[bytes, ...]]:
         rows = self._database.execute(_SORTED, self._content)
         for _, names in groupby(rows, key=lambda row: row[1]):
             yield tuple(path for path, _ in names)
@@ -131,3 +141,8 @@ class _Files(Collection[tuple[bytes, ...]]):
         for path, device, inode in self._database.execute(_NAMES, self._content):
             found.setdefault((device, inode), []).append(path)
         return map(tuple, found.values())
+
+
+def _lacking(database: sqlite3.Connection) -> CatalogueDamagedError:
+    (_, _, path), *_ = database.execute("PRAGMA database_list")
+    return CatalogueDamagedError(path, "its index contradicts its files")

@@ -59,7 +59,24 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRA
 
 
 class CatalogueDamagedError(ResourceError):
-    """A catalogue that was gone on with is damaged, where only using it could show that."""
+    """A catalogue that was gone on with is damaged, where only using it could show that.
+
+    Args:
+        path: The catalogue.
+        reason: What shows it.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"The catalogue {path} is damaged: {reason}.",
+            "Check the disk; remove it, or choose another place with --catalogue.",
+            resource=path,
+        )
+
+
+def tells_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error of SQLite says that the database is damaged."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,12 +321,8 @@ class Catalogue:
             with self._lock:
                 yield self.database
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
-                raise CatalogueDamagedError(
-                    f"The catalogue {self.shown} is damaged: {error}.",
-                    "Check the disk; remove it, or choose another place with --catalogue.",
-                    resource=self.shown,
-                ) from error
+            if tells_damage(error):
+                raise CatalogueDamagedError(self.shown, str(error)) from error
             raise ResourceUnavailableError(
                 f"The catalogue {self.shown} could not be written: {error}.",
                 "Make room or choose another place with --catalogue; what was there before is untouched.",

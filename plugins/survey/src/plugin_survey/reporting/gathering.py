@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import framework
 from framework.errors import ResourceError
+from plugin_survey.cataloguing.catalogue import CatalogueDamagedError, tells_damage
 from plugin_survey.duplicates import Groups
 from plugin_survey.reporting.listing import Listing
 from plugin_survey.reporting.overview import (
@@ -75,13 +76,27 @@ def opened(catalogue: str) -> Iterator[sqlite3.Connection]:
     """Give a finished catalogue for reading, to one thread at a time; also once it is published under another name.
 
     Raises:
+        CatalogueDamagedError: It is damaged, as shows now or while it is used.
         ResourceError: It cannot be read, now or while it is used.
     """
     address = f"file:{quote(os.fsencode(catalogue))}?mode=ro"
+    with explained(catalogue), closing(sqlite3.connect(address, uri=True, check_same_thread=False)) as database:
+        yield database
+
+
+@contextmanager
+def explained(catalogue: str) -> Iterator[None]:
+    """Explain the errors of SQLite while a report is made of a catalogue.
+
+    Raises:
+        CatalogueDamagedError: It is damaged.
+        ResourceError: It cannot be read.
+    """
     try:
-        with closing(sqlite3.connect(address, uri=True, check_same_thread=False)) as database:
-            yield database
+        yield
     except sqlite3.Error as error:
+        if tells_damage(error):
+            raise CatalogueDamagedError(catalogue, str(error)) from error
         raise ResourceError(
             f"The catalogue {catalogue} could not be read for the report: {error}.",
             "Make room where temporary files go, or name another folder in SQLITE_TMPDIR, and run the survey again.",
