@@ -55,6 +55,16 @@ def test_a_record_is_made_compared_shown_and_copied_like_a_frozen_dataclass(cls:
             assert (x, y) == (1, 2)
 
 
+def test_who_asks_whether_the_base_is_a_dataclass_breaks_no_record() -> None:
+    class Empty(Frozen):
+        pass
+
+    assert not dataclasses.is_dataclass(Frozen)
+    assert dataclasses.is_dataclass(Empty)
+    assert dataclasses.fields(Empty()) == ()
+    assert dataclasses.replace(Place(1), y=2) == Place(1, 2)
+
+
 def test_records_of_two_classes_are_never_equal() -> None:
     assert Point(1) != Place(1)
 

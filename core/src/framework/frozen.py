@@ -48,7 +48,8 @@ class _Fields(type):
         """Return a dataclass with the same fields, for those who ask by way of the standard library."""
         import dataclasses
 
-        body: dict[str, Any] = {"__annotations__": cls.__annotations__, "__doc__": cls.__doc__}
+        fields = vars(cls).get("__annotations__", {})  # a class without any would show those of its metaclass
+        body: dict[str, Any] = {"__annotations__": fields, "__doc__": cls.__doc__}
         for name, default in cls._defaults.items():
             body[name] = dataclasses.field(default_factory=default.copy) if isinstance(default, dict) else default
         return dataclasses.dataclass(type(cls.__name__, (), body))
@@ -64,6 +65,8 @@ class _Fieldset:
     """What `dataclasses.fields`, `replace` and `asdict` look for on a record, worked out when they first do."""
 
     def __get__(self, _record: object, owner: _Fields) -> Any:
+        if vars(owner).get("__dataclass_fields__") is self:  # set on the base, they would be those of every record
+            raise AttributeError(f"{owner.__name__} is the base of records, and none itself")
         fields = vars(owner.twin())["__dataclass_fields__"]
         setattr(owner, "__dataclass_fields__", fields)  # noqa: B010 - which type checkers must not know of
         return fields

@@ -22,7 +22,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[str]]
 
 PROGRAM = """
-import asyncio, os, sys
+import asyncio, glob, os, sys
 from framework import Framework
 
 async def main():
@@ -32,10 +32,12 @@ async def main():
         async with fw.acquire("pool.entity", task="train", requirements={"type": "gpu"}):
             later = asyncio.create_task(pool.acquire_async("later", {"type": "gpu"}))
             await asyncio.sleep(0)
-            if "fork" in sys.argv and not os.fork():
-                os.write(1, b"forked\\n")
-                os.read(0, 1)
-                os._exit(0)
+            if "fork" in sys.argv:
+                while not glob.glob(os.environ["XDG_STATE_HOME"] + "/framework/pool/[0-9]*"):
+                    await asyncio.sleep(0.01)
+                if not os.fork():
+                    os.read(0, 1)
+                    os._exit(0)
             print("ready", flush=True)
             await asyncio.to_thread(sys.stdin.read)
             later.cancel()
