@@ -383,6 +383,17 @@ def names_in(catalogue: Path) -> set[str]:
         return {os.path.basename(os.fsdecode(path)) for (path,) in database.execute("SELECT path FROM file")}
 
 
+def settles(path: Path) -> bool:
+    """Return whether a file is soon left as it is for a second, in which it would be written several times."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        before = path.stat()
+        time.sleep(1)
+        if os.path.samestat(before, path.stat()):
+            return True
+    return False
+
+
 def test_watching_keeps_the_catalogue_current_until_it_is_interrupted(
     tree: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -399,6 +410,9 @@ def test_watching_keeps_the_catalogue_current_until_it_is_interrupted(
         (tree / "new").touch()
         wait_for(process, lambda: names_in(target) == {"one", "two", "other", "new"})
         (tree / "one").unlink()
+        wait_for(process, lambda: names_in(target) == {"two", "other", "new"})
+        assert settles(target)  # nothing changes any more, so that nothing is written
+        target.unlink()
         wait_for(process, lambda: names_in(target) == {"two", "other", "new"})
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)

@@ -25,6 +25,7 @@ from plugin_survey.cataloguing.draft import drafted
 from plugin_survey.inspecting.chaos import Kills
 from plugin_survey.lender import Lender
 from plugin_survey.places import Places, absolute_roots, check_catalogue, identities, places
+from plugin_survey.reading.glance import glance
 from plugin_survey.reporting.gathering import explained, gather, opened
 from plugin_survey.reporting.outputs import Output, outputs
 from plugin_survey.reporting.overview import Overview, Setting
@@ -172,6 +173,7 @@ async def _survey(
 ) -> Overview:
     async with context.open() as framework:
         with places(request.roots, catalogue, reports, lambda: framework.state_directory(OWNER)) as targets:
+            before = await _glance(framework, request, targets) if options.watch is not None else 0
             overview = await _publish(
                 context, framework, request, targets, options, lambda found: _show(context, found)
             )
@@ -181,11 +183,24 @@ async def _survey(
                     context.message(f"report: {named(report.path)}")
             while options.watch is not None:
                 await asyncio.sleep(options.watch)
-                former = overview
+                former, before = before, await _glance(framework, request, targets)
+                if before == former and targets.are_there():
+                    continue
+                last = overview
                 later = replace(options, progress=progress.NONE)
                 overview = await _publish(context, framework, request, targets, later, lambda _: None)
-                _tell(context, former, overview)
+                _tell(context, last, overview)
     return overview
+
+
+async def _glance(framework: Any, request: Request, targets: Places) -> int:
+    """Return what all that is surveyed looks like; taken before a survey, it is another one after any change since."""
+    async with AsyncExitStack() as stack:
+        threads = await Lender(framework, stack, OWNER).acquire("executor.thread", workers=1)
+        stop = threading.Event()
+        stack.callback(stop.set)  # before the thread is given back, which is waited for
+        seen: int = await threads.run(glance, request.walker(), targets.identities(), stop.is_set)
+        return seen
 
 
 def _tell(context: Context, former: Overview, overview: Overview) -> None:

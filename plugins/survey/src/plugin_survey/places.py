@@ -24,6 +24,10 @@ class Places:
     catalogue: str
     reports: tuple[Output, ...]
 
+    def are_there(self) -> bool:
+        """Return whether the catalogue and every report are where they were put."""
+        return all(os.path.exists(path) for path in (self.catalogue, *(report.path for report in self.reports)))
+
     def identities(self) -> frozenset[Identity]:
         """Return device and inode of what is there now, and will be replaced."""
         return identities(self.catalogue, *(report.path for report in self.reports))

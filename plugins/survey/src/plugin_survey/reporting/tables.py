@@ -107,7 +107,7 @@ def near_table(groups: Sequence[NearGroup], most: int) -> Table:
     def row(group: NearGroup) -> Row:
         return Cell(f"{group.similarity:.0%}", group.similarity), _count(len(group.paths)), _paths(group.paths)
 
-    return _table("near-groups", "Groups of similar texts", ("Similarity", "Copies", "Files"), ordered, row, most)
+    return _table("near-groups", "Groups of similar texts", ("Similarity", "Texts", "Files"), ordered, row, most)
 
 
 def damage_table(damaged: Collection[Damage], most: int) -> Table:
