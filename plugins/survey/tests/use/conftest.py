@@ -21,6 +21,9 @@ MAIN = "from framework.cli import main; main()"
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
+    """What the command finds in its environment: a configuration, and places of its own."""
+    if any(importlib.util.find_spec(name) is None for name in ("plugin_executors", "plugin_file")):
+        pytest.skip("the command needs the plugins executors and file, which are not installed")
     config = tmp_path / "framework.yaml"
     config.write_text("plugins: {survey: {}, executors: {}, file: {}}\n")
     places = {"XDG_STATE_HOME": tmp_path / "state", "TMPDIR": tmp_path, "FRAMEWORK_CONFIG": config}
@@ -30,8 +33,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def start(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start the command in the folder of the test; a hook is Python that is executed before, such as an audit hook."""
-    if any(importlib.util.find_spec(name) is None for name in ("plugin_executors", "plugin_file")):
-        pytest.skip("the command needs the plugins executors and file, which are not installed")
 
     def start(*arguments: object, prefix: tuple[str, ...] = (), hook: str = "") -> subprocess.Popen[str]:
         program = [sys.executable, "-c", f"{hook}\n{MAIN}", "survey"]
