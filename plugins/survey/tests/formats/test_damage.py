@@ -107,6 +107,12 @@ def test_a_changed_byte_that_changes_what_is_in_an_archive_is_damage(
         assert contents(kind, bytes(content)) == contents(kind, whole[kind])
 
 
+def test_an_archive_that_needs_a_version_that_there_is_not_is_damaged(whole: dict[str, bytes], found_in: Check) -> None:
+    content = bytearray(whole["zip"])
+    content[content.rindex(b"PK\x01\x02") + 6] = 84
+    assert "version 8.4" in found_in(bytes(content), "zip").problem
+
+
 @given(data=st.data())
 @settings(max_examples=300, deadline=None)
 def test_any_changed_byte_of_a_png_image_is_damage(

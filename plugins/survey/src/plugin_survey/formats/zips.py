@@ -25,7 +25,7 @@ _END64 = b"PK\x06\x06"
 _LOCATOR64 = b"PK\x06\x07"
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
-_CENTRAL_HEADER = struct.Struct("<8x2H4x3I3H8xI")
+_CENTRAL_HEADER = struct.Struct("<6xBx2H4x3I3H8xI")
 _END_RECORD = struct.Struct("<4s4H2IH")
 _END64_RECORD = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR64_RECORD = struct.Struct("<4sIQI")
@@ -35,6 +35,8 @@ _MOST_NAMED = 20_000
 """Members that are kept by name."""
 _LONGEST_NAME = 1000
 """Bytes of a name that is kept; no member of a document has a longer one."""
+_NEWEST = 63
+"""The newest version of the format there is, 6.3; whoever reads an archive refuses what needs a later one."""
 _WINDOW = 1 << 20
 _MAX32 = 0xFFFFFFFF
 _ENCRYPTED = 0x0001
@@ -106,12 +108,16 @@ class Directory:
         if len(window) - at < _CENTRAL_HEADER.size or window[at : at + 4] != _CENTRAL:
             raise Damaged("its directory is corrupt: an entry does not begin where it should")
         fields = _CENTRAL_HEADER.unpack_from(window, at)
-        flags, method, crc, packed, size, name_length, extra_length, comment_length, offset = fields
+        version, flags, method, crc, packed, size, name_length, extra_length, comment_length, offset = fields
         start = at + _CENTRAL_HEADER.size
         extra_start = start + name_length
         end = extra_start + extra_length + comment_length
         if end > len(window):
             raise Damaged("its directory is corrupt: an entry is longer than the directory")
+        if version > _NEWEST:
+            raise Damaged(
+                f"its directory is corrupt: an entry needs version {version / 10} of the format, not up to 6.3"
+            )
         if _MAX32 in (packed, size, offset):
             size, packed, offset = _large(window[extra_start : extra_start + extra_length], size, packed, offset)
         return Entry(window[start:extra_start], flags, method, crc, packed, size, offset + self.shift), end
