@@ -50,44 +50,45 @@ class Listener:
     def __init__(self, pool: ResourcePool, directory: Callable[[], str]) -> None:
         self._pool = pool
         self._directory = directory
-        self._socket: socket.socket | None = None
+        self._open = contextlib.ExitStack()
+        self._sockets: tuple[socket.socket, ...] = ()
         self._thread = threading.Thread(target=self._run, name="pool-listener", daemon=True)
 
     def start(self) -> None:
-        """Begin; the socket is there a moment later."""
-        self._stopped, self._wake = socket.socketpair()
+        """Begin; all that it needs of the system it has from then on."""
+        try:
+            with contextlib.ExitStack() as opened:
+                listening = opened.enter_context(_bound(self._directory(), opened))
+                self._sockets = (listening, *map(opened.enter_context, socket.socketpair()))
+                self._selector = opened.enter_context(selectors.DefaultSelector())
+                for one in self._sockets[:2]:
+                    self._selector.register(one, selectors.EVENT_READ)
+                self._open = opened.pop_all()
+        except (OSError, FrameworkError) as error:
+            get_logger().debug("pool_listener_failed", error=str(error))
+            return
         _listeners.add(self)
         self._thread.start()
 
     def stop(self) -> None:
         """End; a question that is being answered is answered."""
-        with contextlib.suppress(OSError):
-            self._wake.send(b".")
-        if self._thread is not threading.current_thread():  # as when a hook ends the host
-            self._thread.join(2 * PATIENCE)
+        if self._thread.is_alive():
+            with contextlib.suppress(OSError):
+                self._sockets[-1].send(b".")
+            if self._thread is not threading.current_thread():  # as when a hook ends the host
+                self._thread.join(2 * PATIENCE)
 
     def forget(self) -> None:
-        """Close what a process that was forked has of its parent's."""
-        for one in (self._stopped, self._wake, *([self._socket] if self._socket else [])):
+        """Close what a process that was forked has of its parent's, and remove nothing."""
+        self._open.pop_all()
+        self._selector.close()
+        for one in self._sockets:
             one.close()
 
     def _run(self) -> None:
-        try:
-            folder = self._directory()
-            with contextlib.ExitStack() as stack:
-                self._socket = stack.enter_context(_bound(folder, stack))
-                self._serve(self._socket)
-        except (OSError, FrameworkError) as error:
-            get_logger().debug("pool_listener_failed", error=str(error))
-        finally:
-            self._stopped.close()
-            self._wake.close()
-
-    def _serve(self, listening: socket.socket) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(listening, selectors.EVENT_READ)
-            selector.register(self._stopped, selectors.EVENT_READ)
-            while all(key.fileobj is listening for key, _ in selector.select()):
+        listening = self._sockets[0]
+        with self._open:
+            while all(key.fileobj is listening for key, _ in self._selector.select()):
                 with contextlib.suppress(OSError):  # who asked has gone, or takes too long
                     asking = listening.accept()[0]
                     with asking:
