@@ -62,10 +62,11 @@ def fences(pages: Pages, language: str) -> Iterator[tuple[str, str]]:
 def test_every_command_that_is_mentioned_exists(
     written: Pages, commands: dict[str, click.Command], own: dict[str, Manifest]
 ) -> None:
-    offered = dict(commands)
-    for plugin in (loading.load(one) for one in own.values() if one.provides.get("commands")):
+    offered, owners = dict(commands), dict[str, str]()
+    for owner, plugin in ((one.name, loading.load(one)) for one in own.values() if one.provides.get("commands")):
         # also those of a plugin that is blocked, because a directory that it requires was deleted
         registered: list[click.Command] = getattr(plugin, "register_commands", list)()
+        owners |= {one.name or "": owner for one in registered}
         offered |= {f"framework {one.name}": one for one in registered}
         for one in registered:
             offered |= {f"framework {one.name} {name}": below for name, below in getattr(one, "commands", {}).items()}
@@ -75,7 +76,11 @@ def test_every_command_that_is_mentioned_exists(
     for name, text in written.items():
         for line in re.findall(r"^(?:\$ )?(?:\S+=\S+ )*(framework .+)$|`(framework [^`]+)`", text, re.MULTILINE):
             words = re.split(r" [|>] ", line[0] or line[1])[0].split()
-            wrong += [f"{name}: {' '.join(words)}: {fault}" for fault in _faults(words, known, runs)]
+            wrong += [f"{name}: {' '.join(words)}: {fault}" for fault in _faults(list(words), known, runs)]
+            owner = owners.get("".join(words[1:2]), "")
+            if owner and owner not in about(text) and not name.startswith(f"plugins/{owner}/"):
+                # it would be wrong as soon as that plugin's directory was deleted
+                wrong.append(f"{name}: {' '.join(words)}: is {owner}'s, which the page's front matter does not name")
 
     assert wrong == []
 
