@@ -9,6 +9,7 @@ the end of a call of a function written in C, which all system calls are. Prints
 """
 
 import asyncio
+import contextlib
 import glob
 import itertools
 import json
@@ -18,6 +19,8 @@ import sys
 import time
 from types import FrameType
 from typing import Any
+
+import anyio
 
 from framework.journal import directory_path, read
 from plugin_process import ProcessProvider, ProcessSettings
@@ -113,6 +116,13 @@ def groups() -> list[str]:
     return [one for place in places(CONTROLLERS).values() for one in glob.glob(f"{place.parent}/framework-*")]
 
 
+def reap() -> None:
+    """Ask for the exit codes of orphans, as the first process must: until then everybody sees them in /proc."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def settle(name: str) -> None:
     """Move into a control group of this process' own."""
     for place in set(places(CONTROLLERS).values()):
@@ -124,6 +134,7 @@ def main() -> None:
     """Run owners."""
     stride, parameters = int(sys.argv[1]), json.loads(sys.argv[3])
     settle(sys.argv[2])
+    anyio.run(anyio.sleep, 0)  # imports what each owner would import again
     report: dict[str, Any] = {"killed": 0, "undone": 0, "lost": []}
     for number in itertools.count(1, stride):
         child = os.fork()
@@ -132,6 +143,7 @@ def main() -> None:
             os._exit(0)
         _, status = os.waitpid(child, 0)
         processes, directories, undone = clear(*intended())
+        reap()
         report["undone"] += undone
         if processes or directories:
             report["lost"].append([number, processes, directories])
