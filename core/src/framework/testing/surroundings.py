@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from framework.journal import Journal
+from framework.testing.outside import look
 from framework.testing.scene import Scene
 
 
@@ -53,6 +54,7 @@ class Surroundings:
     @pytest.fixture(autouse=True)
     def private_folders(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         """A temporary folder, a state folder and a cache folder of this test's own."""
+        look()  # from here on it is known what this process makes outside, also in a fixture of the suite's author
         yield from private_folders(request, monkeypatch)
 
     @pytest.fixture
