@@ -30,12 +30,12 @@ def private(module: str, place: Path, *arguments: object, timeout: float = 60, g
     return counts
 
 
-def each(fault: faults.Fault) -> list[object]:
+def each(fault: faults.Fault, *marks: pytest.MarkDecorator) -> list[object]:
     """Return the counts of a fault, the slow one marked so."""
-    return [fault.normally, pytest.param(fault.slowly, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    return [fault.normally, pytest.param(fault.slowly, marks=[pytest.mark.slow, pytest.mark.timeout(900), *marks])]
 
 
-@pytest.mark.parametrize("kills", each(faults.RANDOM_KILLS))
+@pytest.mark.parametrize("kills", each(faults.RANDOM_KILLS, pytest.mark.alone))
 def test_random_kills_leave_nothing(tmp_path: Path, kills: int) -> None:
     counts = private(
         "randomly", tmp_path / "root", kills, kills, timeout=800, groups=kills == faults.RANDOM_KILLS.slowly
@@ -47,14 +47,14 @@ def test_random_kills_leave_nothing(tmp_path: Path, kills: int) -> None:
     assert min(counts[mode] for mode in ("owner only", "whole group", *rare)) > 0
 
 
-@pytest.mark.parametrize("kills", each(faults.STEPS_OF_OWNER))
+@pytest.mark.parametrize("kills", each(faults.STEPS_OF_OWNER, pytest.mark.alone))
 def test_a_kill_at_any_step_of_an_owner_leaves_nothing(tmp_path: Path, kills: int) -> None:
     every = 1 if kills == faults.STEPS_OF_OWNER.slowly else 3
     counts = private("steps", tmp_path / "root", "acquire", every, timeout=300, groups=every == 1)
     assert counts["kills"] >= kills
 
 
-@pytest.mark.parametrize("kills", each(faults.STEPS_OF_RECLAIM))
+@pytest.mark.parametrize("kills", each(faults.STEPS_OF_RECLAIM, pytest.mark.alone))
 def test_a_kill_at_any_step_of_who_gives_back_leaves_nothing(tmp_path: Path, kills: int) -> None:
     every = 1 if kills == faults.STEPS_OF_RECLAIM.slowly else 10
     counts = private("steps", tmp_path / "root", "reclaim", every, timeout=300, groups=every == 1)

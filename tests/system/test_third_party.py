@@ -25,6 +25,7 @@ UV = os.environ.get("UV") or shutil.which("uv")
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,  # all use one environment, which two workers would make twice
     pytest.mark.timeout(900),
     pytest.mark.skipif(
         not os.path.isdir(os.path.join(ROOT, "plugins", "memory")), reason="its neighbour is the plugin memory"

@@ -146,6 +146,7 @@ def test_it_agrees_with_trying_everything(block: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone  # it has two processes itself
 @pytest.mark.timeout(3600)
 def test_it_agrees_with_trying_everything_a_million_times() -> None:
     with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as processes:  # half the time on two cores

@@ -70,8 +70,8 @@ RAMP = 'watch(lambda _: fill(float(sys.argv[2]), float(sys.argv[3])), ("hoard", 
     [
         pytest.param(1e9, 1e9, id="1 GB/s"),
         pytest.param(4e7, 4e8, id="40 MB/s"),
-        pytest.param(1e7, 6e8, id="10 MB/s", marks=pytest.mark.slow),
-        pytest.param(1e9, 5e9, id="1 GB/s for long", marks=pytest.mark.slow),
+        pytest.param(1e7, 6e8, id="10 MB/s", marks=[pytest.mark.slow, pytest.mark.alone]),
+        pytest.param(1e9, 5e9, id="1 GB/s for long", marks=[pytest.mark.slow, pytest.mark.alone]),
     ],
 )
 def test_a_ramp_is_survived_when_those_asked_can_free_enough(rate: float, total: float) -> None:

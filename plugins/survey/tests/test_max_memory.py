@@ -63,7 +63,10 @@ def peak_of(command: list[str], environment: dict[str, str]) -> tuple[int, dict[
     ("budget", "texts"),
     [
         pytest.param(112, 60, id="112 MiB"),
-        *[pytest.param(size, 300, marks=pytest.mark.slow, id=f"{size} MiB") for size in (128, 256, 1024)],
+        *[
+            pytest.param(size, 300, marks=[pytest.mark.slow, pytest.mark.alone], id=f"{size} MiB")
+            for size in (128, 256, 1024)
+        ],
     ],
 )
 def test_all_processes_together_obey_the_budget(tmp_path: Path, budget: int, texts: int) -> None:
