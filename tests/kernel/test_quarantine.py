@@ -203,6 +203,13 @@ def test_an_upgrade_lets_a_plugin_out_and_says_so(place: Path) -> None:
     assert one.records() == {"always": always, "kept": kept}
 
 
+def test_a_version_that_is_not_known_before_the_import_lets_nobody_out(place: Path) -> None:
+    one = Quarantine(str(place))
+    declared = one.add("declared", "1.0", "Its decorator says the version.")
+    assert one.sweep({"declared": ""}) == Sweep()
+    assert one.records() == {"declared": declared}
+
+
 def test_a_plugin_is_put_in_and_let_out_by_hand(place: Path) -> None:
     one = Quarantine(str(place))
     assert one.lift("some") is False

@@ -81,7 +81,7 @@ class Quarantine:
         """Quarantine the plugins that dead processes were starting, and let out those that were upgraded.
 
         Args:
-            installed: Version of each installed plugin by name.
+            installed: Version of each installed plugin by name; empty where only importing the plugin would tell it.
         """
         try:
             directory = self._existing()
@@ -139,7 +139,7 @@ class Quarantine:
                 found = [marker.dead(directory, each, stack) for each in left] if alone else []
                 added = self._bury([one for one in found if one is not None])
         versioned = [one for one in self.records().values() if one.version]
-        lifted = [one for one in versioned if installed.get(one.name, one.version) != one.version]
+        lifted = [one for one in versioned if (installed.get(one.name) or one.version) != one.version]
         return Sweep(tuple(added), tuple(one for one in lifted if self.lift(one.name)))
 
     def _place(self) -> str:
