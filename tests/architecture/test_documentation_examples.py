@@ -1,7 +1,7 @@
 """What the documentation mentions exists, and what it shows works: commands, names, links, examples.
 
 A page whose front matter says `plugins: [x]` is about plugins, and is left out where their directories are not there.
-What the tutorials show is run by tests/system/test_tutorial.py.
+What the pages show is run by tests/system/test_tutorial.py.
 """
 
 import ast
@@ -90,8 +90,8 @@ def test_every_error_and_every_public_name_that_is_mentioned_exists(written: Pag
     wrong = []
     for name, text in written.items():
         wrong += [(name, one) for one in re.findall(r"`(\w+Error)`", text) if one not in known]
-        imported = re.findall(r"^from framework import \(?([\w, \n]+)\)?$", text, re.MULTILINE)
-        names = [one.strip() for line in imported for one in line.split(",")]
+        imported = re.findall(r"^from framework import (?:\(([\w, \n]+)\)|([\w, ]+))$", text, re.MULTILINE)
+        names = [one.strip() for several in imported for one in "".join(several).split(",")]
         names += re.findall(r"`framework\.([A-Z]\w+)`", text)
         wrong += [(name, one) for one in names if one and one not in framework.__all__]
 

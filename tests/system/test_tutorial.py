@@ -1,202 +1,97 @@
-"""Every file and command that tutorials and some guides show is written and run, and what is printed is compared.
+"""Every example of the documentation is run as a reader would do it, and what is printed is compared.
 
-A block with a caption is a file. A `console` block is a session: lines that begin with `$ ` are run, the lines below
-are what they print, where `...` stands for anything and runs of blanks count as one. A line that ends with ` &` is
-started, and runs on once it has printed what is shown; `%1` stands for the first one's process. A `sh` block installs
-something; as that needs a network, this file lays the package out as an installer would.
+What is not run by this test is named in `given.py`: with the test that runs it, or with the reason why nothing can.
 """
 
 import contextlib
+import glob
 import os
 import re
-import shutil
 import subprocess
-import sys
-import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
+from tests.system.given import ELSEWHERE, GIVEN, LEFT_OUT, NEEDED, PREPARED
+from tests.system.reader import LOADED, PATIENCE, ROOT, Block, Reader, blocks, commands, matches, read
 
 from framework.discovery import discover
-from framework.recovery import reclaim
 
-ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-DOCS = os.path.join(ROOT, "docs")
-TUTORIALS = sorted(f"tutorial/{one}" for one in os.listdir(os.path.join(DOCS, "tutorial")) if one != "index.md")
-GUIDES = (
-    *("see-who-holds-what", "see-what-you-use", "work-without-asyncio", "run-tasks"),
-    *("keep-memory-within-limits", "survey-a-folder", "why-a-plugin-fails"),
+GENERATED = ("docs/_build/", "docs/reference/_generated/", "docs/reference/plugins/")
+PLACES = ("docs/**/*.md", "*.md", "core/*.md", "contrib/**/*.md", "plugins/*/*.md")
+EVERY = sorted(
+    name
+    for place in PLACES
+    for name in glob.glob(place, root_dir=ROOT, recursive=True)
+    if not name.startswith(GENERATED) or name == "docs/reference/plugins/index.md"
 )
-PAGES = [*TUTORIALS, *(f"how-to/{one}.md" for one in GUIDES)]
+PAGES = [name for name in EVERY if any(one.is_example for one in blocks(read(name)))]
 
-# What a reader types to install; this test stands in for it.
-INSTALLING = {"uv sync --all-packages", "source .venv/bin/activate", "uv pip install --editable ."}
-
-_BLOCK = re.compile(r"^```(?P<language>.*)\n(?P<body>(?:.*\n)*?)^```$", re.MULTILINE)
-_HEADER = re.compile(r"\A:caption: (?P<file>.+)\n\n")
+pytestmark = pytest.mark.timeout(600)  # pages have up to twenty commands, and the machine may be busy
 
 
-@dataclass(frozen=True)
-class Block:
-    language: str
-    file: str
-    body: str
-    line: int
+def needed(name: str) -> set[str]:
+    found = re.match(r"---\nplugins: \[(?P<names>[\w, ]+)\]\n---\n", read(name))
+    names = set(found["names"].replace(",", " ").split()) if found else set()
+    own = re.match(r"plugins/(\w+)/", name)
+    return names | NEEDED.get(name, set()) | ({own[1]} if own else set())
 
 
-@dataclass(frozen=True)
-class Command:
-    text: str
-    shown: str
-
-
-def read(name: str) -> str:
-    with open(os.path.join(DOCS, name), encoding="utf-8") as file:
-        return file.read()
-
-
-def blocks(text: str) -> Iterator[Block]:
-    for match in _BLOCK.finditer(text):
-        header = _HEADER.match(match["body"])
-        body = match["body"][header.end() :] if header else match["body"]
-        language = match["language"].removeprefix("{code-block}").strip()
-        yield Block(language, header["file"] if header else "", body, text.count("\n", 0, match.start()) + 1)
-
-
-def commands(session: str) -> Iterator[Command]:
-    head, *parts = re.split(r"^\$ ", session, flags=re.MULTILINE)
-    assert head == "", f"output before the first command: {head!r}"
-    for part in parts:
-        text, _, shown = part.partition("\n")
-        yield Command(text, shown)
-
-
-def matches(shown: str, printed: str) -> bool:
-    pattern = ""
-    for line in shown.splitlines():
-        words = " ".join(line.split())
-        pattern += r"(?:.*\n)*?" if words == "..." else ".*".join(map(re.escape, words.split("..."))) + r"\n"
-    plain = "".join(f"{' '.join(line.split())}\n" for line in printed.splitlines())
-    return re.fullmatch(pattern, plain) is not None
-
-
-class Reader:
-    """Somebody who follows a tutorial in an empty folder."""
-
-    def __init__(self, home: str) -> None:
-        self.work, self.site, self.temporary = (os.path.join(home, name) for name in ("work", "site", "temporary"))
-        for folder in (self.work, self.site, self.temporary):
-            os.mkdir(folder)
-        self.jobs: list[subprocess.Popen[str]] = []
-        self.environment = {
-            "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
-            "PYTHONPATH": self.site,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "HOME": home,
-            "TMPDIR": self.temporary,
-            "LC_ALL": "C.UTF-8",
-            "COLUMNS": "200",
-        }
-
-    def follow(self, block: Block) -> None:
-        if block.file:
-            self.write(block.file, block.body)
-        elif block.language == "console":
-            for command in commands(block.body):
-                self.run(command)
-        elif block.language == "sh":
-            assert set(block.body.splitlines()) <= INSTALLING
-            if "uv pip install --editable ." in block.body:
-                self.install()
-        else:
-            pytest.fail(f"line {block.line}: a block of {block.language!r} without a caption is neither run nor a file")
-
-    def write(self, name: str, text: str) -> None:
-        file = os.path.join(self.work, name)
-        os.makedirs(os.path.dirname(file), exist_ok=True)
-        with open(file, "w", encoding="utf-8") as stream:
-            stream.write(text)
-
-    def run(self, command: Command) -> None:
-        if command.text.endswith(" &"):
-            self.start(command)
-            return
-        if awaited := re.fullmatch(r"wait %(\d+)", command.text):
-            self.jobs[int(awaited[1]) - 1].wait(60)
-            return
-        text = re.sub(r"%(\d+)", lambda one: str(self.jobs[int(one[1]) - 1].pid), command.text)
-        done = subprocess.run(["/bin/sh", "-c", text], **self.options(), timeout=60, check=False)
-        printed = done.stdout.replace(self.work, ".")
-        if not matches(command.shown, printed):
-            pytest.fail(f"$ {command.text}\n{printed}--- the tutorial shows:\n{command.shown}", pytrace=False)
-        assert (done.returncode == 0) is ("framework: error: " not in command.shown), command.text
-
-    def options(self) -> dict[str, Any]:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        return {"cwd": self.work, "env": self.environment, "text": True, **streams}
-
-    def start(self, command: Command) -> None:
-        """Start a program that runs on, and wait until it has printed what is shown."""
-        text = f"exec {command.text.removesuffix(' &')}"
-        self.jobs.append(subprocess.Popen(["/bin/sh", "-c", text], **self.options()))
-        stream = self.jobs[-1].stdout
-        assert stream is not None
-        printed = "".join(stream.readline() for _ in command.shown.splitlines())
-        assert matches(command.shown, printed), f"$ {command.text}\n{printed}"
-
-    def leave(self) -> None:
-        """End what still runs, and give back what it held where a test has failed in between."""
-        for job in self.jobs:
-            job.kill()
-            job.communicate()
-        reclaim(os.path.join(self.environment["HOME"], ".local", "state", "framework", "leases"))
-
-    def install(self) -> None:
-        """Lay the package out as an installer does: its files, and a dist-info directory beside them."""
-        with open(os.path.join(self.work, "pyproject.toml"), "rb") as file:
-            project = tomllib.load(file)["project"]
-        name = project["name"].replace("-", "_")
-        shutil.copytree(os.path.join(self.work, "src", name), os.path.join(self.site, name))
-        information = os.path.join(self.site, f"{name}-{project['version']}.dist-info")
-        os.mkdir(information)
-        headers = ["Metadata-Version: 2.4", f"Name: {project['name']}", f"Version: {project['version']}"]
-        headers += [f"Summary: {project['description']}", f"Author: {project['authors'][0]['name']}"]
-        headers += [f"Requires-Python: {project['requires-python']}"]
-        headers += [f"Requires-Dist: {one}" for one in project["dependencies"]]
-        entries = [
-            f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in points.items())
-            for group, points in project["entry-points"].items()
-        ]
-        for target, text in {"METADATA": "\n".join(headers) + "\n\n", "entry_points.txt": "\n".join(entries)}.items():
-            with open(os.path.join(information, target), "w", encoding="utf-8") as stream:
-                stream.write(text)
-
-
-def needed(text: str) -> set[str]:
-    found = re.match(r"---\nplugins: \[(?P<names>[\w, ]+)\]\n---\n", text)
-    return set(found["names"].replace(",", " ").split()) if found else set()
+def left_out(name: str, block: Block) -> bool:
+    """Return whether a whole block is; of commands the reader leaves out those that are listed."""
+    listed = not block.is_typed and block.body.partition("\n")[0] in LEFT_OUT.get(name, {})
+    return listed or (name, block.language) in ELSEWHERE
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_reader_sees_what_the_tutorial_shows(name: str, tmp_path: os.PathLike[str]) -> None:
-    text = read(name)
-    missing = needed(text) - discover().manifests.keys()
+def test_a_reader_sees_what_the_page_shows(name: str, tmp_path: os.PathLike[str]) -> None:
+    missing = needed(name) - discover().manifests.keys()
     if missing:
         pytest.skip(f"not installed: {', '.join(sorted(missing))}")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink("/dev/shm/framework.frames")  # left by a run of this test that was killed
-    reader = Reader(os.fspath(tmp_path))
+    followed = [one for one in blocks(read(name)) if not left_out(name, one)]
+    for segment in re.findall(r'"memory.shared", name="(\w+)"', "".join(one.body for one in followed)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"/dev/shm/framework.{segment}")  # left by a run of this test that was killed
+    reader = Reader(os.fspath(tmp_path), LEFT_OUT.get(name, ()))
+    subprocess.run(["bash", "-ec", PREPARED.get(name, "")], **reader.options(), timeout=PATIENCE, check=True)
 
     try:
-        for block in blocks(text):
+        for block in followed:
             reader.follow(block)
+        if reader.program:
+            reader.execute(name, GIVEN.get(name, ""))
     finally:
         reader.leave()
 
     # pytest keeps the folders of its last three runs
     assert [one for one in os.listdir(reader.temporary) if not one.startswith("pytest-of-")] == []
+
+
+def test_every_example_is_run_or_listed_with_the_reason() -> None:
+    for name in EVERY:
+        text = read(name)
+        found = list(blocks(text))
+        fences = re.findall(r"^[ >\t]*(?:```|~~~).*$|<pre", text, re.MULTILINE)
+        assert len(fences) == 2 * len(found), f"{name}: a fence is not closed, or not as the others are"
+        for block in filter(lambda one: one.is_example, found):
+            runs = block.file or block.is_typed or block.language in LOADED | {"python"}
+            assert runs or left_out(name, block), f"{name}, line {block.line}: nothing runs {block.language!r}"
+
+
+def test_what_is_said_to_be_run_elsewhere_or_not_at_all_is_there() -> None:
+    installed = discover().manifests.keys()
+    for (name, language), test in ELSEWHERE.items():
+        assert any(one.language == language for one in blocks(read(name))), name
+        if test.startswith("tests/") or test.split("/")[1] in installed:
+            assert f'"{os.path.basename(name)}"' in read(test), f"{test} does not read {name}"
+    for name, lines in LEFT_OUT.items():
+        if name in EVERY:
+            shown = {line for one in blocks(read(name)) for line in first_lines(one)}
+            assert lines.keys() <= shown, name
+    written = {name for name in (*PREPARED, *GIVEN, *NEEDED) if os.path.exists(os.path.join(ROOT, name))}
+    assert written <= set(PAGES)
+
+
+def first_lines(block: Block) -> set[str]:
+    return {one.text for one in commands(block)} if block.is_typed else {block.body.partition("\n")[0]}
 
 
 def test_an_output_that_differs_is_noticed() -> None:
