@@ -65,15 +65,44 @@ def test_a_reader_sees_what_the_page_shows(name: str, tmp_path: os.PathLike[str]
     assert [one for one in os.listdir(reader.temporary) if not one.startswith("pytest-of-")] == []
 
 
+def unrun(name: str, text: str) -> list[str]:
+    """Return what nothing runs of a page: blocks, files that nothing mentions, and fences that are no plain ones."""
+    found = [one for one in blocks(text) if one.is_example]
+    fences = re.findall(r"^[ >\t]*(?:```|~~~).*$|<pre", text, re.MULTILINE)
+    wrong = [] if len(fences) == 2 * len(list(blocks(text))) else ["a fence that is not closed, or not as others are"]
+    for one in found:
+        runs = one.file or one.is_typed or one.language in LOADED | {"python"}
+        if not runs and not left_out(name, one):
+            wrong.append(f"line {one.line}: {one.language!r}")
+        others = "".join(other.body for other in found if other is not one)
+        if one.file.endswith(".py") and not any(word in others for word in spoken(one.file)):
+            wrong.append(f"line {one.line}: nothing uses {one.file}")
+    return wrong
+
+
+def spoken(file: str) -> list[str]:
+    """Return how a file of Python may be spoken of: its module, plugin or package, or the folder that it is in."""
+    folder, module = os.path.split(os.path.splitext(file)[0])
+    return [one.removeprefix("plugin_") for one in (module, folder, os.path.basename(folder)) if one]
+
+
 def test_every_example_is_run_or_listed_with_the_reason() -> None:
-    for name in EVERY:
-        text = read(name)
-        found = list(blocks(text))
-        fences = re.findall(r"^[ >\t]*(?:```|~~~).*$|<pre", text, re.MULTILINE)
-        assert len(fences) == 2 * len(found), f"{name}: a fence is not closed, or not as the others are"
-        for block in filter(lambda one: one.is_example, found):
-            runs = block.file or block.is_typed or block.language in LOADED | {"python"}
-            assert runs or left_out(name, block), f"{name}, line {block.line}: nothing runs {block.language!r}"
+    assert {name: wrong for name in EVERY if (wrong := unrun(name, read(name)))} == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```rust\nfn main() {}\n```\n",
+        "```text\n$ ls\n```\n",
+        "- item\n\n  ```python\n  1 / 0\n  ```\n",
+        "~~~python\n1 / 0\n~~~\n",
+        "```python\n1 / 0\n",
+        "```{code-block} python\n:caption: alone.py\n\n1 / 0\n```\n",
+    ],
+)
+def test_an_example_that_nothing_would_run_is_noticed(text: str) -> None:
+    assert unrun("docs/page.md", text) != []
 
 
 def test_what_is_said_to_be_run_elsewhere_or_not_at_all_is_there() -> None:
