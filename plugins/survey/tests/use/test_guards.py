@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_survey.use.copy import TEMPORARY, Copy, Equal
+from plugin_survey.use.copy import ASIDE, TEMPORARY, Copy, Equal
 from plugin_survey.use.keep import RULES, split
 
 Catalogued = Callable[[], str]
@@ -22,15 +22,17 @@ Run = Callable[..., tuple[str, str]]
 Start = Callable[..., subprocess.Popen[str]]
 
 ON = """
-import os, signal, sys
-count = 0
-def hook(event, arguments):
-    global count
-    if event in {events!r} and ({given!r} is None or {given!r} in arguments):
-        count += 1
-        if count == {number}:
-            {deed}
-sys.addaudithook(hook)
+import fcntl, os, signal, sys
+def watch():
+    count = 0
+    def hook(event, arguments):
+        nonlocal count
+        if event in {events!r} and ({given!r} is None or {given!r} in arguments):
+            count += 1
+            if count == {number}:
+                {deed}
+    sys.addaudithook(hook)
+watch()
 """
 """Does something just before the system is asked for something, of something, for the n-th time."""
 DELETING = ("--delete", "--keep", "first", "--apply")
@@ -92,7 +94,7 @@ def test_what_somebody_has_open_to_write_to_is_left_alone(run: Run, pair: str, t
 
 
 def test_who_wants_to_write_waits_until_the_file_is_gone_from_its_name(start: Start, pair: str, tree: Path) -> None:
-    stop = on("os.remove", given=b"b", deed="os.kill(os.getpid(), signal.SIGSTOP)")
+    stop = on("os.rename", given=b"b", deed="os.kill(os.getpid(), signal.SIGSTOP)")
     with start("duplicates", "--catalogue", pair, *DELETING, hook=stop) as process:
         os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
         with pytest.raises(BlockingIOError):
@@ -117,7 +119,7 @@ def test_two_with_catalogues_of_their_own_do_not_each_delete_what_the_other_keep
 ) -> None:
     other = shutil.copy(pair, tmp_path / "other.sqlite")
     stop = on(
-        "os.remove", given=b"b", deed="os.kill(os.getpid(), signal.SIGSTOP)"
+        "os.rename", given=b"b", deed="os.kill(os.getpid(), signal.SIGSTOP)"
     )  # between the last look and the deed
     with start("duplicates", "--catalogue", pair, *DELETING, hook=stop) as process:
         os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
@@ -151,9 +153,40 @@ def test_a_file_that_two_file_systems_show_is_not_its_own_duplicate(tree: Path, 
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip(f"layers cannot be mounted here: {done.stderr}")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "which two file systems show" in done.stdout
+    assert "of the one that is kept, which is shown twice" in done.stdout
     assert (tree / "upper" / "doc").read_text() == "the only copy"
-    assert not list(tree.rglob(".survey-probe-*"))
+    assert not list(tree.rglob(f"{ASIDE.decode()}*"))
+
+
+def test_a_file_that_goes_with_what_is_kept_gets_its_name_back(run: Run, pair: str, tree: Path, tmp_path: Path) -> None:
+    # as on a server whose links look like files: without the one name there is nothing at the other
+    hide = f"os.rename({str(tree / 'a')!r}, {str(tmp_path / 'aside')!r})"
+    hook = on("os.rename", "os.remove", given=b"b", deed=hide)
+    output, _ = run("duplicates", "--catalogue", pair, *DELETING, "-o", "json", code=1, hook=hook)
+    assert actions(output) == {"a": "keep", "b": "left"}
+    assert "they are one file" in output
+    assert {path.name: path.read_text() for path in tree.iterdir()} == {"b": "same"}
+
+
+def test_what_is_put_in_the_place_of_a_file_at_the_last_moment_does_not_go(run: Run, pair: str, tree: Path) -> None:
+    replace = f"os.unlink({str(tree / 'b')!r}), open({str(tree / 'b')!r}, 'w').write('precious')"
+    hook = on("os.rename", "os.remove", given=b"b", deed=replace)
+    output, _ = run("duplicates", "--catalogue", pair, *DELETING, "-o", "json", code=1, hook=hook)
+    assert actions(output) == {"a": "keep", "b": "left"}
+    assert {path.name: path.read_text() for path in tree.iterdir()} == {"a": "same", "b": "precious"}
+
+
+def test_what_gets_the_name_of_a_file_that_is_put_back_stays_and_it_is_told_where_that_is(
+    run: Run, pair: str, tree: Path, tmp_path: Path
+) -> None:
+    hide = f"os.rename({str(tree / 'a')!r}, {str(tmp_path / 'aside')!r})"
+    take = f"open({str(tree / 'b')!r}, 'x').write('new')"
+    hook = on("os.rename", given=b"b", deed=hide) + on("os.link", deed=take)
+    output, _ = run("duplicates", "--catalogue", pair, *DELETING, "-o", "json", code=1, hook=hook)
+    assert "its name cannot be given back (File exists)" in output
+    aside = next(tree.glob(f"{ASIDE.decode()}*"))
+    assert aside.name in output
+    assert {path.name: path.read_text() for path in tree.iterdir()} == {"b": "new", aside.name: "same"}
 
 
 def test_a_folder_that_is_replaced_by_a_link_leads_to_no_other_file(
@@ -165,7 +198,7 @@ def test_a_folder_that_is_replaced_by_a_link_leads_to_no_other_file(
     catalogue = catalogued()
     here, aside, elsewhere = (str(one) for one in (tree / "b", tree / "c", tmp_path / "elsewhere"))
     moved = f"os.rename({here!r}, {aside!r}), os.symlink({elsewhere!r}, {here!r})"
-    run("duplicates", "--catalogue", catalogue, *DELETING, hook=on("os.remove", given=b"passwd", deed=moved))
+    run("duplicates", "--catalogue", catalogue, *DELETING, hook=on("os.rename", given=b"passwd", deed=moved))
     assert (tmp_path / "elsewhere" / "passwd").read_text() == "precious"
     assert os.listdir(tree / "c") == []
 
@@ -180,15 +213,16 @@ def test_attributes_that_would_be_lost_are_said(run: Run, tree: Path, pair: str,
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_name_that_one_who_was_killed_left_is_not_the_one_that_is_kept(rule: str) -> None:
-    left = Copy((b"/" + TEMPORARY + b"1",), 1, 1, 1, 0, 0)
+@pytest.mark.parametrize("name", [TEMPORARY, ASIDE])
+def test_a_name_that_one_who_was_killed_left_is_not_the_one_that_is_kept(rule: str, name: bytes) -> None:
+    left = Copy((b"/" + name + b"1",), 1, 1, 1, 0, 0)
     whole = [Copy((b"/somewhere/longer/%d" % time,), 1, 1, time, time, 0) for time in (-1, 1)]
     kept, others = split(Equal(1, b"", (left, *whole)), rule)
     assert kept in whole
     assert left in others
 
 
-STEPS = 14
+STEPS = 23
 """How often the command below asks the system for one of the things below."""
 ASKED = ("os.link", "os.rename", "os.remove", "fcntl.fcntl", "fcntl.flock")
 

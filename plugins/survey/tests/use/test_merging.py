@@ -137,7 +137,7 @@ class Treatment(RuleBasedStateMachine):
         for deed in read_log(path) if os.path.exists(path) else ():
             name = os.path.relpath(os.fsdecode(deed["path"]), self.tree)
             try:
-                action = undoing.undo(deed)
+                action = undoing.undo(deed).action
             except LeftError:
                 action = LEFT
             if action == "restored":

@@ -5,6 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
+import signal
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -117,3 +120,83 @@ def test_a_log_that_is_none_is_refused(run: Run, undoable: Callable[[str], Path]
     errors = run("duplicates", "--undo", log, code=2)[1]
     assert "is not an undo log" in errors
     assert "Traceback" not in errors
+
+
+def test_a_folder_that_is_gone_is_told(run: Run, tree: Path, undoable: Callable[[str], Path]) -> None:
+    log = undoable("--delete")
+    tree.rename(tree.with_name("elsewhere"))
+    assert "the folder that it was in is missing" in run("duplicates", "--undo", log, code=1)[0]
+
+
+NO_LINKS = """
+import errno, os, sys
+def refuse(event, arguments):
+    if event == "os.link":
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+sys.addaudithook(refuse)
+"""
+"""What a file system without hard links answers, such as FAT on a stick."""
+KILLED = """
+import os, signal, sys
+count = 0
+def kill(event, arguments):
+    global count
+    if event in ("os.link", "os.rename", "os.remove", "os.truncate", "os.utime"):
+        count += 1
+        if count == {number}:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+"""
+
+
+def test_names_come_back_on_a_file_system_without_hard_links(
+    run: Run, tree: Path, undoable: Callable[[str], Path]
+) -> None:
+    log = undoable("--delete")
+    run("duplicates", "--undo", log, hook=NO_LINKS)
+    assert {path.name: path.read_text() for path in tree.iterdir()} == dict.fromkeys(("a", "b", "b2"), "same")
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("action", ["--delete", "--hardlink"])
+@pytest.mark.parametrize("number", [*(pytest.param(one, marks=pytest.mark.slow) for one in (1, 2, 3, 6, 7)), 4, 5])
+def test_an_undo_that_is_killed_at_any_step_is_gone_on_with(
+    run: Run, tree: Path, undoable: Callable[[str], Path], number: int, action: str, *, links: bool
+) -> None:
+    log = undoable(action)
+    refusing = "" if links else NO_LINKS
+    run("duplicates", "--undo", log, code=-signal.SIGKILL, hook=KILLED.format(number=number) + refusing)
+    run("duplicates", "--undo", log, hook=refusing)
+    assert {path.name: path.read_text() for path in tree.iterdir()} == dict.fromkeys(("a", "b", "b2"), "same")
+    assert {path.stat().st_mtime for path in (tree / "b", tree / "b2")} == {2}
+    assert not links or (tree / "b").samefile(tree / "b2")
+    assert not (tree / "a").samefile(tree / "b")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to other users")
+def test_the_group_comes_back_also_in_a_folder_that_gives_its_own_one(
+    run: Run, tree: Path, undoable: Callable[[str], Path]
+) -> None:
+    os.chown(tree, -1, 12345)
+    tree.chmod(0o2755)  # files that are made in it get its group
+    (tree / "b").touch()
+    os.chown(tree / "b", 0, 0)
+    log = undoable("--delete")
+    run("duplicates", "--undo", log)
+    assert ((tree / "b").stat().st_uid, (tree / "b").stat().st_gid) == (0, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to other users")
+def test_what_cannot_be_given_its_owner_back_comes_back_without(
+    run: Run, tree: Path, undoable: Callable[[str], Path]
+) -> None:
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv (Debian package util-linux) is not installed")
+    (tree / "b").touch()
+    os.chown(tree / "b", 54321, 54321)
+    (tree / "b").chmod(0o4755)
+    log = undoable("--delete")
+    output, _ = run("duplicates", "--undo", log, prefix=("setpriv", "--bounding-set=-chown,-fsetid"))
+    assert "its owner 54321:54321 cannot be given back" in output
+    assert {path.name: path.read_text() for path in tree.iterdir()} == dict.fromkeys(("a", "b", "b2"), "same")
+    assert stat.S_IMODE((tree / "b").stat().st_mode) == 0o755  # not the rights of the one who has it now

@@ -15,6 +15,8 @@ from plugin_survey.use.choice import BELOW, Chosen
 CHUNK = 1 << 20
 TEMPORARY = b".survey-link-"
 """How the temporary name of a link begins, before the inode of the file whose name it will take."""
+ASIDE = b".survey-gone-"
+"""How the name begins that a file has for a moment while it goes, before its inode."""
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _EQUAL = f"""
 WITH chosen AS (SELECT * FROM file WHERE size >= :least AND {BELOW})
@@ -36,7 +38,7 @@ class Copy(NamedTuple):
 
     @property
     def left_over(self) -> bool:
-        """Whether all its names are temporary ones, left by somebody who was killed while he linked."""
+        """Whether all its names are temporary ones, left by somebody who was killed at his work."""
         return _is_left_over(self.names[0])  # such names come last
 
     def moved_on(self, found: os.stat_result) -> str:
@@ -93,13 +95,13 @@ def _copies(rows: Iterable[tuple[int, bytes, bytes, int, int, int, int]]) -> Ite
         files.setdefault(row[3:5], []).append(row)
     for names in files.values():
         size, _, _, device, inode, mtime_ns, ctime_ns = names[0]
-        # last what somebody left who was killed while he linked: it is about to go, so nothing may rely on it
+        # last what somebody left who was killed at his work: it is about to go, so nothing may rely on it
         paths = sorted((row[2] for row in names), key=_is_left_over)
         yield Copy(tuple(paths), size, device, inode, mtime_ns, ctime_ns)
 
 
 def _is_left_over(path: bytes) -> bool:
-    return os.path.basename(path).startswith(TEMPORARY)
+    return os.path.basename(path).startswith((TEMPORARY, ASIDE))
 
 
 @contextmanager
@@ -109,15 +111,26 @@ def held(copy: Copy) -> Iterator[int]:
     Raises:
         LeftError: It is not, or it cannot be opened.
     """
+    with opened(copy.names[0]) as descriptor:
+        if why := copy.moved_on(os.fstat(descriptor)):
+            raise LeftError(why)
+        yield descriptor
+
+
+@contextmanager
+def opened(path: bytes) -> Iterator[int]:
+    """Open a file to read it, but no link, and give the descriptor.
+
+    Raises:
+        LeftError: It cannot be opened.
+    """
     try:
-        descriptor = os.open(copy.names[0], _FLAGS)
+        descriptor = os.open(path, _FLAGS)
     except FileNotFoundError as error:
         raise LeftError("it is missing") from error
     except OSError as error:
         raise LeftError(f"it cannot be opened: {os.strerror(error.errno or 0)}") from error
     try:
-        if why := copy.moved_on(os.fstat(descriptor)):
-            raise LeftError(why)
         yield descriptor
     finally:
         os.close(descriptor)

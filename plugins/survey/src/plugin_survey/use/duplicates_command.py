@@ -236,9 +236,8 @@ def _undo(context: CommandContext, log: str) -> bool:
 
 
 def _undone(undoing: Undoing, deed: dict[str, Any]) -> dict[str, Any]:
-    note = ""
     try:
-        action = undoing.undo(deed)
+        action, note = undoing.undo(deed)
     except LeftError as error:
         action, note = LEFT, str(error)
     except OSError as error:

@@ -13,8 +13,6 @@ from contextlib import contextmanager, suppress
 
 from plugin_survey.use.copy import LeftError
 
-PROBE = b".survey-probe-"
-"""How the name of a file begins that is there for a moment, to see in which folders it shows up."""
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -80,20 +78,3 @@ def folder_of(name: bytes) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def same_folder(folder: int, path: bytes) -> bool:
-    """Return whether what is made in an open folder shows up in one of another file system.
-
-    Layers of a container, and folders mounted by way of a network or a program, are the same files with other devices
-    and inodes.
-
-    Raises:
-        OSError: Nothing can be made there, so that nothing can be deleted there either.
-    """
-    probe = PROBE + os.urandom(8).hex().encode()
-    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder))
-    try:
-        return os.path.lexists(os.path.join(path, probe))
-    finally:
-        os.unlink(probe, dir_fd=folder)

@@ -4,7 +4,7 @@ Of each group one file is held open from before the first deed until after the l
 Then, while nobody can write to either, both are looked at once more, and so is each name directly before it is touched,
 as is the name of what is kept. A link takes the place of a name in one step (link to a temporary name, rename over), so
 that at no moment a name is missing. Who is killed in between leaves at most that temporary name, one more link of the
-file that was kept, which is used next time, or an empty file of a name that begins with `.survey-probe-`.
+file that was kept, which is used next time, or the file that was to be deleted under the name that it had for a moment.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from plugin_survey.use.copy import TEMPORARY, Copy, Equal, LeftError, held, same_content
-from plugin_survey.use.guarding import claim, folder_of, same_folder, unwritten
+from plugin_survey.use.aside import set_aside
+from plugin_survey.use.copy import TEMPORARY, Copy, Equal, LeftError, held, opened, same_content
+from plugin_survey.use.guarding import claim, folder_of, unwritten
 from plugin_survey.use.keep import split
 from plugin_survey.use.undo_log import Deed, UndoLog
 
@@ -89,7 +90,7 @@ class Merger:
         except LeftError as error:
             yield from _left(other, str(error))
         except OSError as error:
-            yield from _left(other, f"it cannot be read: {os.strerror(error.errno or 0)}")
+            yield from _left(other, f"it, or the one that is kept, cannot be read: {os.strerror(error.errno or 0)}")
 
     def _check(self, keeper: int, descriptor: int) -> None:
         if os.path.samestat(os.fstat(keeper), os.fstat(descriptor)):
@@ -176,23 +177,45 @@ def _changed(before: os.stat_result, now: os.stat_result) -> bool:
 
 def _look_again(kept: bytes, keeper: int, target: _Target) -> None:
     """Compare what is at both names now with what was compared byte by byte."""
-    found = target.found
     try:
         if not os.path.samestat(os.lstat(kept), os.fstat(keeper)):
             raise LeftError("the one that is kept was replaced meanwhile")
-        now = os.lstat(target.name, dir_fd=target.folder)
+        _check_unchanged(target.name, target)
     except FileNotFoundError as error:
         raise LeftError("one of both is missing now") from error
+
+
+def _check_unchanged(name: bytes, target: _Target) -> None:
+    now, found = os.lstat(name, dir_fd=target.folder), target.found
     if not os.path.samestat(now, found) or (now.st_size, now.st_mtime_ns) != (found.st_size, found.st_mtime_ns):
         raise LeftError("it was changed or replaced meanwhile")
 
 
 def _delete(kept: bytes, keeper: int, target: _Target) -> None:
-    across = os.fstat(keeper).st_dev != target.found.st_dev
-    if across and same_folder(target.folder, os.path.dirname(kept)):
-        raise LeftError("it is in the folder of the one that is kept, which two file systems show")
     _look_again(kept, keeper, target)
-    os.unlink(target.name, dir_fd=target.folder)
+    with set_aside(target.folder, target.name, target.found.st_ino) as aside:
+        _check_unchanged(aside, target)
+        _check_independent(kept, keeper, target, aside)
+        os.unlink(aside, dir_fd=target.folder)
+
+
+def _check_independent(kept: bytes, keeper: int, target: _Target, aside: bytes) -> None:
+    """Look whether what is kept is there without the name that is to go.
+
+    Raises:
+        LeftError: It is the same file by another way.
+    """
+    folder = os.path.dirname(kept)
+    # a network file system may remember for seconds what was at a name: not at one that was never asked for
+    if not os.path.samestat(os.stat(folder), os.fstat(target.folder)) and os.path.lexists(os.path.join(folder, aside)):
+        raise LeftError("it is in the folder of the one that is kept, which is shown twice")
+    try:
+        with opened(kept) as descriptor:
+            same = os.path.samestat(os.fstat(descriptor), os.fstat(keeper))
+    except LeftError as error:
+        raise LeftError(f"without it the one that is kept is not there ({error}): they are one file") from error
+    if not same:
+        raise LeftError("the one that is kept was replaced meanwhile")
 
 
 def _link(kept: bytes, keeper: int, target: _Target) -> None:
@@ -203,7 +226,7 @@ def _link(kept: bytes, keeper: int, target: _Target) -> None:
             os.link(kept, temporary, dst_dir_fd=target.folder, follow_symlinks=False)
             made = True
         if not _is_at(temporary, target.folder, keeper):
-            raise LeftError(f"something else is at {temporary!r}, or the one that is kept was replaced")
+            raise LeftError(f"something else is at {os.fsdecode(temporary)!r}, or the one that is kept was replaced")
         _look_again(kept, keeper, target)
         os.rename(temporary, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
     finally:
