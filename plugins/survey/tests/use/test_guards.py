@@ -131,6 +131,31 @@ def test_two_with_catalogues_of_their_own_do_not_each_delete_what_the_other_keep
     assert (tree / "a").read_text() == "same"
 
 
+NO_LOCKS = """
+import errno, os, sys
+def refuse(event, arguments):
+    if event == "fcntl.flock":
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+sys.addaudithook(refuse)
+"""
+"""What NFS answers to who wants to lock a file that it is not open to write to; others say that they have no locks."""
+ELSEWHERE = """
+import fcntl, os
+del os.O_PATH, os.listxattr, os.getxattr, fcntl.F_SETLEASE, fcntl.F_SETSIG
+"""
+"""What is missing outside of Linux."""
+
+
+@pytest.mark.parametrize("lacking", [NO_LOCKS, ELSEWHERE])
+def test_where_there_are_no_guards_duplicates_are_deleted_and_brought_back_all_the_same(
+    run: Run, pair: str, tree: Path, tmp_path: Path, lacking: str
+) -> None:
+    run("duplicates", "--catalogue", pair, *DELETING, "--log", "log", hook=lacking)
+    assert os.listdir(tree) == ["a"]
+    run("duplicates", "--undo", "log", hook=lacking)
+    assert sorted(os.listdir(tree)) == ["a", "b"]
+
+
 LAYERED = """
 mount -t overlay overlay -o lowerdir=tree/lower,upperdir=tree/upper,workdir=tree/work tree/merged || exit 77
 "$@" tree --quiet || exit 1

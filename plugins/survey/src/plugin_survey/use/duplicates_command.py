@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
@@ -21,6 +20,7 @@ from plugin_survey.use import keep
 from plugin_survey.use.choice import catalogue_option, chosen
 from plugin_survey.use.copy import Equal, LeftError, equal_files
 from plugin_survey.use.finding import count_texts
+from plugin_survey.use.guarding import locked
 from plugin_survey.use.merging import DELETE, DONE, HARDLINK, LEFT, Merger, Step
 from plugin_survey.use.near import LIKENESS, Near, NearTexts
 from plugin_survey.use.quoting import quoted
@@ -191,9 +191,9 @@ def _alone(catalogue: str) -> Iterator[None]:
     Raises:
         ResourceUnavailableError: There is one.
     """
-    with open(catalogue, "rb") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # SQLite's own locks are of another sort
+            stack.enter_context(locked(catalogue))  # SQLite's own locks are of another sort
         except BlockingIOError as error:
             raise ResourceUnavailableError(
                 "Somebody else is treating the duplicates of this survey now.",

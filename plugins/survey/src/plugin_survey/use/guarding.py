@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 from plugin_survey.use.copy import LeftError
 
-_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def claim(descriptor: int, *, alone: bool) -> None:
@@ -37,6 +37,30 @@ def claim(descriptor: int, *, alone: bool) -> None:
 
 
 @contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Keep others who ask for the same from a file until the block is left.
+
+    Raises:
+        BlockingIOError: Somebody else has it.
+        OSError: It cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # what is not open to write to, NFS does not lock
+    except OSError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass  # no locks there
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def unwritten(*descriptors: int) -> Iterator[None]:
     """Make whoever opens one of these files to write to it wait until the block is left.
 
@@ -54,7 +78,9 @@ def unwritten(*descriptors: int) -> Iterator[None]:
 
 
 def _lease(descriptor: int) -> bool:
-    """Take a lease (fcntl(2)), which only the owner of a file gets, and not on every file system."""
+    """Take a lease (fcntl(2)), which only the owner of a file gets, on Linux, and not on every file system."""
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
     with suppress(OSError):
         # who waits is announced by a signal: not by SIGIO, which would end this process, but by one that is ignored
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)

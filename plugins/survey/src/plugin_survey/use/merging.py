@@ -126,6 +126,8 @@ class Merger:
 
 def _attributes(descriptor: int) -> set[tuple[str, bytes]]:
     """Return the extended attributes of a file, among them access control lists and capabilities."""
+    if not hasattr(os, "listxattr"):  # not Linux
+        return set()
     try:
         return {(name, os.getxattr(descriptor, name)) for name in os.listxattr(descriptor)}
     except OSError:  # none there, or not for us

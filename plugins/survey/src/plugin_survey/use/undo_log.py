@@ -8,7 +8,6 @@ A line does not say that the deed was done: the way back looks at what is there.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.reporting.report import path_entry
+from plugin_survey.use.guarding import locked
 from plugin_survey.use.reader import path_from
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -82,8 +82,7 @@ def read_log(path: str) -> Iterator[dict[str, Any]]:
         ResourceUnavailableError: Somebody else is undoing it.
     """
     try:
-        with open(path, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with locked(path), open(path, "rb") as file:
             lines = file.read().split(b"\n")[:-1]
             yield from (_deed(path, line) for line in reversed(lines))
     except BlockingIOError as error:
