@@ -244,10 +244,16 @@ def test_a_report_whose_place_was_taken_meanwhile_is_named_and_the_others_are_wr
     assert f"catalogue {tmp_path}/c is up to date, but" in errors
     assert f"{tmp_path}/r.html" in errors
     assert json.loads((tmp_path / "r.json").read_text())["totals"]["files"] == 4
-    assert files_below(tmp_path) == ["c", "r.json", *(f"tree/{name}" for name in ("huge", "one", "other", "two"))]
+    assert files_below(tmp_path) == [
+        "c",
+        "c.reports",
+        "r.json",
+        *(f"tree/{name}" for name in ("huge", "one", "other", "two")),
+    ]
     (tmp_path / "r.html").rmdir()
-    assert "unchanged   4 not read again" in run(*command[len(COMMAND) :], "--force").stdout
+    assert "unchanged   4 not read again" in run(*command[len(COMMAND) :]).stdout
     assert (tmp_path / "r.html").is_file()
+    assert not (tmp_path / "c.reports").exists()
 
 
 def test_what_has_not_changed_is_not_read_again(run: Run, tree: Path, tmp_path: Path) -> None:

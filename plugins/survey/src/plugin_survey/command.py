@@ -27,7 +27,7 @@ from plugin_survey.lender import Lender
 from plugin_survey.places import Places, absolute_roots, check_catalogue, identities, places
 from plugin_survey.reading.glance import glance
 from plugin_survey.reporting.gathering import explained, gather, opened
-from plugin_survey.reporting.outputs import Output, outputs
+from plugin_survey.reporting.outputs import Output, check_free, outputs
 from plugin_survey.reporting.overview import Overview, Setting
 from plugin_survey.reporting.report import group_rows, json_lines, make_report, summary_rows
 from plugin_survey.shown import human, named
@@ -141,12 +141,12 @@ def survey(
     if near and not index:
         raise click.UsageError("--near compares texts, which --index extracts: add it.")
     request = Request(absolute_roots(paths), exclude, one_file_system, min_size, check, index, near, kills)
-    written = outputs(reports, force=force)
+    written = outputs(reports)
     if catalogue is not None:
         check_catalogue(catalogue, written)
     context: Context = ctx.obj
     shown = progress.NONE if quiet and shown == progress.AUTO else shown
-    options = Options(workers or _cpus(), Budget(max_memory), shown, watch, quiet=quiet)
+    options = Options(workers or _cpus(), Budget(max_memory), shown, watch, quiet=quiet, force=force)
     overview = asyncio.run(_survey(context, request, catalogue, written, options))
     if overview.problems:
         context.message(f"survey: {len(overview.problems):,} files or folders could not be read; the report names them")
@@ -159,13 +159,14 @@ for _command in (diff, duplicates, query, verify):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to survey: how many files are read at once, and what is said meanwhile."""
+    """How to survey: how many files are read at once, what is said meanwhile, and whether reports are replaced."""
 
     workers: int
     budget: Budget
     progress: str
     watch: float | None
     quiet: bool
+    force: bool
 
 
 async def _survey(
@@ -173,6 +174,8 @@ async def _survey(
 ) -> Overview:
     async with context.open() as framework:
         with places(request.roots, catalogue, reports, lambda: framework.state_directory(OWNER)) as targets:
+            if not options.force:
+                check_free(reports, targets.publication.unfinished())
             before = await _glance(framework, request, targets) if options.watch is not None else 0
             overview = await _publish(
                 context, framework, request, targets, options, lambda found: _show(context, found)
@@ -256,8 +259,10 @@ async def _publish(
             readers.close()  # which gives up its lock
             draft.renew()
             overview = await make()
-        draft.publish()
-        await _put(targets, documents)
+        paths = [report.path for report in targets.reports]
+        with targets.publication.noted(zip(paths, (str(document.path) for document in documents), strict=True)):
+            draft.publish()
+            await _put(targets, documents)
         show(overview)
     return overview
 
@@ -283,7 +288,7 @@ async def _put(targets: Places, documents: list[Any]) -> None:
         raise ResourceUnavailableError(
             f"The catalogue {targets.catalogue} is up to date, but not every report could be put in its place: "
             + " ".join(str(one) for one in failures),
-            "Run it again with a place where it can be, or with --force where one is: no file is read again for that.",
+            "Make it possible and run the same command again, or choose another place: no file is read again for that.",
             resource=targets.catalogue,
         )
 

@@ -13,6 +13,7 @@ from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.cataloguing.former import check_replaceable
 from plugin_survey.reading.fingerprint import Identity
 from plugin_survey.reporting.outputs import Output
+from plugin_survey.reporting.publication import Publication
 
 _SLUG_LIMIT = 40
 
@@ -30,7 +31,12 @@ class Places:
 
     def identities(self) -> frozenset[Identity]:
         """Return device and inode of what is there now, and will be replaced."""
-        return identities(self.catalogue, *(report.path for report in self.reports))
+        return identities(self.catalogue, self.publication.path, *(report.path for report in self.reports))
+
+    @property
+    def publication(self) -> Publication:
+        """What is noted while they are being put in their places."""
+        return Publication(self.catalogue)
 
 
 def absolute_roots(paths: Sequence[str]) -> tuple[bytes, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.reporting.overview import Overview
@@ -15,10 +15,11 @@ FORMATS = (".html", ".json", ".xlsx")
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One report: where it goes, and its format."""
+    """One report: where it goes, its format, and how the user named it."""
 
     path: str
     format: str
+    named: str = field(default="", compare=False)
 
     @property
     def folder(self) -> str:
@@ -51,24 +52,38 @@ class Output:
             ) from error
 
 
-def outputs(paths: Sequence[str], *, force: bool) -> tuple[Output, ...]:
+def outputs(paths: Sequence[str]) -> tuple[Output, ...]:
     """Return the reports to write, and refuse those that cannot be, before anything is surveyed.
 
     Args:
         paths: Where they shall go, as the user named them.
-        force: Whether a file that is there may be replaced.
 
     Raises:
-        InvalidRequestError: A name says no format, one is there twice, its folder is missing, or something is there.
+        InvalidRequestError: A name says no format, one is there twice, its folder is missing, or something else than a
+            file is there.
     """
     found: dict[str, Output] = {}
     for path in paths:
-        output = Output(os.path.realpath(path), _format(path))
+        output = Output(os.path.realpath(path), _format(path), path)
         if output.path in found:
             raise InvalidRequestError(f"The report {path!r} is named twice.", "Name each report once.")
-        _check(path, output, force=force)
+        _check(path, output)
         found[output.path] = output
     return tuple(found.values())
+
+
+def check_free(reports: Sequence[Output], unfinished: Container[str]) -> None:
+    """Refuse reports that are there already, unless a survey that was killed had put them there.
+
+    Raises:
+        InvalidRequestError: One is there.
+    """
+    for report in reports:
+        if report.path not in unfinished and os.path.lexists(report.path):
+            raise InvalidRequestError(
+                f"The report {report.named!r} exists already, so it is not written.",
+                "Choose another file, or use --force.",
+            )
 
 
 def _format(path: str) -> str:
@@ -82,7 +97,7 @@ def _format(path: str) -> str:
     return ending
 
 
-def _check(path: str, output: Output, *, force: bool) -> None:
+def _check(path: str, output: Output) -> None:
     if not os.path.isdir(output.folder):
         raise InvalidRequestError(f"There is no folder {output.folder!r} to write {path!r} to.", "Make it first.")
     try:
@@ -94,10 +109,6 @@ def _check(path: str, output: Output, *, force: bool) -> None:
     if not stat.S_ISREG(mode):
         raise InvalidRequestError(
             f"The report {path!r} cannot be written: what is there is not a file.", "Choose another path."
-        )
-    if not force:
-        raise InvalidRequestError(
-            f"The report {path!r} exists already, so it is not written.", "Choose another file, or use --force."
         )
 
 
