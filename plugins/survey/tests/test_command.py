@@ -256,6 +256,25 @@ def test_a_report_whose_place_was_taken_meanwhile_is_named_and_the_others_are_wr
     assert not (tmp_path / "c.reports").exists()
 
 
+def test_a_file_that_came_to_be_where_a_report_goes_is_not_replaced(
+    tree: Path, tmp_path: Path, environment: dict[str, str], run: Run
+) -> None:
+    with (tree / "huge").open("wb") as file:
+        file.truncate(1 << 30)  # time enough
+    command = [*COMMAND, "tree", "--catalogue", "c", "--report", "r.html", "--report", "r.json"]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(process, lambda: (tmp_path / "c.part").exists())
+        (tmp_path / "r.html").write_text("mine")
+        _, errors = process.communicate(timeout=100)
+    assert process.returncode == 3
+    assert "The report 'r.html' exists already" in errors
+    assert (tmp_path / "r.html").read_text() == "mine"
+    assert json.loads((tmp_path / "r.json").read_text())["totals"]["files"] == 4
+    assert "The report 'r.html' exists already" in run(*command[len(COMMAND) :], code=2).stderr
+    run(*command[len(COMMAND) :], "--force")
+    assert (tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
+
+
 def test_what_has_not_changed_is_not_read_again(run: Run, tree: Path, tmp_path: Path) -> None:
     settle(tree)
     first = json.loads(run("tree", "-o", "json", "--quiet").stdout)

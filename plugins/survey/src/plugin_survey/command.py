@@ -27,7 +27,7 @@ from plugin_survey.lender import Lender
 from plugin_survey.places import Places, absolute_roots, check_catalogue, identities, places
 from plugin_survey.reading.glance import glance
 from plugin_survey.reporting.gathering import explained, gather, opened
-from plugin_survey.reporting.outputs import Output, check_free, outputs
+from plugin_survey.reporting.outputs import Output, absent_reports, check_free, check_still_free, outputs
 from plugin_survey.reporting.overview import Overview, Setting
 from plugin_survey.reporting.report import group_rows, json_lines, make_report, summary_rows
 from plugin_survey.shown import human, named
@@ -227,6 +227,7 @@ async def _publish(
     """
     async with AsyncExitStack() as stack:
         lender = Lender(framework, stack, OWNER)
+        absent = frozenset() if options.force else absent_reports(targets.reports)
         documents = [await lender.acquire("file.temp", directory=report.folder) for report in targets.reports]
         scratch = await lender.acquire("file.directory")
         readers = stack.enter_context(ExitStack())  # closed when no thread reads any more
@@ -262,7 +263,7 @@ async def _publish(
         paths = [report.path for report in targets.reports]
         with targets.publication.noted(zip(paths, (str(document.path) for document in documents), strict=True)):
             draft.publish()
-            await _put(targets, documents)
+            await _put(targets, documents, absent)
         show(overview)
     return overview
 
@@ -272,8 +273,13 @@ def _interrupt(database: sqlite3.Connection) -> None:
         database.interrupt()
 
 
-async def _put(targets: Places, documents: list[Any]) -> None:
+async def _put(targets: Places, documents: list[Any], absent: frozenset[str]) -> None:
     """Put each report in its place, also when another one cannot be put there.
+
+    Args:
+        targets: Where they go.
+        documents: The reports.
+        absent: Paths at which nothing was when the survey began, so that nothing is to be replaced.
 
     Raises:
         ResourceUnavailableError: One could not, though the catalogue is published.
@@ -281,6 +287,8 @@ async def _put(targets: Places, documents: list[Any]) -> None:
     failures = []
     for report, document in zip(targets.reports, documents, strict=True):
         try:
+            if report.path in absent:
+                check_still_free(report)
             await document.keep_as(report.path)
         except FrameworkError as error:
             failures.append(error)

@@ -86,6 +86,21 @@ def check_free(reports: Sequence[Output], unfinished: Container[str]) -> None:
             )
 
 
+def absent_reports(reports: Sequence[Output]) -> frozenset[str]:
+    """Return the paths, of those that the user named, at which nothing is."""
+    return frozenset(report.path for report in reports if report.named and not os.path.lexists(report.path))
+
+
+def check_still_free(report: Output) -> None:
+    """Refuse a report where a file came to be; a folder is not replaced anyway, and force is no way out there.
+
+    Raises:
+        InvalidRequestError: A file is there.
+    """
+    if not os.path.isdir(report.path):
+        check_free([report], ())
+
+
 def _format(path: str) -> str:
     ending = os.path.splitext(path)[1].lower()
     if ending not in FORMATS:
