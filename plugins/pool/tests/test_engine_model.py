@@ -286,7 +286,7 @@ class EngineMachine(RuleBasedStateMachine):
             assert group.room == len(free) == len(list(group.bag))
             assert set(group.bag) == set(free)
             if group.stack is not None:
-                assert group.stack.stale == len(group.stack.entities) - len(free)
+                assert len(group.stack.discarded) == len(group.stack.entities) - len(free)
         out = {one for one in self.stock.entities.values() if one.service != IN_SERVICE}
         assert set(self.stock.out_of_service) == out
         statuses = [one.status.value for one in self.stock.entities.values()]

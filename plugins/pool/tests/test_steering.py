@@ -164,7 +164,7 @@ def test_what_a_stack_lets_go_is_counted_whatever_else_happens() -> None:
     for one in range(12):
         strategy.wish = Hint(prefer=tuple(names[-16 * (one + 1) :][:16]))
         taken(pool, str(one), {"type": "t", "count": 16})
-        assert stack.stale == len(stack.entities) - len(list(stack)) >= 0
+        assert len(stack.discarded) == len(stack.entities) - len(list(stack)) >= 0
         assert {entity.id for entity in stack} == {one.id for one in pool.get_resources() if not one.tasks}
 
 

@@ -20,10 +20,6 @@ _SPARE = 64
 """Entries of a stack that may be out of date, beyond one for each that is not, before it is made anew."""
 
 
-DISCARDED = -1
-"""How an entity is `listed` that a stack has let go, but that still lies in it."""
-
-
 class Store(Protocol):
     """What a group keeps its entities with room in."""
 
@@ -46,52 +42,47 @@ class Store(Protocol):
 class Stack:
     """Entities that one task uses at a time, the last used on top.
 
-    What is discarded stays where it is, `listed` as such, and is passed over later, so that nothing is searched for.
+    Attributes:
+        entities: The uppermost first.
+        discarded: Those that still lie there and are passed over later, so that nothing is searched for.
     """
 
-    __slots__ = ("entities", "stale")
+    __slots__ = ("discarded", "entities")
 
     def __init__(self) -> None:
         self.entities: deque[Entity] = deque()
-        self.stale = 0
+        self.discarded: set[Entity] = set()
 
     def add(self, entity: Entity) -> None:
         """Put an entity at the bottom."""
-        if entity.listed:
-            self.stale -= 1
+        if self.discarded and entity in self.discarded:
+            self.discarded.remove(entity)
         else:
             self.entities.append(entity)
-        entity.listed = 1
 
     def push(self, entity: Entity) -> None:
         """Put an entity on top."""
-        if entity.listed:
-            self.stale -= 1
+        if self.discarded and entity in self.discarded:
+            self.discarded.remove(entity)
         else:
             self.entities.appendleft(entity)
-        entity.listed = 1
 
     def pop(self) -> Entity:
         """Give the uppermost."""
         while True:
             entity = self.entities.popleft()
-            listed, entity.listed = entity.listed, 0
-            if listed != DISCARDED:
+            if entity not in self.discarded:
                 return entity
-            self.stale -= 1
+            self.discarded.remove(entity)
 
     def discard(self, entity: Entity) -> None:
         """Let an entity go."""
-        entity.listed = DISCARDED
-        self.stale += 1
-        if self.stale * 2 > len(self.entities) + _SPARE:
-            kept = deque(self)
-            for one in self.entities:
-                one.listed = int(one.listed != DISCARDED)
-            self.entities, self.stale = kept, 0
+        self.discarded.add(entity)
+        if len(self.discarded) * 2 > len(self.entities) + _SPARE:
+            self.entities, self.discarded = deque(self), set()
 
     def __iter__(self) -> Iterator[Entity]:
-        return (one for one in self.entities if one.listed != DISCARDED)
+        return (one for one in self.entities if one not in self.discarded)
 
 
 class Shelves:
@@ -104,13 +95,12 @@ class Shelves:
 
     def add(self, entity: Entity) -> None:
         """Put an entity at the end of its shelf."""
-        entity.listed = entity.load
-        self.shelves[entity.listed][entity] = None
+        self.shelves[entity.load][entity] = None
 
     def push(self, entity: Entity) -> None:
         """Put an entity at the beginning of its shelf."""
         self.add(entity)
-        self.shelves[entity.listed].move_to_end(entity, last=False)
+        self.shelves[entity.load].move_to_end(entity, last=False)
 
     def pop(self) -> Entity:
         """Give the first of those with fewest tasks."""
@@ -118,7 +108,7 @@ class Shelves:
 
     def discard(self, entity: Entity) -> None:
         """Let an entity go."""
-        del self.shelves[entity.listed][entity]
+        del self.shelves[entity.load][entity]
 
     def __iter__(self) -> Iterator[Entity]:
         return (entity for shelf in self.shelves for entity in shelf)
@@ -189,4 +179,4 @@ class Guarded:
         return iter(self._members)
 
 
-__all__ = ["DISCARDED", "Guarded", "Shelves", "Stack", "Store"]
+__all__ = ["Guarded", "Shelves", "Stack", "Store"]

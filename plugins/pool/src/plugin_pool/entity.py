@@ -19,18 +19,19 @@ class Entity:
 
     Attributes:
         holders: The leases that it is part of, at most as many as its group's capacity.
-        listed: A note of the bag that it is in.
         service: One of the constants of this module.
+        name: What it is called; empty where that is its id.
     """
 
-    __slots__ = ("group", "holders", "id", "listed", "name", "service")
+    # there may be a million, and with one more attribute each would take 16 bytes more
+    __slots__ = ("group", "holders", "id", "service")
 
-    def __init__(self, name: str, shown: str, group: Group) -> None:
+    name = ""
+
+    def __init__(self, name: str, group: Group) -> None:
         self.id = name
-        self.name = shown
         self.group = group
         self.holders: tuple[Lease, ...] = ()
-        self.listed = 0
         self.service = IN_SERVICE
 
     @property
@@ -55,3 +56,18 @@ class Entity:
             if usage in usages:
                 return usage
         return ResourceStatus.BLOCKED
+
+
+class _Named(Entity):
+    """An entity that is called otherwise than by its id."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str, shown: str, group: Group) -> None:
+        super().__init__(name, group)
+        self.name = shown
+
+
+def new_entity(name: str, shown: str, group: Group) -> Entity:
+    """Return an entity of that id, `shown` as something else unless that is empty."""
+    return _Named(name, shown, group) if shown else Entity(name, group)

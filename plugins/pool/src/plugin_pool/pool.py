@@ -152,10 +152,9 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
                 for group in signature.roomy if signature.version == kind.version else signature.with_room():
                     if group.room:
                         stack = group.stack
-                        if stack is None or (entity := stack.entities[0]).listed < 0:  # it was discarded
+                        if stack is None or (stack.discarded and stack.entities[0] in stack.discarded):
                             break
-                        stack.entities.popleft()
-                        entity.listed = 0
+                        entity = stack.entities.popleft()
                         group.room -= 1
                         if not group.room:
                             kind.version += 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from framework import ResourceStatus
 from framework.errors import InvalidRequestError, ResourceUnavailableError, did_you_mean
 from plugin_pool.arrivals import Arrivals
-from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE, REMOVED, Entity
+from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE, REMOVED, Entity, new_entity
 from plugin_pool.group import Group
 from plugin_pool.index import Index, bits
 from plugin_pool.lease import Lease
@@ -93,7 +93,7 @@ class Stock:
             )
 
     def _enter(self, name: str, shown: str, group: Group) -> Entity:
-        entity = self.entities[name] = Entity(name, "" if shown == name else shown, group)
+        entity = self.entities[name] = new_entity(name, "" if shown == name else shown, group)
         group.add(entity)
         self.index.service += 1
         for watcher in self.watchers:
@@ -113,7 +113,7 @@ class Stock:
         entities, shown = [], arrivals.shown.get
         for name, like in zip(arrivals.names, arrivals.likes, strict=True):
             group = groups[id(like)]
-            entity = Entity(name, shown(name, ""), group)
+            entity = new_entity(name, shown(name, ""), group)
             made[group].append(entity)
             entities.append(entity)
         self.entities.update(zip(arrivals.names, entities, strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from framework import ResourceStatus
-from plugin_pool.entity import Entity
+from plugin_pool.entity import new_entity
 from plugin_pool.keeping.session import Session
 from plugin_pool.keeping.state import State, StoredClass, StoredLease
 from plugin_pool.lease import Lease
@@ -34,7 +34,7 @@ def _load_class(stock: Stock, stored: StoredClass, names: dict[str, str]) -> Non
     capabilities = tuple([Capability(*one) for one in stored.capabilities.items()])
     like = ResourceInstance("", stored.type, capabilities=capabilities, labels=stored.labels, capacity=stored.capacity)
     group, shown = stock.index.group(like), names.get
-    entities = [Entity(one, shown(one, ""), group) for one in stored.members]
+    entities = [new_entity(one, shown(one, ""), group) for one in stored.members]
     stock.entities.update(zip(stored.members, entities, strict=True))
     group.fill(entities)
 
