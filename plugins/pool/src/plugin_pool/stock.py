@@ -109,14 +109,16 @@ class Stock:
         self._refuse_any_taken(arrivals.names)
         groups = {number: self.index.group(like) for number, like in {id(one): one for one in arrivals.likes}.items()}
         came = [one for one in dict.fromkeys(groups.values()) if not one.total]
-        made: dict[Group, list[Entity]] = {group: [] for group in groups.values()}
-        entities, shown = [], arrivals.shown.get
-        for name, like in zip(arrivals.names, arrivals.likes, strict=True):
-            group = groups[id(like)]
-            entity = new_entity(name, shown(name, ""), group)
-            made[group].append(entity)
-            entities.append(entity)
+        shown = arrivals.shown.get
+        # one list after the other: where several grow at once, the memory between them is not given back
+        entities = [
+            new_entity(name, shown(name, ""), groups[id(like)])
+            for name, like in zip(arrivals.names, arrivals.likes, strict=True)
+        ]
         self.entities.update(zip(arrivals.names, entities, strict=True))
+        made: dict[Group, list[Entity]] = {group: [] for group in groups.values()}
+        for entity in entities:
+            made[entity.group].append(entity)
         for group, members in made.items():
             group.fill(members)
         self.index.service += 1
