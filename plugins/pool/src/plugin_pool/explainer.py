@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress, islice
 
 from plugin_pool.entity import Entity
@@ -29,28 +29,31 @@ _BEFORE = {Tier.BUSY: Tier.FREE, Tier.ERROR: Tier.BUSY, Tier.IMPOSSIBLE: Tier.ER
 
 
 class Lacking:
-    """What would do for what a plan lacks: the groups, as a mask, and the names of entities.
+    """What would do for what a plan lacks: the groups, and the names of entities.
 
     What the task holds itself, its `own`, would not.
     """
 
     def __init__(self, plan: Plan, own: Sequence[Entity]) -> None:
         self.own = own
-        self.mask = 0
+        self.groups: set[Group] = set()
         self.names: set[str] = set()
         for line in plan.short:
             if line.requirement.ids:
                 self.names.update(line.requirement.ids)
             else:
-                self.mask |= line.signature.mask
+                self.groups.update(line.signature.groups)
 
-    def has(self, entity: Entity) -> bool:
-        """Return whether an entity would do."""
-        return self.fits(entity) and entity not in self.own
+    def among(self, entities: Iterable[Entity]) -> Iterator[Entity]:
+        """Yield those entities that would do."""
+        groups, names, own = self.groups, self.names, self.own  # as there may be many to look at
+        for one in entities:
+            if (one.group in groups or one.id in names) and one not in own:
+                yield one
 
     def fits(self, entity: Entity) -> bool:
         """Return whether an entity would do if it were not the task's own."""
-        return bool(self.mask >> entity.group.number & 1) or entity.id in self.names
+        return entity.group in self.groups or entity.id in self.names
 
 
 class Explainer:
@@ -110,7 +113,8 @@ class Explainer:
             rest = [other for other in lines if other is not one]
             if not self._stock.planner.plan(request.part(rest), tier, aside=own).satisfied:
                 lines = rest
-        found = self._stock.planner.plan(request.part(lines), tier, aside=own)
+        whole = len(lines) == len(request.lines) + len(request.named)
+        found = plan if whole else self._stock.planner.plan(request.part(lines), tier, aside=own)
         found.unmet = tuple(lines)
         return found
 
@@ -160,14 +164,13 @@ class Explainer:
     def _blockers(self, lacking: Lacking, tier: Tier) -> Iterator[Blocker]:
         """Yield the entities that would do for what is lacking, and cannot be had; the oldest of each sort first."""
         if tier is Tier.ERROR:
-            for entity in islice(self._stock.out_of_service, _LOOKED_AT):
-                if lacking.has(entity):
-                    yield Blocker(entity.id, entity.status.value)
+            for entity in lacking.among(islice(self._stock.out_of_service, _LOOKED_AT)):
+                yield Blocker(entity.id, entity.status.value)
         elif tier is Tier.BUSY:
             now = time.time()
             for lease in islice(self._stock.leases.values(), _LOOKED_AT):
-                for entity in lease.entities:
-                    if _is_full(entity) and lacking.has(entity):
+                for entity in lacking.among(lease.entities):
+                    if _is_full(entity):
                         left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
                         yield Blocker(
                             entity.id, entity.status.value, lease.task_id, lease.since, now - lease.since, left
@@ -177,9 +180,9 @@ class Explainer:
         """Return how many entities would do for what is lacking, and cannot be had."""
         if tier not in (Tier.BUSY, Tier.ERROR):
             return 0
-        groups = list(compress(self._stock.index.groups, selectors(lacking.mask)))
+        groups = lacking.groups
         named = [self._stock.entities[one] for one in lacking.names if one in self._stock.entities]
-        named = [one for one in named if not lacking.mask >> one.group.number & 1]
+        named = [one for one in named if one.group not in groups]
         own = [one for one in lacking.own if lacking.fits(one)]
         if tier is Tier.ERROR:
             out = sum([bool(one.service) for one in named]) - sum([bool(one.service) for one in own])
