@@ -67,17 +67,18 @@ class Matching:
 
     def _augment(self, demand: int, most: int) -> int:
         """Move units along one path that ends where there is room, and return how many."""
+        if self._takers is None:
+            self._takers = self._find_takers()
         takers = self._takers
-        if takers is None:
-            takers = self._takers = {}
-            for number, flow in enumerate(self.flows):
-                for group in flow:
-                    takers.setdefault(group, set()).add(number)
         left, seen = self.left, {}  # by group: the demand that would take from it
         gives: dict[int, Group | None] = {demand: None}  # the group that a demand would take less from
         queue = [demand]
+        looked: Sequence[Group] = ()
         for one in queue:
-            for group in self.choices[one]:
+            if self.choices[one] == looked:  # those that fit the same often follow each other
+                continue
+            looked = self.choices[one]
+            for group in looked:
                 if group in seen:
                     continue
                 seen[group] = one
@@ -89,6 +90,16 @@ class Matching:
                         queue.append(other)
         self.reached = tuple(sorted(gives))
         return 0
+
+    def _find_takers(self) -> dict[Group, set[int]]:
+        takers: dict[Group, set[int]] = {}
+        for number, flow in enumerate(self.flows):
+            for group in flow:
+                if group in takers:
+                    takers[group].add(number)
+                else:
+                    takers[group] = {number}
+        return takers
 
     def _shift(self, end: Group, seen: dict[Group, int], gives: dict[int, Group | None], most: int) -> int:
         steps: list[tuple[int, Group, Group | None]] = []

@@ -141,8 +141,9 @@ class Planner:
             return Plan(takes=takes)
         plan, matching = Plan(), Matching(choices, room)
         for number, line in enumerate(lines):
-            if matching.place(number, line.units) < line.units:
-                self._short(matching, number, line, plan, lines)
+            placed = matching.place(number, line.units)
+            if placed < line.units:
+                self._short(matching, placed, line, plan, lines)
         takes = plan.takes
         for flow in matching.flows:
             for group, units in flow.items():
@@ -197,8 +198,9 @@ class Planner:
         if reach and sum(placed) < sum(reach):
             plan.missing.extend([line.requirement for line in request.named])
         for number, line in enumerate(lines, len(ahead)):
-            if matching.place(number, line.units) < line.units:
-                self._short(matching, number, line, plan, [*ahead, *lines])
+            units = matching.place(number, line.units)
+            if units < line.units:
+                self._short(matching, units, line, plan, [*ahead, *lines])
         if plan.satisfied:
             matching = self._optional(request, matching, len(ahead) + len(lines), bound, plan)
         for flow in matching.flows[len(ahead) :]:
@@ -257,9 +259,8 @@ class Planner:
             plan.short[line] = None
             plan.unmet = plan.unmet or (line,)
 
-    def _short(self, matching: Matching, number: int, line: Line, plan: Plan, lines: Sequence[Line]) -> None:
-        """Take note that a line falls short."""
-        placed = sum(matching.flows[number].values())
+    def _short(self, matching: Matching, placed: int, line: Line, plan: Plan, lines: Sequence[Line]) -> None:
+        """Take note that a line of which so many units were placed falls short."""
         plan.missing.append(line.short(line.units - placed))
         reached = [lines[one] for one in matching.reached]
         plan.short.update(dict.fromkeys(reached))
