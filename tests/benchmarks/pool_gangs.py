@@ -65,7 +65,7 @@ class Greedy(Planner):
 
 def greedy(pool: ResourcePool) -> ResourcePool:
     """Return the pool with the greedy planner in place of its own."""
-    pool._stock.planner = Greedy(pool._index, pool._stock.entities)
+    pool._stock.planner = Greedy(pool._index, pool._stock.entities, pool._stock.out_of_service)
     return pool
 
 
@@ -94,7 +94,7 @@ def tight(size: int) -> Measure:
     request = pool.prepare([{"type": "t", "capabilities": {name: 1}} for name in reversed(NAMES[:size])])
     planner = pool._stock.planner
     assert planner.plan(request).satisfied
-    assert not Greedy(pool._index, pool._stock.entities).plan(request).satisfied
+    assert not Greedy(pool._index, pool._stock.entities, pool._stock.out_of_service).plan(request).satisfied
     return each(partial(planner.plan, request), 1000)
 
 

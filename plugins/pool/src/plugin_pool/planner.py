@@ -97,11 +97,18 @@ class _Bound:
 
 
 class Planner:
-    """Plans for the entities of one pool."""
+    """Plans for the entities of one pool.
 
-    def __init__(self, index: Index, entities: Mapping[str, Entity]) -> None:
+    Args:
+        index: Their groups.
+        entities: All of them by id.
+        out_of_service: Those that are faulty or draining.
+    """
+
+    def __init__(self, index: Index, entities: Mapping[str, Entity], out_of_service: Collection[Entity]) -> None:
         self._index = index
         self._entities = entities
+        self._out_of_service = out_of_service
 
     def plan(
         self,
@@ -219,7 +226,7 @@ class Planner:
         return request.known
 
     def _tier(self, request: Request, aside: Sequence[Entity]) -> Tier:
-        tiers = (Tier.BUSY, Tier.ERROR)
+        tiers = (Tier.BUSY, Tier.ERROR) if self._out_of_service else (Tier.BUSY,)  # else they have the same entities
         return next((one for one in tiers if self.plan(request, one, aside=aside).satisfied), Tier.IMPOSSIBLE)
 
     def fits(self, entity: Entity, line: Line) -> bool:

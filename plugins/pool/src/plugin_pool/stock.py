@@ -41,7 +41,7 @@ class Stock:
         self.leases: dict[str, Lease] = {}
         self.out_of_service: dict[Entity, None] = {}
         """Entities that are faulty or draining, in the order in which that was found."""
-        self.planner = Planner(index, self.entities)
+        self.planner = Planner(index, self.entities, self.out_of_service)
         self.watchers: tuple[Watcher, ...] = ()
         self.tally = Tally()
         self.plain = False
