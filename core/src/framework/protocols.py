@@ -157,7 +157,7 @@ class CommandContext(Protocol):
         """Return a host made from the command line's configuration, to be entered with `async with`."""
 
     def emit(self, data: object, *, columns: tuple[str, ...] = ()) -> None:
-        """Print a mapping, or a list of mappings, in the output format that the user chose."""
+        """Print a mapping, or mappings of a list or an iterator, which is never held, in the format the user chose."""
 
     def message(self, text: str) -> None:
         """Print a line for people to standard error."""

@@ -71,7 +71,13 @@ class Context:
         return Framework(Settings.load(self.config, flags=(*self.flags, *flags)) if flags else self.settings)
 
     def emit(self, data: object, *, columns: tuple[str, ...] = ()) -> None:
-        """Print data in the format that the user chose."""
+        """Print data in the format that the user chose; iterators in it are gone through once, and never held."""
+        if output.is_lazy(data):
+            from framework.cli import stream
+
+            for piece in stream.pieces(data, self.format, columns):
+                click.echo(piece, nl=False)
+            return
         text = output.render(data, self.format, columns)
         if text or self.format != output.NDJSON:  # no rows are no lines
             click.echo(text)

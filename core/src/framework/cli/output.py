@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from framework.frozen import Frozen, as_dict
@@ -29,9 +29,14 @@ def plain(data: Any) -> Any:
         return {field.name: plain(getattr(data, field.name)) for field in dataclasses.fields(data)}
     if isinstance(data, Mapping):
         return {str(key): plain(value) for key, value in data.items()}
-    if isinstance(data, Sequence | set | frozenset) and not isinstance(data, str | bytes):
+    if isinstance(data, Sequence | set | frozenset | Iterator) and not isinstance(data, str | bytes):
         return [plain(one) for one in data]
     return data if isinstance(data, str | int | float) else str(data)
+
+
+def is_lazy(data: object) -> bool:
+    """Return whether data is an iterator, or a mapping that has one in it, directly or in further mappings."""
+    return isinstance(data, Iterator) or (isinstance(data, Mapping) and any(map(is_lazy, data.values())))
 
 
 def render(data: object, style: str, columns: tuple[str, ...] = ()) -> str:
@@ -40,12 +45,7 @@ def render(data: object, style: str, columns: tuple[str, ...] = ()) -> str:
     if style == TABLE:
         return _table(content, columns)
     if style == YAML:
-        import yaml
-
-        text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        if not text.replace("\n", "").isprintable():  # what turns the direction of writing, which YAML lets pass
-            text = yaml.safe_dump(content, sort_keys=False)
-        return text.rstrip("\n")
+        return yaml_text(content)
     import json
 
     if style == JSON:
@@ -53,19 +53,45 @@ def render(data: object, style: str, columns: tuple[str, ...] = ()) -> str:
     return "\n".join(json.dumps(row) for row in (content if isinstance(content, list) else [content]))
 
 
+def yaml_text(content: Any) -> str:
+    """Return plain data as YAML."""
+    import yaml
+
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    if not text.replace("\n", "").isprintable():  # what turns the direction of writing, which YAML lets pass
+        text = yaml.safe_dump(content, sort_keys=False)
+    return text.rstrip("\n")
+
+
 def _table(content: Any, columns: tuple[str, ...]) -> str:
     if isinstance(content, Mapping):
-        return _aligned([[key, _cell(value)] for key, value in content.items()])
+        return aligned([[key, _cell(value)] for key, value in content.items()])
     if not isinstance(content, list) or not all(isinstance(row, Mapping) for row in content):
         return _cell(content)
-    heads = columns or tuple(dict.fromkeys(key for row in content for key in row))
-    return _aligned([[head.upper() for head in heads], *([_cell(row.get(head)) for head in heads] for row in content)])
+    columns = columns or tuple(dict.fromkeys(key for row in content for key in row))
+    return aligned([heads(columns), *cells(content, columns)])
 
 
-def _aligned(rows: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+def heads(columns: Sequence[str]) -> list[str]:
+    """Return the first line of a table."""
+    return [column.upper() for column in columns]
+
+
+def cells(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[list[str]]:
+    """Return the further lines of a table."""
+    return [[_cell(row.get(column)) for column in columns] for row in rows]
+
+
+def widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    """Return how wide the columns of a table are."""
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def aligned(lines: Sequence[Sequence[str]], wide: Sequence[int] = ()) -> str:
+    """Return the text of a table, whose columns are so wide; as wide as they must be where nothing is said."""
+    wide = wide or widths(lines)
+    texts = ("  ".join(cell.ljust(width) for cell, width in zip(line, wide, strict=True)) for line in lines)
+    return "\n".join(text.rstrip() for text in texts)
 
 
 def _cell(value: Any) -> str:
