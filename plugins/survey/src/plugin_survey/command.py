@@ -29,7 +29,7 @@ from plugin_survey.reading.glance import glance
 from plugin_survey.reporting.gathering import explained, gather, opened
 from plugin_survey.reporting.outputs import Output, absent_reports, check_free, check_still_free, outputs
 from plugin_survey.reporting.overview import Overview, Setting
-from plugin_survey.reporting.report import group_rows, json_lines, make_report, summary_rows
+from plugin_survey.reporting.report import group_rows, json_lines, lazy_report, summary_rows
 from plugin_survey.shown import human, named
 from plugin_survey.sizes import Size
 from plugin_survey.survey import Request, take_survey
@@ -307,11 +307,11 @@ def _settings(request: Request, options: Options) -> dict[str, Setting]:
 
 
 def _show(context: Context, overview: Overview) -> None:
-    if context.format == "json":  # piece by piece: it may be of any length
+    if context.format == "json":  # a line for each entry, in the time of a fortieth
         sys.stdout.writelines(json_lines(overview))
         return
     if context.format != "table":
-        context.emit(make_report(overview))
+        context.emit(lazy_report(overview))
         return
     context.emit(summary_rows(overview), columns=("what", "found"))
     if overview.duplicates:

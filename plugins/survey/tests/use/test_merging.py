@@ -20,7 +20,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from plugin_survey.cataloguing.catalogue import UNSETTLED_NS
 from plugin_survey.survey import Means, Request, take_survey
 from plugin_survey.use.choice import Chosen
-from plugin_survey.use.copy import LeftError, equal_files
+from plugin_survey.use.copy import LeftError
+from plugin_survey.use.equal import EqualFiles
 from plugin_survey.use.keep import RULES
 from plugin_survey.use.merging import DELETE, DONE, HARDLINK, LEFT, Merger, Step
 from plugin_survey.use.reader import reading
@@ -119,7 +120,7 @@ class Treatment(RuleBasedStateMachine):
         self.made += 1
         with reading(str(self.place / "catalogue")) as reader:
             merger = Merger(action, keep, log)
-            steps = [step for group in equal_files(Chosen(reader, None), least) for step in merger.steps(group)]
+            steps = [step for group in EqualFiles(Chosen(reader, None), least) for step in merger.steps(group)]
         log.close()
         gone = self.names(steps, DONE[DELETE])
         self.contents = {name: content for name, content in before.items() if name not in gone}

@@ -53,11 +53,11 @@ def path_entry(path: bytes) -> dict[str, Any]:
 
 def make_report(overview: Overview) -> dict[str, Any]:
     """Return the report, all of it in memory; `docs/reference/survey-report.md` says what is in it."""
-    report: dict[str, Any] = _held(_report(overview))
+    report: dict[str, Any] = _held(lazy_report(overview))
     return report
 
 
-def _report(overview: Overview) -> dict[str, Any]:
+def lazy_report(overview: Overview) -> dict[str, Any]:
     """Return the report; lists that may be of any length are iterators, which can be gone through once."""
     return {
         **_head(overview),
@@ -216,7 +216,7 @@ def json_lines(overview: Overview) -> Iterator[str]:
     The encoder of the standard library is forty times slower when it indents.
     """
     separator = "{"
-    for key, value in _report(overview).items():
+    for key, value in lazy_report(overview).items():
         yield f"{separator}\n  {json.dumps(key)}: "
         separator = ","
         if isinstance(value, list | Iterator):

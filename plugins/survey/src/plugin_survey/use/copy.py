@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from itertools import groupby
 from typing import NamedTuple
 
 from plugin_survey.cataloguing.catalogue import nearest, signed
-from plugin_survey.use.choice import BELOW, Chosen
 
 CHUNK = 1 << 20
 TEMPORARY = b".survey-link-"
@@ -18,12 +16,6 @@ TEMPORARY = b".survey-link-"
 ASIDE = b".survey-gone-"
 """How the name begins that a file has for a moment while it goes, before its inode."""
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_EQUAL = f"""
-WITH chosen AS (SELECT * FROM file WHERE size >= :least AND {BELOW})
-SELECT size, digest, path, device, inode, mtime_ns, ctime_ns FROM chosen JOIN
-    (SELECT size, digest FROM chosen GROUP BY size, digest HAVING COUNT(*) > 1) USING (size, digest)
-ORDER BY size, digest, path
-"""  # noqa: S608 - made of constants
 
 
 class Copy(NamedTuple):
@@ -39,7 +31,7 @@ class Copy(NamedTuple):
     @property
     def left_over(self) -> bool:
         """Whether all its names are temporary ones, left by somebody who was killed at his work."""
-        return _is_left_over(self.names[0])  # such names come last
+        return is_left_over(self.names[0])  # such names come last
 
     def moved_on(self, found: os.stat_result) -> str:
         """Return why a file is not the one that was surveyed, or nothing."""
@@ -57,11 +49,11 @@ class Copy(NamedTuple):
 
 
 class Equal(NamedTuple):
-    """Files of equal content, sorted by first name."""
+    """Files of equal content, sorted by first name; of very many each time read again."""
 
     size: int
     digest: bytes
-    copies: tuple[Copy, ...]
+    copies: Collection[Copy]
 
     @property
     def wasted(self) -> int:
@@ -73,34 +65,8 @@ class LeftError(Exception):
     """A file is to be left alone; the message says why."""
 
 
-def equal_files(chosen: Chosen, min_size: int) -> list[Equal]:
-    """Return the groups of equal files of at least so many bytes, the most wasteful first.
-
-    Raises:
-        ResourceError: The catalogue is damaged.
-    """
-    groups = []
-    rows = chosen.reader.rows(_EQUAL, {**chosen.limits, "least": min_size})
-    for (size, digest), same in groupby(rows, key=lambda row: row[:2]):
-        copies = tuple(_copies(same))
-        if len(copies) > 1:
-            groups.append(Equal(size, digest, copies))
-    groups.sort(key=lambda group: (-group.wasted, group.copies[0].names))
-    return groups
-
-
-def _copies(rows: Iterable[tuple[int, bytes, bytes, int, int, int, int]]) -> Iterator[Copy]:
-    files: dict[tuple[int, int], list[tuple[int, bytes, bytes, int, int, int, int]]] = {}
-    for row in rows:
-        files.setdefault(row[3:5], []).append(row)
-    for names in files.values():
-        size, _, _, device, inode, mtime_ns, ctime_ns = names[0]
-        # last what somebody left who was killed at his work: it is about to go, so nothing may rely on it
-        paths = sorted((row[2] for row in names), key=_is_left_over)
-        yield Copy(tuple(paths), size, device, inode, mtime_ns, ctime_ns)
-
-
-def _is_left_over(path: bytes) -> bool:
+def is_left_over(path: bytes) -> bool:
+    """Return whether a name is a temporary one."""
     return os.path.basename(path).startswith((TEMPORARY, ASIDE))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -37,15 +37,21 @@ def diff(ctx: click.Context, *, before: str, after: str) -> None:
             f"{before!r} and {after!r} have the same catalogue, {paths[0]!r}.",
             "Compare with a copy of it that was made before the last survey.",
         )
+    counts: Counter[str] = Counter()
     with reading(paths[0]) as one, reading(paths[1]) as other:
-        found = list(differences(one, other))
-    table = context.format == "table"
-    if found or not table:
-        rows = [_row(difference) if table else _entry(difference) for difference in found]
-        context.emit(rows, columns=("what", "path", "size", "note"))
-    context.message(_summary(Counter(difference.what for difference in found)))
-    if found:
+        found = _counted(differences(one, other), counts)
+        context.emit(
+            map(_row if context.format == "table" else _entry, found), columns=("what", "path", "size", "note")
+        )
+    context.message(_summary(counts))
+    if counts:
         ctx.exit(DIFFERENT)
+
+
+def _counted(found: Iterator[Difference], counts: Counter[str]) -> Iterator[Difference]:
+    for one in found:
+        counts[one.what] += 1
+        yield one
 
 
 def _row(one: Difference) -> dict[str, Any]:

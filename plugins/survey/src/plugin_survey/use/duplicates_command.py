@@ -6,8 +6,9 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from itertools import islice
 from typing import Any
 
 import click
@@ -18,12 +19,15 @@ from plugin_survey.reporting.report import path_entry
 from plugin_survey.shown import human
 from plugin_survey.use import keep
 from plugin_survey.use.choice import catalogue_option, chosen
-from plugin_survey.use.copy import Equal, LeftError, equal_files
+from plugin_survey.use.copy import Equal, LeftError
+from plugin_survey.use.equal import EqualFiles
 from plugin_survey.use.finding import count_texts
 from plugin_survey.use.guarding import locked
 from plugin_survey.use.merging import DELETE, DONE, HARDLINK, LEFT, Merger, Step
 from plugin_survey.use.near import LIKENESS, Near, NearTexts
 from plugin_survey.use.quoting import quoted
+from plugin_survey.use.spool import Spool
+from plugin_survey.use.tally import Tally
 from plugin_survey.use.undo_log import UndoLog, read_log
 from plugin_survey.use.undoing import Undoing
 
@@ -78,7 +82,7 @@ def duplicates(ctx: click.Context, /, **options: Any) -> None:
                 near = NearTexts(found, options["likeness"] / 100 if options["likeness"] else LIKENESS)
                 _show_near(context, near.groups(), limit)
                 return
-            groups = equal_files(found, SMALLEST if options["min_size"] is None else options["min_size"])
+            groups = EqualFiles(found, SMALLEST if options["min_size"] is None else options["min_size"])
             if options["action"] is None:
                 _show(context, groups, limit)
                 return
@@ -112,25 +116,22 @@ def _check(options: dict[str, Any]) -> None:
         raise click.UsageError("--apply needs PATH or --catalogue, so that it is not what was surveyed by chance last.")
 
 
-def _show(context: CommandContext, groups: list[Equal], limit: int) -> None:
+def _show(context: CommandContext, groups: EqualFiles, limit: int) -> None:
     if context.format != "table":
-        context.emit([_entry(group) for group in groups])
+        context.emit(map(_entry, groups))
         return
-    wasted = sum(group.wasted for group in groups)
-    shown = groups[: limit or None]
-    rows = [
-        {
-            "wasted": human(group.wasted) if not place else "",
-            "size": human(group.size) if not place else "",
-            "path": path,
-        }
-        for group in shown
-        for place, path in enumerate(quoted(name) for copy in group.copies for name in copy.names)
-    ]
-    if rows:
-        context.emit(rows, columns=("wasted", "size", "path"))
-    further = f" ({len(groups) - len(shown):,} more than shown)" if len(shown) < len(groups) else ""
-    context.message(f"{len(groups):,} groups{further}; {wasted:,} bytes ({human(wasted)}) wasted")
+    context.emit(_rows(islice(groups, limit or None)), columns=("wasted", "size", "path"))
+    count, wasted = len(groups), groups.wasted
+    further = f" ({count - limit:,} more than shown)" if 0 < limit < count else ""
+    context.message(f"{count:,} groups{further}; {wasted:,} bytes ({human(wasted)}) wasted")
+
+
+def _rows(groups: Iterable[Equal]) -> Iterator[dict[str, Any]]:
+    for group in groups:
+        head = {"wasted": human(group.wasted), "size": human(group.size)}
+        for name in (name for copy in group.copies for name in copy.names):
+            yield {**head, "path": quoted(name)}
+            head = {"wasted": "", "size": ""}
 
 
 def _show_near(context: CommandContext, groups: list[list[Near]], limit: int) -> None:
@@ -158,30 +159,41 @@ def _further(names: int) -> str:
 
 
 def _entry(group: Equal) -> dict[str, Any]:
-    files = [
+    files = (
         {**path_entry(copy.names[0]), "links": [path_entry(name) for name in copy.names[1:]], "mtime_ns": copy.mtime_ns}
         for copy in group.copies
-    ]
+    )
     return {"size": group.size, "digest": group.digest.hex(), "wasted_bytes": group.wasted, "files": files}
 
 
-def _merge(context: CommandContext, groups: list[Equal], catalogue: str, options: dict[str, Any]) -> bool:
+def _merge(context: CommandContext, groups: EqualFiles, catalogue: str, options: dict[str, Any]) -> bool:
     log = None
     if options["apply"]:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         log = UndoLog(options["log"] or f"{catalogue}.undo-{stamp}-{os.getpid()}.jsonl")
     merger = Merger(options["action"], options["rule"] or "oldest", log)
-    steps: list[Step] = []
-    try:
-        with _alone(catalogue):
-            for group in groups:
-                steps.extend(merger.steps(group))  # one by one, also up to an interrupt
-    finally:  # an interrupt, too, is followed by what was done until then
-        if log is not None:
-            log.close()
-        if steps or sys.exception() is None:
-            _tell(context, steps, options["action"], log)
-    return any(step.action == LEFT for step in steps)
+    tally = Tally()
+    row = _step_row if context.format == "table" else _step_entry
+    with closing(Spool()) as steps:
+        try:
+            with _alone(catalogue):
+                for group in groups:
+                    steps.extend(map(row, tally.counted(merger.steps(group))))  # one by one, also up to an interrupt
+        finally:  # an interrupt, too, is followed by what was done until then
+            if log is not None:
+                log.close()
+            if steps or sys.exception() is None:
+                context.emit(iter(steps), columns=("action", "path", "note"))
+                _tell(context, tally, options["action"], log)
+    return tally.names[LEFT] > 0
+
+
+def _step_row(step: Step) -> dict[str, Any]:
+    return {"action": step.action, "path": quoted(step.path), "note": step.note}
+
+
+def _step_entry(step: Step) -> dict[str, Any]:
+    return {"action": step.action, **path_entry(step.path), "size": step.size, "note": step.note}
 
 
 @contextmanager
@@ -203,16 +215,8 @@ def _alone(catalogue: str) -> Iterator[None]:
         yield
 
 
-def _tell(context: CommandContext, steps: list[Step], action: str, log: UndoLog | None) -> None:
-    if context.format != "table":
-        context.emit(
-            [{"action": one.action, **path_entry(one.path), "size": one.size, "note": one.note} for one in steps]
-        )
-    elif steps:
-        rows = [{"action": one.action, "path": quoted(one.path), "note": one.note} for one in steps]
-        context.emit(rows, columns=("action", "path", "note"))
-    count = Counter(step.action for step in steps)
-    size = sum(step.freed for step in steps)
+def _tell(context: CommandContext, tally: Tally, action: str, log: UndoLog | None) -> None:
+    count, size = tally.names, tally.freed
     if log is None:
         context.message(f"would {action} {count[action]:,} names ({human(size)}); nothing was touched: add --apply")
     else:
@@ -225,24 +229,28 @@ def _tell(context: CommandContext, steps: list[Step], action: str, log: UndoLog 
 
 def _undo(context: CommandContext, log: str) -> bool:
     undoing = Undoing()
-    rows: list[dict[str, Any]] = []
-    try:
-        rows.extend(_undone(undoing, deed) for deed in read_log(log))
-    finally:  # an interrupt, too, is followed by what was done until then
-        if rows or sys.exception() is None:
-            entry = _quoted_entry if context.format == "table" else path_entry
-            context.emit([{**row, **entry(row["path"])} for row in rows])
-    return any(row["action"] == LEFT for row in rows)
+    tally: Counter[str] = Counter()
+    entry = _quoted_entry if context.format == "table" else path_entry
+    with closing(Spool()) as rows:
+        try:
+            for deed in read_log(log):
+                action, note = _undone(undoing, deed)
+                tally[action] += 1
+                rows.append({"action": action, **entry(deed["path"]), "note": note})
+        finally:  # an interrupt, too, is followed by what was done until then
+            if rows or sys.exception() is None:
+                context.emit(iter(rows))
+    return tally[LEFT] > 0
 
 
-def _undone(undoing: Undoing, deed: dict[str, Any]) -> dict[str, Any]:
+def _undone(undoing: Undoing, deed: dict[str, Any]) -> tuple[str, str]:
     try:
         action, note = undoing.undo(deed)
     except LeftError as error:
         action, note = LEFT, str(error)
     except OSError as error:
         action, note = LEFT, f"the system refuses: {os.strerror(error.errno or 0)}"
-    return {"action": action, "path": deed["path"], "note": note}
+    return action, note
 
 
 def _quoted_entry(path: bytes) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import NamedTuple
 
 from plugin_survey.use.aside import set_aside
@@ -67,8 +68,8 @@ class Merger:
                     yield Step(KEEP, name, group.size)
                 for other in others:
                     yield from self._treat(kept, keeper, other, group.digest)
-        except LeftError as error:
-            for copy in (kept, *others):
+        except LeftError as error:  # before any of the others
+            for copy in chain((kept,), others):
                 note = f"{error}; nothing of its group is touched" if copy is kept else "the one to be kept is left"
                 yield from _left(copy, note)
 

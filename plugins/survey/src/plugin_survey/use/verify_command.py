@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from plugin_survey.sizes import Size
 from plugin_survey.use.choice import BELOW, catalogue_option, chosen
 from plugin_survey.use.pace import Pace
 from plugin_survey.use.quoting import quoted
+from plugin_survey.use.spool import Spool
 from plugin_survey.use.verification import CHANGED, FAULTS, SOUND, Verdict, Verification
 
 FAILED = 1
@@ -49,12 +51,12 @@ def verify(
                 context.message(f"verified {done:,} of {total:,} names, {human(verification.bytes)} read")
 
         verification = Verification(found, Pace(rate), tick)
-        rows: list[dict[str, Any]] = []
-        try:
-            # one by one, also up to an interrupt, which is followed by what was found until then
-            rows.extend(_row(context, one) for one in verification.verdicts() if changed or one.what != CHANGED)
-        finally:
-            _tell(context, rows, verification)
+        with closing(Spool()) as rows:
+            try:
+                # one by one, also up to an interrupt, which is followed by what was found until then
+                rows.extend(_row(context, one) for one in verification.verdicts() if changed or one.what != CHANGED)
+            finally:
+                _tell(context, rows, verification)
     if any(verification.counts[what] for what in FAULTS):
         ctx.exit(FAILED)
 
@@ -64,9 +66,8 @@ def _row(context: CommandContext, one: Verdict) -> dict[str, Any]:
     return {"verdict": one.what, **path, "note": one.note}
 
 
-def _tell(context: CommandContext, rows: list[dict[str, Any]], verification: Verification) -> None:
-    if rows or context.format != "table":
-        context.emit(rows, columns=("verdict", "path", "note"))
+def _tell(context: CommandContext, rows: Spool, verification: Verification) -> None:
+    context.emit(iter(rows), columns=("verdict", "path", "note"))
     counts = verification.counts
     known = {SOUND: f"{counts[SOUND]:,} sound", **{what: f"{counts[what]:,} {what}" for what in (CHANGED, *FAULTS)}}
     said = ", ".join(text for what, text in known.items() if counts[what] or what == SOUND)
