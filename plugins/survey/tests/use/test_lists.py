@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import resource
 import subprocess
@@ -13,6 +14,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from framework.errors import ResourceError
 from plugin_survey.cataloguing.catalogue import Catalogue, Outcome
@@ -24,6 +27,7 @@ from plugin_survey.use.copy import Equal
 from plugin_survey.use.equal import EqualFiles
 from plugin_survey.use.reader import reading
 from plugin_survey.use.spool import Spool
+from plugin_survey.use.undo_log import BLOCK, lines_backwards
 
 NAMES = 20_000
 MOST = 2 << 20
@@ -31,15 +35,15 @@ MOST = 2 << 20
 Run = Callable[..., tuple[str, str]]
 
 
-def make(path: Path, content: bytes = b"same") -> str:
+def make(path: Path, content: bytes = b"same", names: int = NAMES) -> str:
     """Make a catalogue in which half of the names are one group, each file with two of them, and the others pairs."""
     catalogue = Catalogue(str(path), Begun(0.0, [{"path": "/there"}], {}, "sha256"))
-    for start in range(0, NAMES, 1000):
+    for start in range(0, names, 1000):
         rows = []
         for number in range(start, start + 1000):
-            same = number < NAMES // 2
+            same = number < names // 2
             digest = content if same else b"%d" % (number // 2)
-            name = b"/there/a folder with a long name/%06d" % (number * 7919 % NAMES)
+            name = b"/there/a folder with a long name/%06d" % (number * 7919 % names)
             inode = number // 2 if same else number
             rows.append((name, 9 if same else 5, inode, inode, 1, inode, digest.rjust(32), "text"))
         catalogue.add(rows, [])
@@ -136,13 +140,29 @@ spool.close()
     assert "TMPDIR" in output
 
 
+@given(st.lists(st.integers(0, 3 * BLOCK // 2), max_size=5), st.integers(0, 2))
+def test_lines_come_backwards_without_one_that_was_cut_off(lengths: list[int], cut: int) -> None:
+    lines = [(b"%d " % number).rjust(length, b".") for number, length in enumerate(lengths)]
+    content = b"".join(line + b"\n" for line in lines)
+    found = list(lines_backwards(io.BytesIO(content + b"cut off"[:cut])))
+    assert found == lines[::-1]
+
+
+def test_an_undo_log_is_not_held(tmp_path: Path) -> None:
+    line = b'{"action": "delete", "path": {"path": "/a folder with a long name/a file"}}\n'
+    (tmp_path / "log").write_bytes(line * NAMES * 3)
+    with (tmp_path / "log").open("rb") as file, little_memory():
+        assert sum(1 for _ in lines_backwards(file)) == NAMES * 3
+
+
 @pytest.mark.parametrize("arguments", [(), ("--delete", "--keep", "first")])
-def test_all_formats_say_the_same(run: Run, many: str, arguments: tuple[str, ...]) -> None:
-    command = ("duplicates", "--catalogue", many, *arguments)
+def test_all_formats_say_the_same(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    names = 2000
+    command = ("duplicates", "--catalogue", make(tmp_path / "catalogue", names=names), *arguments)
     code = 1 if arguments else 0  # no file is there
     whole = json.loads(run(*command, "-o", "json", code=code)[0])
     lines = run(*command, "-o", "ndjson", code=code)[0].splitlines()
     assert [json.loads(line) for line in lines] == whole
-    assert len(whole) == (NAMES if arguments else NAMES // 4 + 1)
+    assert len(whole) == (names if arguments else names // 4 + 1)
     table = run(*command, *(() if arguments else ("--limit", "0")), code=code)[0].splitlines()
-    assert len(table) == NAMES + 1
+    assert len(table) == names + 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from framework.errors import InvalidRequestError, ResourceUnavailableError
 from plugin_survey.reporting.report import path_entry
@@ -19,6 +19,9 @@ from plugin_survey.use.guarding import locked
 from plugin_survey.use.reader import path_from
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+BLOCK = 1 << 16
+"""Bytes of a log that are read at once."""
 
 
 class Deed(NamedTuple):
@@ -83,8 +86,7 @@ def read_log(path: str) -> Iterator[dict[str, Any]]:
     """
     try:
         with locked(path), open(path, "rb") as file:
-            lines = file.read().split(b"\n")[:-1]
-            yield from (_deed(path, line) for line in reversed(lines))
+            yield from (_deed(path, line) for line in lines_backwards(file))
     except BlockingIOError as error:
         raise ResourceUnavailableError(
             f"Somebody else is undoing {path!r} now.", "Wait until that ends.", resource=path
@@ -92,6 +94,24 @@ def read_log(path: str) -> Iterator[dict[str, Any]]:
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise InvalidRequestError(f"The undo log {path!r} cannot be read: {reason}.", "Check the spelling.") from error
+
+
+def lines_backwards(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the whole lines of a file without their ends, the last one first, with `BLOCK` bytes of it in memory."""
+    end = file.seek(0, os.SEEK_END)
+    rest = b""
+    whole = False  # what comes after the last line break is not
+    while end:
+        start = max(0, end - BLOCK)
+        file.seek(start)
+        rest, *lines = (file.read(end - start) + rest).split(b"\n")
+        for line in reversed(lines):
+            if whole:
+                yield line
+            whole = True
+        end = start
+    if whole:
+        yield rest
 
 
 def _deed(log: str, line: bytes) -> dict[str, Any]:
