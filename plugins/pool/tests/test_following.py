@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from framework import Framework
-from plugin_pool import ResourcePool
+from plugin_pool import ResourcePool, Tier
 from plugin_pool import relay as relaying
 from plugin_pool.relay import Relay
 from plugin_pool.waiter import ThreadWaiter
@@ -75,7 +75,14 @@ def live(pool: ResourcePool, clock: Clock) -> None:
     clock.now += 2
     pool.sweep()
     pool.remove_resource("b")
+    pool.when_stirred(_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        pool.join(Silent("six", pool.prepare(ONE), until=Tier.ERROR))
     pool.close()
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 TOLD: list[tuple[str, dict[str, Any]]] = [
@@ -109,6 +116,8 @@ TOLD: list[tuple[str, dict[str, Any]]] = [
     ),
     ("pool_entity_failed", {"entity": "a", "type": "executor"}),
     ("pool_entity_removed", {"entity": "b", "type": "executor"}),
+    ("pool_change_interrupted", {}),
+    ("pool_task_left", {"task": "six", "waited": 0.0}),
 ]
 
 

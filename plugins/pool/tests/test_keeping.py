@@ -326,15 +326,15 @@ def test_with_fsync_threads_share_what_they_wait_for(tmp_path: Path) -> None:
 async def test_with_fsync_coroutines_and_orchestrators_get_what_is_on_the_disk(tmp_path: Path) -> None:
     with filled(tmp_path, durability="fsync") as pool:
         with await pool.acquire_async("task", {"type": "tool"}) as lease:
-            assert pool._keeper._commit._done >= (1, 1)
+            assert pool._keeper._commit.done >= (1, 1)
             await pool.extend_async("task", {"type": "api"})
             assert lease.resources == ("d", "c")
         orchestrator = Orchestrator(pool)
         orchestrator.submit("other", {"type": "tool"})
-        done = pool._keeper._commit._done
+        done = pool._keeper._commit.done
         given = orchestrator.next(timeout=10)
         assert given is not None
-        assert pool._keeper._commit._done > done
+        assert pool._keeper._commit.done > done
 
 
 @pytest.mark.parametrize("level", ["buffered", "fsync"])

@@ -124,6 +124,11 @@ class Guarded:
         self._members: OrderedDict[Entity, None] = OrderedDict()
         self._steering = steering
 
+    @property
+    def works(self) -> bool:
+        """False once the bag has failed."""
+        return self._bag is not None
+
     def add(self, entity: Entity) -> None:
         """Put an entity in."""
         self._members[entity] = None

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
+from plugin_pool.change import Change
 from plugin_pool.entity import DRAINING, FAULTY
 from plugin_pool.records import ReleaseReason, Tier
 from plugin_pool.relay import Follower, Relay
@@ -63,6 +64,10 @@ class Chronicle(Watcher):
         """A task was sent away at once."""
         self._put("pool_task_refused", {"task": task_id, "waited": 0.0, "tier": tier.value})
 
+    def interrupted(self) -> None:
+        """A change was interrupted."""
+        self._put("pool_change_interrupted", {})
+
     def joined(self, waiter: Waiter) -> None:
         """A task waits."""
         self._put(
@@ -90,17 +95,18 @@ class Followed:
     """Lets others follow what happens in a pool. Thread-safe."""
 
     _lock: threading.Lock
+    _change: Change
     _stock: Stock
     _clock: Callable[[], float]
 
     def watch(self, watcher: Watcher) -> None:
         """Tell somebody of every change from now on, under the pool's lock: see `Watcher`."""
-        with self._lock:
+        with self._lock, self._change:
             self._stock.watch(watcher)
 
     def unwatch(self, watcher: Watcher) -> None:
         """Tell somebody no more; whoever is not told is fine."""
-        with self._lock:
+        with self._lock, self._change:
             self._stock.unwatch(watcher)
 
     def follow(self, follower: Follower) -> Callable[[], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from plugin_pool.lease import Lease
 
@@ -31,21 +31,39 @@ class Expiry:
         self._current = current
         self._most = _SPARE
         self._heap: list[tuple[float, int, Lease]] = []
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()  # which is taken by itself: see `Change` for why
+        self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
 
     def note(self, lease: Lease) -> None:
         """Take note of a lease that ends some time."""
         if lease.expires is None:
             return
-        with self._changed:
+        with self._lock:
             self._tidy()
             heapq.heappush(self._heap, (lease.expires, lease.epoch, lease))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="pool-expiry", daemon=True)
-                self._thread.start()
+                self._start()
             elif self._heap[0][2] is lease:
                 self._changed.notify()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="pool-expiry", daemon=True)
+        self._thread.start()
+
+    def mend(self, leases: Collection[Lease]) -> None:
+        """Take note of all leases anew, after an interrupt."""
+        with self._lock:
+            now = self._clock()
+            for one in leases:
+                if one.expires is None and one.ttl is not None:  # it was given, but its time not yet begun
+                    one.expires = now + one.ttl
+            self._heap = [(one.expires, one.epoch, one) for one in leases if one.expires is not None]
+            heapq.heapify(self._heap)
+            if self._thread is not None and self._thread.is_alive():
+                self._changed.notify()
+            elif self._heap:
+                self._start()
 
     def _tidy(self) -> None:
         """Forget those that have ended long before their time, whenever there are twice as many as were left then."""
@@ -59,7 +77,7 @@ class Expiry:
     def due(self) -> list[Lease]:
         """Return the leases whose time is over, of those that are current, and forget them."""
         found: dict[Lease, None] = {}
-        with self._changed:
+        with self._lock:
             now = self._clock()
             while self._heap and self._heap[0][0] <= now:
                 lease = heapq.heappop(self._heap)[2]
@@ -73,16 +91,18 @@ class Expiry:
 
     def close(self) -> None:
         """Forget all leases, and end the thread."""
-        with self._changed:
+        with self._lock:
             self._heap.clear()
             self._changed.notify()
             thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join()
 
     def _run(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
+                if self._thread is not threading.current_thread():  # whoever started it was interrupted
+                    return
                 if not self._heap:
                     self._thread = None
                     return

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def no_collections() -> Iterator[None]:
     """Keep Python from looking for garbage among ever more that is none, which takes most of the time."""
     was = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()
         yield
     finally:
         if was:

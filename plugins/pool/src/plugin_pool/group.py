@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from framework import ResourceClass
@@ -11,7 +11,7 @@ from plugin_pool.entity import IN_SERVICE, REMOVED, Entity
 
 if TYPE_CHECKING:
     from plugin_pool.lease import Lease
-    from plugin_pool.line import Queue
+    from plugin_pool.queues import Queue
 
 
 class Kind:
@@ -105,6 +105,24 @@ class Group:
         add = self.bag.add
         for entity in entities:
             add(entity)
+
+    def mend(self, entities: Collection[Entity], bag: Guarded | None) -> None:
+        """Work everything out from what has become of the entities, after an interrupt.
+
+        Args:
+            entities: All that belong here.
+            bag: A new one of the strategy, where it has any; None to keep to the pool's own.
+        """
+        members = [one for one in dict.fromkeys([*self.bag, *entities]) if one.has_room]
+        self.stack = Stack() if self.capacity == 1 and bag is None else None
+        self.bag = bag or self.stack or Shelves(self.capacity)
+        for one in members:
+            self.bag.add(one)
+        self.room, self.total = len(members), len(entities)
+        self.shared_idle = sum([not one.holders for one in members])
+        self.in_service = sum([one.service == IN_SERVICE for one in entities])
+        self.example = next(iter(entities), None)
+        self.kind.version += 1
 
     def hold(self, entity: Entity, lease: Lease) -> None:
         """Give an entity that had room and has left the bag to a lease."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from framework import AllocationStrategy, Hint, ResourceClass
 from framework.errors import nearest
+from plugin_pool.bags import Guarded
 from plugin_pool.group import Group, Kind
 from plugin_pool.records import ResourceInstance, ResourceRequirement
 from plugin_pool.steering import Steering
@@ -150,9 +151,26 @@ class Index:
             group.keep_in(bag)
 
     def _index(self, group: Group) -> None:
-        bit = 1 << group.number
         self.groups.append(group)
         self.size += 1
+        self._mask(group)
+
+    def mend(self) -> None:
+        """Find all groups again, and the masks of each, after an interrupt."""
+        self.groups[:] = self._by_key.values()
+        self.size = len(self.groups)
+        for group in self.groups:
+            self._mask(group)
+        self.service += 1
+
+    def bag(self, group: Group) -> Guarded | None:
+        """Return a new bag of the strategy for a group; None where it has none, or one that failed."""
+        if self.steering is None or (isinstance(group.bag, Guarded) and not group.bag.works):
+            return None
+        return self.steering.bag(group.shape)
+
+    def _mask(self, group: Group) -> None:
+        bit = 1 << group.number
         self.types[group.shape.type] = self.types.get(group.shape.type, 0) | bit
         for name, level in group.shape.capabilities.items():
             masks = self.levels.setdefault(name, [0] * (LEVELS[-1] + 1))
@@ -185,7 +203,8 @@ class Index:
             mask &= condition
         signature.mask = mask
         new = [self.groups[signature.seen + place] for place in bits(signature.mask >> signature.seen)]
-        signature.groups = tuple(sorted([*signature.groups, *new], key=lambda one: (one.rank, one.number)))
+        known = [one for one in signature.groups if one.number < signature.seen]  # more, where it was interrupted
+        signature.groups = tuple(sorted([*known, *new], key=lambda one: (one.rank, one.number)))
         signature.kind = self._kinds.get(signature.type, signature.kind)
         signature.seen, signature.version = self.size, -1
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from framework import ResourceStatus
+from framework.errors import InvalidRequestError
 from plugin_pool.records import ReleaseReason
 
 _DEPLOYED = ResourceStatus.DEPLOYED
@@ -48,6 +50,22 @@ class Lease:
     def resources(self) -> tuple[str, ...]:
         """Ids of the entities that it holds, or held last."""
         return tuple([one.id for one in self.entities])
+
+    def named(self, faulty: object) -> tuple[str, ...]:
+        """Return the entities that are at fault, of those that it holds.
+
+        Raises:
+            InvalidRequestError: One of them it does not hold.
+        """
+        names = tuple(faulty) if isinstance(faulty, Iterable) and not isinstance(faulty, str) else (faulty,)
+        held = self.resources
+        for one in names:
+            if one not in held:
+                raise InvalidRequestError(
+                    f"The resource {one!r:.60} is not held by task {self.task_id!r}, and cannot be its fault.",
+                    f"It holds {', '.join(held[:10])}.",
+                )
+        return names
 
     def mark_executing(self) -> bool:
         """Say that the task runs; see `ResourcePool.mark_executing`."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
@@ -23,50 +22,11 @@ from plugin_pool.deadlock import waits_for_ever
 from plugin_pool.entity import Entity
 from plugin_pool.group import Group
 from plugin_pool.planner import Plan
+from plugin_pool.queues import Key, Move, Queue
 from plugin_pool.records import Tier
 from plugin_pool.request import Request
 from plugin_pool.stock import Stock
 from plugin_pool.waiter import Waiter
-
-Key = tuple[float, int]
-
-
-class Queue:
-    """Tasks that wait for the same; there is at least one, or it is forgotten.
-
-    Attributes:
-        head: The key of who is next.
-    """
-
-    def __init__(self, name: object, request: Request) -> None:
-        self.name = name
-        self.request = request
-        self.waiters: dict[str, Waiter] = {}
-        self.head: Key = (math.inf, 0)
-        self._heap: list[tuple[Key, Waiter]] = []
-
-    def add(self, waiter: Waiter) -> None:
-        """Put a task in, by its key."""
-        self.waiters[waiter.task_id] = waiter
-        heapq.heappush(self._heap, (waiter.key, waiter))
-        self.head = self._heap[0][0]
-
-    def remove(self, waiter: Waiter) -> None:
-        """Take a task out, wherever it is."""
-        del self.waiters[waiter.task_id]
-        if len(self._heap) > 2 * len(self.waiters) + 8:
-            self._heap = [(one.key, one) for one in self.waiters.values()]
-            heapq.heapify(self._heap)
-        while self._heap and self.waiters.get((first := self._heap[0][1]).task_id) is not first:
-            heapq.heappop(self._heap)
-        if self._heap:
-            self.head = self._heap[0][0]
-
-    @property
-    def first(self) -> Waiter:
-        """Who is next."""
-        return self._heap[0][1]
-
 
 _head = operator.attrgetter("head")
 
@@ -98,12 +58,13 @@ class Line:
         self._patience = patience
         self._aging = aging
         self._lend = lend
-        self._take_back = take_back
+        self.take_back = take_back
         self._numbers = itertools.count()
         self.waiters: dict[str, Waiter] = {}
         self._queues: dict[object, Queue] = {}
         self._gangs: set[Queue] = set()
         self._by_name: dict[str, set[Queue]] = {}
+        self.move: Move | None = None
 
     def queues(self, most: int) -> list[Queue]:
         """Return the queues, at most so many."""
@@ -122,6 +83,14 @@ class Line:
 
     def join(self, waiter: Waiter) -> None:
         """Let a task that has a key wait."""
+        self.enqueue(waiter)
+        self.waiters[waiter.task_id] = waiter
+        self._stock.tally.stirred()
+        for watcher in self._stock.watchers:
+            watcher.joined(waiter)
+
+    def enqueue(self, waiter: Waiter) -> None:
+        """Put a task into the queue of those that wait for the same."""
         queue = waiter.request.queue if waiter.extends is None else None
         if queue is None or not queue.waiters:
             name = _name(waiter)
@@ -130,18 +99,18 @@ class Line:
                 waiter.request.queue = queue
         queue.add(waiter)
         waiter.queue = queue
-        self.waiters[waiter.task_id] = waiter
-        self._stock.tally.stirred()
-        for watcher in self._stock.watchers:
-            watcher.joined(waiter)
 
     def leave(self, waiter: Waiter) -> None:
-        """Let a task wait no more; what was earmarked for it goes to others."""
+        """Let a task wait no more, woken where it was refused; what was earmarked for it goes to others."""
         request = waiter.request
+        self.move = Move(waiter, back=False)
         self._remove(waiter)
         self._stock.tally.leave(waiter.refused)
         for watcher in self._stock.watchers:
             watcher.left(waiter)
+        if waiter.refused is not None:
+            waiter.wake()
+        self.move = None
         if request.units > 1:
             self._serve(self._touching(request), self._groups_of(request))
 
@@ -168,9 +137,11 @@ class Line:
 
     def recheck(self, entities: Iterable[Entity]) -> None:
         """Send away those who will never get what they wait for, now that entities are out of service."""
-        if not self._queues:
-            return
-        for queue in list(self._fitting(entities)):
+        if self._queues:
+            self._recheck(self._fitting(entities))
+
+    def _recheck(self, queues: Iterable[Queue]) -> None:
+        for queue in list(queues):
             if not queue.waiters:  # all were served when others were sent away
                 continue
             tier = self._stock.planner.tier(queue.request, queue.first.own)
@@ -183,7 +154,29 @@ class Line:
         """Send a task away that waits."""
         waiter.refused = tier
         self.leave(waiter)
-        waiter.wake()
+
+    def lend(self, waiter: Waiter, plan: Plan) -> None:
+        """Give a task that does not wait what a plan says."""
+        self.move = Move(waiter, back=False, wakes=False)
+        self._lend(waiter, plan)
+        self.move = None
+
+    def forget_queues(self) -> None:
+        """Forget in which queues tasks wait, after an interrupt."""
+        for queue in self._queues.values():
+            queue.waiters.clear()
+        for group in self._stock.index.groups:
+            group.waiting.clear()
+        self._queues.clear()
+        self._gangs.clear()
+        self._by_name.clear()
+
+    def resume(self) -> None:
+        """Serve all who can be, and send all away who wait in vain, after an interrupt; everything must be whole."""
+        if self._queues:
+            groups = {one for one in self._stock.index.groups if one.room}
+            self._serve(list(self._queues.values()), groups)
+            self._recheck(self._queues.values())
 
     def _end_deadlocks(self) -> None:
         """Send away, the last first, who came to wait for ever since what they could have had is out of service."""
@@ -271,18 +264,21 @@ class Line:
 
     def _grant(self, waiter: Waiter, plan: Plan) -> bool:
         """Hand over what a plan says; False when nobody is there any more to take it."""
+        self.move = Move(waiter, back=True)
         self._remove(waiter)
         self._lend(waiter, plan)
-        if waiter.wake():
+        woken = waiter.wake()
+        if woken:
             self._stock.tally.waits.add(self._clock() - waiter.since)
             for watcher in self._stock.watchers:
                 watcher.served(waiter)
-            return True
-        self._stock.tally.leave(None)
-        for watcher in self._stock.watchers:
-            watcher.left(waiter)
-        self._take_back(waiter)
-        return False
+        else:
+            self._stock.tally.leave(None)
+            for watcher in self._stock.watchers:
+                watcher.left(waiter)
+            self.take_back(waiter)
+        self.move = None
+        return woken
 
     def _open(self, name: object, request: Request) -> Queue:
         queue = self._queues[name] = Queue(name, request)

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from framework import ResourceStatus
-from plugin_pool.line import Line, Queue
+from plugin_pool.change import Change
+from plugin_pool.line import Line
+from plugin_pool.queues import Queue
 from plugin_pool.records import ReleaseReason, Tier
 from plugin_pool.request import Request
 from plugin_pool.stock import Stock
@@ -61,13 +63,14 @@ class Observed:
     """Counts and queues of a pool, looked at. Thread-safe; the lock is held for a moment at a time."""
 
     _lock: threading.Lock
+    _change: Change
     _stock: Stock
     _line: Line
     _clock: Callable[[], float]
 
     def get_statistics(self) -> PoolStatistics:
         """Return what was counted since the pool was made."""
-        with self._lock:
+        with self._lock, self._change:
             tally, held = self._stock.tally, len(self._stock.leases)
             grants = self._stock.granted()
             releases = dict(tally.ended)
@@ -79,13 +82,13 @@ class Observed:
 
     def get_waiting(self, most: int = MOST_QUEUES) -> list[Standing]:
         """Return the tasks that wait, those for the same together; of more than so many requests some are left out."""
-        with self._lock:
+        with self._lock, self._change:
             queues = self._line.queues(most)
         return [found for one in queues if (found := self._standing(one)) is not None]
 
     def get_blocked(self) -> Blocked:
         """Return how many entities are held by tasks that wait for something else, and some of those tasks."""
-        with self._lock:
+        with self._lock, self._change:
             count = self._stock.report(0).blocked
             leases = itertools.islice(self._stock.leases.values(), _SEARCHED) if count else ()
             blocked = (one.task_id for one in leases if one.usage is ResourceStatus.BLOCKED)
@@ -93,7 +96,7 @@ class Observed:
 
     def when_stirred(self, callback: Callable[[], object]) -> None:
         """Have a function called whenever a task begins to wait; it must be quick, and must not call the pool."""
-        with self._lock:
+        with self._lock, self._change:
             self._stock.tally.stirred = callback
 
     def get_type_counts(self) -> dict[str, TypeCount]:
@@ -108,7 +111,7 @@ class Observed:
         return {name: TypeCount(*count) for name, count in counts.items()}
 
     def _standing(self, queue: Queue) -> Standing | None:
-        with self._lock:
+        with self._lock, self._change:
             if not queue.waiters:  # all were served meanwhile
                 return None
             first = queue.first

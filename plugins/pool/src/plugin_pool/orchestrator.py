@@ -51,13 +51,15 @@ class _Dispatch(Waiter):
     """A task of an orchestrator that waits in the pool's line."""
 
     ready: queue.SimpleQueue[str]
+    told = False
 
     def prepare(self) -> None:
         """Nothing to prepare."""
 
     def wake(self) -> bool:
         """Tell whoever takes the next task."""
-        if self.lease is not None:
+        if self.lease is not None and not self.told:
+            self.told = True
             self.ready.put(self.task_id)
         return True
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from itertools import islice
 from typing import NoReturn
 
 from framework import ResourceStatus
-from framework.errors import InvalidRequestError, did_you_mean
+from framework.errors import FrameworkError, InvalidRequestError, did_you_mean
 from plugin_pool import reading, words
+from plugin_pool.change import Change
 from plugin_pool.chronicle import Followed
 from plugin_pool.entity import Entity
 from plugin_pool.expiry import Expiry
@@ -23,6 +24,7 @@ from plugin_pool.instances import Instances
 from plugin_pool.keeping.keepable import Keepable
 from plugin_pool.lease import Lease
 from plugin_pool.line import Line
+from plugin_pool.mending import Mending
 from plugin_pool.observed import Observed
 from plugin_pool.planner import Plan
 from plugin_pool.records import (
@@ -100,7 +102,8 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         )
         self._explainer = Explainer(self._stock, self._line, clock)
         self._expiry = Expiry(clock, self.sweep, self._is_current)
-        self._requests = Requests(self._stock, self._lock)
+        self._change = Change(Mending(self._stock, self._line, self._expiry).mend)
+        self._requests = Requests(self._stock, self._lock, self._change)
         self._leases, self._waiters = self._stock.leases, self._line.waiters
         self._error_after = frozenset([reading.reason(one) for one in error_after])
         self._plain_end = _COMPLETED not in self._error_after
@@ -120,7 +123,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
             InvalidRequestError: The requirements are wrong.
         """
         request = self.prepare(requirements)
-        with self._lock:
+        with self._lock, self._change:
             plan = self._line.plan(request)
             tier = Tier.FREE if plan.satisfied else self._line.tier(request)
             found = Instances(tuple(plan.entities()), self._record)
@@ -141,36 +144,48 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         # written out here with no call but those that there must be; everything else goes the long way.
         if type(requirements) is not Request:
             requirements = self.prepare(requirements)
-        signature, stock = requirements.only, self._stock
-        if signature is None or ttl is not None or requirements.index is not self._index:
-            return self._at_length(task_id, requirements, ttl)
-        if type(task_id) is not str or not 0 < len(task_id) <= LONGEST_NAME or not task_id.isprintable():
+        signature, stock, change = requirements.only, self._stock, self._change
+        if (
+            (signature is None or ttl is not None or requirements.index is not self._index)
+            or (type(task_id) is not str or not task_id.isprintable())
+            or not 0 < len(task_id) <= LONGEST_NAME
+        ):
             return self._at_length(task_id, requirements, ttl)
         with self._lock:
-            if stock.plain and not self._waiters and signature.seen == self._index.size and task_id not in self._leases:
-                kind = signature.kind
-                for group in signature.roomy if signature.version == kind.version else signature.with_room():
-                    if group.room:
-                        stack = group.stack
-                        if stack is None or (stack.discarded and stack.entities[0] in stack.discarded):
-                            break
-                        entity = stack.entities.popleft()
-                        group.room -= 1
-                        if not group.room:
-                            kind.version += 1
-                        lease = Lease(self, task_id, stock.epoch(), time.time(), (entity,))
-                        entity.holders = (lease,)
-                        self._leases[task_id] = lease
-                        if stock.watchers:
-                            stock.tell_lent(lease, lease.entities)
-                        return _result((_GIVEN, (entity.id,), "", (), _FREE, lease.epoch))
+            try:
+                if (
+                    stock.plain
+                    and not (self._waiters or change.broken)
+                    and signature.seen == self._index.size
+                    and task_id not in self._leases
+                ):
+                    kind = signature.kind
+                    for group in signature.roomy if signature.version == kind.version else signature.with_room():
+                        if group.room:
+                            stack = group.stack
+                            if stack is None or (stack.discarded and stack.entities[0] in stack.discarded):
+                                break
+                            entity = stack.entities.popleft()
+                            group.room -= 1
+                            if not group.room:
+                                kind.version += 1
+                            lease = Lease(self, task_id, stock.epoch(), time.time(), (entity,))
+                            entity.holders = (lease,)
+                            self._leases[task_id] = lease
+                            if stock.watchers:
+                                stock.tell_lent(lease, lease.entities)
+                            return _result((_GIVEN, (entity.id,), "", (), _FREE, lease.epoch))
+            except BaseException:  # what `Change` does, for nothing where nothing happens
+                change.broken = True
+                change.mend()
+                raise
         return self._at_length(task_id, requirements, ttl)
 
     def _at_length(self, task_id: str, request: Request, ttl: float | None) -> AllocationResult:
         request = self.prepare(request)
         lives = None if ttl is None else seconds(ttl, "The time to live")
-        with self._lock:
-            given = self._allocate(task_id, request)
+        with self._lock, self._change:
+            given = self._allocate(task_id, request, lives)
             if isinstance(given, Lease):
                 if lives is not None:
                     self._limit(given, lives)
@@ -183,7 +198,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         similar = [hint for line in request.lines for hint in self._index.similar(line.signature)]
         return AllocationResult(not _GIVEN, (), words.shortage(plan.missing, tier, similar), tuple(plan.missing), tier)
 
-    def _allocate(self, task_id: str, request: Request) -> Lease | Plan:
+    def _allocate(self, task_id: str, request: Request, ttl: float | None) -> Lease | Plan:
         """Return a lease, or the plan that falls short."""
         reading.text(task_id, "The id of a task")
         if task_id in self._stock.leases:
@@ -191,10 +206,10 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         if task_id in self._line.waiters:
             raise InvalidRequestError(f"The task {task_id!r} waits already.", "Use another task id.")
         plan = self._line.plan(request, task_id=task_id)
-        return self._stock.lend(task_id, plan) if plan.satisfied else plan
+        return self._stock.lend(task_id, plan, ttl) if plan.satisfied else plan
 
     def _record(self, entity: Entity) -> ResourceInstance:
-        with self._lock:
+        with self._lock, self._change:
             return self._stock.instance(entity)
 
     def mark_executing(self, task_id: str, *, epoch: int | None = None) -> bool:
@@ -210,7 +225,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         return self._mark(task_id, ResourceStatus.DEPLOYED, epoch)
 
     def _mark(self, task_id: str, usage: ResourceStatus, epoch: int | None) -> bool:
-        with self._lock:
+        with self._lock, self._change:
             lease = self._lease(task_id, epoch)
             if lease is not None:
                 self._stock.mark(lease, usage)
@@ -243,33 +258,42 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
         why = reason if type(reason) is ReleaseReason else reading.reason(reason)
         plain, stock = why is _COMPLETED and faulty is None and self._plain_end, self._stock
         with self._lock:
-            lease = self._leases.get(task_id)
-            if lease is None or (epoch is not None and lease.epoch != epoch):
-                return False
-            if not plain or self._waiters:
-                self._release(lease, why, faulty)
-            elif not stock.plain or len(lease.entities) != 1 or lease.usage is not _DEPLOYED:
-                stock.take_back(lease)
-            else:
-                entity = lease.entities[0]
-                group = entity.group
-                if group.stack is None or entity.service:
+            try:
+                if self._change.broken:
+                    self._change.mend()
+                lease = self._leases.get(task_id)
+                if lease is None or (epoch is not None and lease.epoch != epoch):
+                    return False
+                if not plain or self._waiters:
+                    self._release(lease, why, faulty)
+                elif not stock.plain or len(lease.entities) != 1 or lease.usage is not _DEPLOYED:
                     stock.take_back(lease)
-                else:  # the short way, as in `allocate_resources`
-                    del self._leases[task_id]
-                    entity.holders = ()
-                    group.stack.push(entity)
-                    if not group.room:
-                        group.kind.version += 1
-                    group.room += 1
-                    if stock.watchers:
-                        stock.tell_returned(lease, lease.entities, why)
+                else:
+                    entity = lease.entities[0]
+                    group = entity.group
+                    if group.stack is None or entity.service:
+                        stock.take_back(lease)
+                    else:  # the short way, as in `allocate_resources`
+                        del self._leases[task_id]
+                        entity.holders = ()
+                        group.stack.push(entity)
+                        if not group.room:
+                            group.kind.version += 1
+                        group.room += 1
+                        if stock.watchers:
+                            stock.tell_returned(lease, lease.entities, why)
+            except FrameworkError:
+                raise
+            except BaseException:
+                self._change.broken = True
+                self._change.mend()
+                raise
         return True
 
     def _release(self, lease: Lease, reason: ReleaseReason, faulty: object = None) -> None:
         broken: Collection[str] = ()
         if faulty is not None:
-            broken = _named(lease, faulty)
+            broken = lease.named(faulty)
         elif reason in self._error_after:
             broken = lease.resources
         self._stock.take_back(lease, reason, broken)
@@ -293,7 +317,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
             InvalidRequestError: The number of seconds is wrong.
         """
         given = seconds(ttl, "The time to live")
-        with self._lock:
+        with self._lock, self._change:
             lease = self._lease(task_id, epoch)
             if lease is not None:
                 self._limit(lease, lease.ttl if given is None else given)
@@ -301,7 +325,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
 
     def sweep(self) -> int:
         """End the allocations whose time is over, as `expired`, and return how many. A thread does that by itself."""
-        with self._lock:
+        with self._lock, self._change:
             due = self._expiry.due()
             for lease in due:
                 self._release(lease, ReleaseReason.EXPIRED)
@@ -324,7 +348,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
             InvalidRequestError: There is no such task, or the requirements are wrong.
         """
         request = None if isinstance(subject, str) else self.prepare(subject)
-        with self._lock:
+        with self._lock, self._change:
             if request is not None:
                 return self._explainer.explain(request)
             waiter = self._line.waiters.get(str(subject))
@@ -341,7 +365,7 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
 
     def get_allocation(self, task_id: str) -> TaskResourceAllocation | None:
         """Return what a task holds or waits for; None where that is nothing."""
-        with self._lock:
+        with self._lock, self._change:
             lease = self._stock.leases.get(task_id)
             if lease is not None:
                 return self._allocation(lease)
@@ -351,30 +375,13 @@ class ResourcePool(Roster, Waiting, Observed, Followed, Inferring, Keepable):
 
     def get_allocations(self, most: int = 1000) -> list[TaskResourceAllocation]:
         """Return what tasks hold, of those that have held it longest; of so many at most."""
-        with self._lock:
+        with self._lock, self._change:
             return [self._allocation(lease) for lease in islice(self._stock.leases.values(), most)]
 
     def _allocation(self, lease: Lease) -> TaskResourceAllocation:
         status, reason = STATUS[lease.usage]
         left = None if lease.expires is None else max(lease.expires - self._clock(), 0.0)
         return TaskResourceAllocation(lease.task_id, lease.resources, status, reason, lease.since, left, lease.epoch)
-
-
-def _named(lease: Lease, faulty: object) -> tuple[str, ...]:
-    """Return the entities of a lease that are at fault.
-
-    Raises:
-        InvalidRequestError: One of them is not the lease's.
-    """
-    names = tuple(faulty) if isinstance(faulty, Iterable) and not isinstance(faulty, str) else (faulty,)
-    held = lease.resources
-    for one in names:
-        if one not in held:
-            raise InvalidRequestError(
-                f"The resource {one!r:.60} is not held by task {lease.task_id!r}, and cannot be its fault.",
-                f"It holds {', '.join(held[:10])}.",
-            )
-    return names
 
 
 def _refuse_twice(lease: Lease) -> NoReturn:

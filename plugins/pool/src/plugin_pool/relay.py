@@ -50,6 +50,8 @@ class Relay:
                 self._thread.join(_SOON)
 
     def _serve(self) -> None:
+        if self._thread is not threading.current_thread():  # whoever started it was interrupted
+            return
         told = 0
         while (one := self._queue.get()) is not None:
             try:

@@ -12,7 +12,7 @@ from plugin_pool.records import ResourceRequirement, Tier
 from plugin_pool.vocabulary import MOST_REQUIREMENTS, MOST_UNITS
 
 if TYPE_CHECKING:
-    from plugin_pool.line import Queue
+    from plugin_pool.queues import Queue
 
 
 class Line:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import marshal
-import threading
+from contextlib import AbstractContextManager
 from typing import Any
 
 from framework.errors import InvalidRequestError
 from plugin_pool import reading
+from plugin_pool.change import Change
 from plugin_pool.request import Request
 from plugin_pool.stock import Stock
 
@@ -24,9 +25,10 @@ _NO_REFERENCES = 2
 class Requests:
     """The requests of a pool, by what they look like as plain data. Thread-safe."""
 
-    def __init__(self, stock: Stock, lock: threading.Lock) -> None:
+    def __init__(self, stock: Stock, lock: AbstractContextManager[object], change: Change) -> None:
         self._stock = stock
         self._lock = lock
+        self._change = change
         self._known: dict[bytes, Request] = {}
 
     def get(self, requirements: object) -> Request:
@@ -54,7 +56,7 @@ class Requests:
 
     def _read(self, requirements: object) -> Request:
         read = reading.requirements(requirements)
-        with self._lock:
+        with self._lock, self._change:
             self._stock.choose()
             return Request(self._stock.index, read)
 

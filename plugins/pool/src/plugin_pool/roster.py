@@ -10,6 +10,7 @@ from framework import get_logger
 from framework.errors import InvalidRequestError
 from plugin_pool import reading
 from plugin_pool.arrivals import Arrivals
+from plugin_pool.change import Change
 from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE
 from plugin_pool.garbage import no_collections
 from plugin_pool.line import Line
@@ -21,6 +22,7 @@ class Roster:
     """The entities of a pool, looked at and changed. Thread-safe."""
 
     _lock: threading.Lock
+    _change: Change
     _stock: Stock
     _line: Line
 
@@ -33,7 +35,7 @@ class Roster:
             InvalidRequestError: A field is unknown, missing or wrong, or the id is taken.
         """
         given = reading.entity(resource)
-        with self._lock:
+        with self._lock, self._change:
             words = self._stock.index.unknown(given.type, _types(given))
             entity = self._stock.add(given)
             if entity.group.total == 1:
@@ -59,7 +61,7 @@ class Roster:
         with no_collections():
             arrivals = Arrivals(resources)
             likes = {id(one): one for one in arrivals.likes}
-            with self._lock:
+            with self._lock, self._change:
                 hints = {one.id: self._stock.index.unknown(one.type, _types(one)) for one in likes.values()}
                 added, came = self._stock.add_all(arrivals)
                 for group in came:
@@ -77,7 +79,7 @@ class Roster:
             InvalidRequestError: There is none of that id.
             ResourceUnavailableError: A task holds it.
         """
-        with self._lock:
+        with self._lock, self._change:
             entity = self._stock.find(resource_id)
             record = self._stock.instance(entity)
             self._stock.remove(entity)
@@ -90,12 +92,12 @@ class Roster:
         Raises:
             InvalidRequestError: There is none of that id.
         """
-        with self._lock:
+        with self._lock, self._change:
             return self._stock.instance(self._stock.find(resource_id))
 
     def get_resources(self) -> tuple[ResourceInstance, ...]:
         """Return the records of all entities, as they are at one moment, in the order in which they were added."""
-        with self._lock:
+        with self._lock, self._change:
             return tuple([self._stock.instance(one) for one in self._stock.entities.values()])
 
     def repair_resource(self, resource_id: str) -> bool:
@@ -127,15 +129,14 @@ class Roster:
         """
         if resource_id is not None:
             return int(self._serve(resource_id, DRAINING))
-        with self._lock:
+        with self._lock, self._change:
             found = [one for one in self._stock.entities.values() if one.service == IN_SERVICE]
-            for one in found:
-                self._stock.set_service(one, DRAINING)
+            self._stock.drain(found)
             self._line.recheck(found)
         return len(found)
 
     def _serve(self, resource_id: str, service: int) -> bool:
-        with self._lock:
+        with self._lock, self._change:
             entity = self._stock.find(resource_id)
             changed = entity.service != service and not (service == DRAINING and entity.service == FAULTY)
             if changed:
@@ -156,17 +157,17 @@ class Roster:
                     f"The score {name!r} of {resource_id!r:.80} is {value!r:.60}; a finite number is allowed.",
                     "Report what was measured, as cpu=0.7.",
                 )
-        with self._lock:
+        with self._lock, self._change:
             self._stock.score(self._stock.find(resource_id), scores)
 
     def get_status_report(self) -> StatusReport:
         """Return how many entities there are in all, and with each status."""
-        with self._lock:
+        with self._lock, self._change:
             return self._stock.report(len(self._line.waiters))
 
     def get_capability_catalog(self) -> tuple[CatalogEntry, ...]:
         """Return what the pool can do: each capability of each type, those typical of predefined types included."""
-        with self._lock:
+        with self._lock, self._change:
             return tuple(self._stock.catalog())
 
 

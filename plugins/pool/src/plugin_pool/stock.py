@@ -15,9 +15,11 @@ from plugin_pool.arrivals import Arrivals
 from plugin_pool.entity import DRAINING, FAULTY, IN_SERVICE, REMOVED, Entity, new_entity
 from plugin_pool.group import Group
 from plugin_pool.index import Index, bits
+from plugin_pool.intent import Intent
 from plugin_pool.lease import Lease
 from plugin_pool.planner import Plan, Planner
 from plugin_pool.records import Capability, CatalogEntry, ReleaseReason, ResourceInstance, StatusReport, Tier
+from plugin_pool.steering import Steering
 from plugin_pool.tally import Tally
 from plugin_pool.vocabulary import TYPICAL
 from plugin_pool.watcher import Watcher
@@ -48,7 +50,8 @@ class Stock:
         """True once it is known that the strategy only ranks: then the shortest way may be taken."""
         self.epoch = itertools.count(1).__next__
         self._looks = self._before = 0
-        self._counts = dict.fromkeys(ResourceStatus, 0)
+        self.intent: Intent | None = None
+        self.counts = dict.fromkeys(ResourceStatus, 0)
         """Entities that are busy, blocked, in error or released; the others follow from the counts of the groups."""
 
     def watch(self, watcher: Watcher) -> None:
@@ -66,10 +69,13 @@ class Stock:
             InvalidRequestError: The strategy raised, or its rank is no finite number.
         """
         if self.index.steering is None:
-            steering = self.index.choose()
-            if steering.listens:
-                self.watch(steering)
-            self.plain = not (steering.has_bags or steering.has_hints)
+            self.heed(self.index.choose())
+
+    def heed(self, steering: Steering) -> None:
+        """Let a strategy know what it wants to know."""
+        if steering.listens and steering not in self.watchers:
+            self.watch(steering)
+        self.plain = not (steering.has_bags or steering.has_hints)
 
     def score(self, entity: Entity, scores: Mapping[str, float]) -> None:
         """Tell the strategy what was measured of an entity, and put it where it belongs now."""
@@ -182,9 +188,17 @@ class Stock:
         for watcher in self.watchers:
             watcher.serviced(entity, before)
 
-    def lend(self, task_id: str, plan: Plan) -> Lease:
-        """Give a task what a plan says."""
+    def drain(self, entities: Sequence[Entity]) -> None:
+        """Drain entities that are in service, all of them even where that is interrupted."""
+        self.intent = Intent(entities, DRAINING)
+        for one in entities:
+            self.set_service(one, DRAINING)
+        self.intent = None
+
+    def lend(self, task_id: str, plan: Plan, ttl: float | None = None) -> Lease:
+        """Give a task what a plan says, for a time that somebody else begins."""
         lease = Lease(self._pool, task_id, self.epoch(), time.time(), ())
+        lease.ttl = ttl
         lease.entities = tuple(self._take(plan, lease))
         self.leases[task_id] = lease
         if self.watchers:
@@ -193,8 +207,9 @@ class Stock:
 
     def look(self) -> int:
         """Return a number that is greater than that of any lease, and that none will have."""
+        number = self.epoch()
         self._looks += 1
-        return self.epoch()
+        return number
 
     def granted(self) -> int:
         """Return how many leases were given, which nobody counts: each took a number, and so did each look."""
@@ -288,15 +303,19 @@ class Stock:
         self, lease: Lease, reason: ReleaseReason = ReleaseReason.COMPLETED, faulty: Collection[str] = ()
     ) -> None:
         """End a lease; the entities named go out of service until somebody repairs them."""
+        broken = [self.entities[name] for name in faulty]
         if reason is not _COMPLETED:
+            self.intent = Intent(broken, FAULTY, lease, reason, self.tally.ended[reason] + 1)
             self.tally.ended[reason] += 1
+        elif broken:
+            self.intent = Intent(broken, FAULTY, lease)
         del self.leases[lease.task_id]
         self._give_back(lease, lease.entities)
         self.tell_returned(lease, lease.entities, reason, faulty)
-        for name in faulty:
-            entity = self.entities[name]
+        for entity in broken:
             if entity.service != FAULTY:
                 self.set_service(entity, FAULTY)
+        self.intent = None
 
     def _give_back(self, lease: Lease, entities: Sequence[Entity]) -> None:
         plain = lease.usage is _DEPLOYED
@@ -327,15 +346,15 @@ class Stock:
     def _recount(self, before: ResourceStatus, entity: Entity) -> None:
         after = entity.status
         if after is not before:
-            self._counts[before] -= 1
-            self._counts[after] += 1
+            self.counts[before] -= 1
+            self.counts[after] += 1
 
     def _count(self, status: ResourceStatus, change: int) -> None:
-        self._counts[status] += change
+        self.counts[status] += change
 
     def report(self, waiting: int) -> StatusReport:
         """Return how many entities have which status."""
-        counts = self._counts
+        counts = self.counts
         total = len(self.entities)
         available = sum([one.idle for one in self.index.groups])
         busy, blocked = counts[ResourceStatus.BUSY], counts[ResourceStatus.BLOCKED]

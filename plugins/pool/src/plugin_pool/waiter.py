@@ -13,7 +13,7 @@ from plugin_pool.request import Request
 if TYPE_CHECKING:
     from plugin_pool.entity import Entity
     from plugin_pool.lease import Lease
-    from plugin_pool.line import Queue
+    from plugin_pool.queues import Queue
 
 
 class Waiter(ABC):
@@ -34,6 +34,7 @@ class Waiter(ABC):
         lease: What it holds once it was served.
         got: The entities that it was served with.
         refused: The tier for which it was sent away.
+        had: What it held when it was about to be served; None before.
         deadlock: The tasks that would have waited for each other for ever, it among them, if that is why.
     """
 
@@ -59,6 +60,7 @@ class Waiter(ABC):
         self.since = 0.0
         self.lease: Lease | None = None
         self.got: tuple[Entity, ...] = ()
+        self.had: tuple[Entity, ...] | None = None
         self.refused: Tier | None = None
         self.deadlock: tuple[str, ...] = ()
 
@@ -78,7 +80,7 @@ class Waiter(ABC):
 
     @abstractmethod
     def wake(self) -> bool:
-        """Have it go on; False when there is nobody any more who could."""
+        """Have it go on; False when there is nobody any more who could. After an interrupt it may be called again."""
 
 
 class ThreadWaiter(Waiter):
@@ -95,7 +97,8 @@ class ThreadWaiter(Waiter):
 
     def wake(self) -> bool:
         """Let the thread go on."""
-        self._gate.release()
+        if self._gate.locked():  # not yet woken
+            self._gate.release()
         return True
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from framework.errors import InvalidRequestError
 from plugin_pool import reading, words
+from plugin_pool.change import Change
 from plugin_pool.deadlock import waits_for_ever
 from plugin_pool.errors import DeadlockError, ShortageError
 from plugin_pool.expiry import Expiry
@@ -29,6 +30,7 @@ class Waiting(ABC):
     """Acquires, at once or later. Thread-safe."""
 
     _lock: threading.Lock
+    _change: Change
     _stock: Stock
     _line: Line
     _expiry: Expiry
@@ -119,11 +121,15 @@ class Waiting(ABC):
             InvalidRequestError: Its task holds or waits already, or has a wrong id or priority.
         """
         check_task(waiter.task_id, waiter.priority)
-        return self._ask(waiter, None)
+        try:
+            return self._ask(waiter, None)
+        except BaseException:
+            self._abandon(waiter)
+            raise
 
     def leave(self, waiter: Waiter) -> bool:
         """Let a waiter go that was not served yet; False when it was."""
-        with self._lock:
+        with self._lock, self._change:
             waits = self._line.waiters.get(waiter.task_id) is waiter
             if waits:
                 self._line.leave(waiter)
@@ -131,7 +137,7 @@ class Waiting(ABC):
 
     def dismiss(self, task_id: str) -> bool:
         """Send a task away that waits, which gets a `ShortageError`; False when it does not wait."""
-        with self._lock:
+        with self._lock, self._change:
             waiter = self._line.waiters.get(task_id)
             if waiter is None:
                 return False
@@ -139,22 +145,30 @@ class Waiting(ABC):
         return True
 
     def _by_thread(self, waiter: ThreadWaiter, timeout: float | None) -> Lease:
-        if self._ask(waiter, timeout):
-            try:
+        try:
+            if self._ask(waiter, timeout):
                 waiter.wait(timeout)
-            except BaseException:
+            return self._outcome(waiter)
+        except BaseException:
+            try:
+                self._abandon(waiter)
+            except BaseException:  # it was interrupted itself: else a task would wait, or hold, that nobody knows of
                 self._abandon(waiter)
                 raise
-        return self._outcome(waiter)
+            raise
 
     async def _by_loop(self, waiter: LoopWaiter, timeout: float | None) -> Lease:
-        if self._ask(waiter, timeout):
-            try:
+        try:
+            if self._ask(waiter, timeout):
                 await waiter.wait(timeout)
-            except BaseException:
+            return self._outcome(waiter)
+        except BaseException:
+            try:
+                self._abandon(waiter)
+            except BaseException:  # as above
                 self._abandon(waiter)
                 raise
-        return self._outcome(waiter)
+            raise
 
     def _waiter(
         self,
@@ -177,7 +191,7 @@ class Waiting(ABC):
     def _extender(self, kind: type[W], task_id: str, requirements: object, priority: float, timeout: float | None) -> W:
         check_task(task_id, priority, timeout)
         request = self.prepare(requirements)
-        with self._lock:
+        with self._lock, self._change:
             lease = self._stock.leases.get(task_id)
         if lease is None:
             raise InvalidRequestError(
@@ -187,11 +201,11 @@ class Waiting(ABC):
 
     def _ask(self, waiter: Waiter, timeout: float | None) -> bool:
         """Serve a task, or let it wait and return True."""
-        with self._lock:
+        with self._lock, self._change:
             self._refuse_twice(waiter)
             plan = self._line.plan(waiter.request, self._line.key_of(waiter), waiter.own, waiter.task_id)
             if plan.satisfied:
-                self._lend(waiter, plan)
+                self._line.lend(waiter, plan)
                 return False
             tier = self._line.tier(waiter.request, waiter.own)
             if tier.severity > waiter.until.severity or timeout == 0:
@@ -225,18 +239,20 @@ class Waiting(ABC):
     def _lend(self, waiter: Waiter, plan: Plan) -> None:
         """Give a task what a plan says."""
         if waiter.extends is not None:
-            waiter.lease = waiter.extends
+            waiter.had = waiter.extends.entities
             waiter.got = self._stock.extend(waiter.extends, plan)
+            waiter.lease = waiter.extends
         else:
-            waiter.lease = self._stock.lend(waiter.task_id, plan)
+            waiter.had = ()
+            waiter.lease = self._stock.lend(waiter.task_id, plan, waiter.ttl)
             waiter.got = waiter.lease.entities
             self._limit(waiter.lease, waiter.ttl)
 
     def _limit(self, lease: Lease, ttl: float | None) -> None:
         """Let a lease end after so many seconds from now."""
         before = lease.expires
-        lease.ttl = ttl
-        lease.expires = None if ttl is None else self._clock() + ttl
+        expires = None if ttl is None else self._clock() + ttl
+        lease.ttl, lease.expires = ttl, expires
         if lease.expires is not None and (before is None or lease.expires < before):
             self._expiry.note(lease)
         if lease.expires is not before:
@@ -250,20 +266,20 @@ class Waiting(ABC):
             return
         if waiter.extends is None:
             self._stock.take_back(lease, ReleaseReason.CANCELLED)
-        else:
+        elif waiter.got and waiter.got[0] in lease.entities:  # else that was done already
             self._stock.shrink(lease, waiter.got, ReleaseReason.CANCELLED)
 
     def _abandon(self, waiter: Waiter) -> None:
         """Let a task go that does not want to wait any more; what it was given meanwhile goes to the next."""
-        with self._lock:
+        with self._lock, self._change:
             if waiter.lease is not None:
                 self._take_back(waiter)
                 self._line.serve(waiter.got)
-            elif not waiter.settled:
+            elif self._line.waiters.get(waiter.task_id) is waiter:
                 self._line.leave(waiter)
 
     def _outcome(self, waiter: Waiter) -> Lease:
-        with self._lock:
+        with self._lock, self._change:
             if waiter.lease is not None:
                 return waiter.lease
             if waiter.deadlock:

@@ -46,6 +46,9 @@ class Watcher:
     def refused(self, task_id: str, tier: Tier) -> None:
         """A task was sent away at once, and did not wait."""
 
+    def interrupted(self) -> None:
+        """A change was interrupted and the pool made whole: the change was told in part or not at all, or not made."""
+
     def joined(self, waiter: Waiter) -> None:
         """A task waits."""
 

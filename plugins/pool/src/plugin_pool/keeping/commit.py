@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 Place = tuple[int, int]
 """The number of a journal, and a byte of it."""
 
 
 class Commit:
-    """Knows up to where everything is on the disk. The first thread that needs more writes; others wait for it."""
+    """Knows up to where everything is on the disk. The first thread that needs more writes; others wait for it.
+
+    Attributes:
+        lock: Held by who writes, and by who wants nobody to write meanwhile.
+        done: Everything before this place is on the disk, or was tried to be; the lock must be held to change it.
+    """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._writing = False
-        self._done: Place = (0, 0)
+        self.lock = threading.Lock()
+        self.done: Place = (0, 0)
 
     def settle(self, place: Place, write: Callable[[], Place]) -> None:
         """Return once everything before a place was written, or was tried to be.
@@ -25,35 +28,9 @@ class Commit:
             place: The place.
             write: Writes everything that there is, and returns up to where.
         """
-        while self._turn(place):
-            done: Place = (0, 0)
-            try:
-                done = write()
-            finally:
-                self._end(done)
+        with self.lock:
+            if self.done < place:  # else somebody else has written it while this one waited
+                self.done = max(self.done, write())
 
-    def _turn(self, place: Place) -> bool:
-        """Return True when this thread must write, and False once it need not."""
-        with self._changed:
-            while self._done < place:
-                if not self._writing:
-                    self._writing = True
-                    return True
-                self._changed.wait()
-        return False
 
-    def _end(self, done: Place) -> None:
-        with self._changed:
-            self._writing = False
-            self._done = max(self._done, done)
-            self._changed.notify_all()
-
-    @contextmanager
-    def pause(self, done: Place) -> Iterator[None]:
-        """Let nobody write meanwhile; everything before a place has been written otherwise."""
-        with self._changed:
-            while self._writing:
-                self._changed.wait()
-            self._done = max(self._done, done)
-            yield
-            self._changed.notify_all()
+__all__ = ["Commit", "Place"]

@@ -19,6 +19,7 @@ from typing import Final
 
 from framework import get_logger
 from framework.errors import ResourceUnavailableError
+from plugin_pool.change import Change
 from plugin_pool.keeping.commit import Commit, Place
 from plugin_pool.keeping.directory import StateDirectory
 from plugin_pool.keeping.framing import record
@@ -46,6 +47,7 @@ class Keeper(Recorder):
         durability: What may be lost.
         stock: What there is.
         lock: The pool's lock.
+        change: What makes the pool whole that was interrupted.
         clock: The pool's clock.
         session: This process.
         found: What is in the directory, and was put into the stock.
@@ -64,6 +66,7 @@ class Keeper(Recorder):
         durability: Durability,
         stock: Stock,
         lock: AbstractContextManager[object],
+        change: Change,
         clock: Callable[[], float],
         session: Session,
         found: Recovery,
@@ -72,6 +75,7 @@ class Keeper(Recorder):
         self.durability = durability
         super().__init__(stock, clock, session)
         self._lock = lock
+        self._change = change
         self._epoch = stock.look()
         self._snapshot_bytes = found.snapshot_bytes
         self._due = max(LONG, 2 * found.snapshot_bytes)
@@ -154,6 +158,15 @@ class Keeper(Recorder):
             )
         self._start()
 
+    def interrupted(self) -> None:
+        """Begin anew with a snapshot, because what was interrupted may not be in the journal."""
+        current = {one.epoch for one in self._stock.leases.values()}
+        for mine in (self.inherited, self.graced):
+            for epoch in mine.keys() - current:
+                del mine[epoch]
+        if self.durability is not Durability.NONE and not self.closed:
+            self._degrade("a change was interrupted")
+
     def settle(self) -> None:
         """Return once everything that happened before is on the disk; one call of the system serves all who wait.
 
@@ -177,7 +190,7 @@ class Keeper(Recorder):
             for one in (*self._former, journal):
                 one.sync()
         except (OSError, ValueError) as error:
-            with self._lock:  # else a thread that is writing a record would go on writing, behind a gap
+            with self._lock, self._change:  # else a thread that is writing a record would go on writing, behind a gap
                 self._degrade(said(error))
         return done
 
@@ -186,13 +199,17 @@ class Keeper(Recorder):
     def _start(self) -> None:
         """Have a thread write a snapshot, unless one does."""
         with self._starting:
-            if self._thread is None and not self._closing.is_set():
-                thread = threading.Thread(target=self._run, name="pool-keeper", daemon=True)
-                with suppress(RuntimeError):  # there are too many, or Python is about to end: the next record tries
-                    thread.start()
-                    self._thread = thread
+            if (self._thread is None or not self._thread.is_alive()) and not self._closing.is_set():
+                self._thread = threading.Thread(target=self._run, name="pool-keeper", daemon=True)
+                try:
+                    self._thread.start()
+                except RuntimeError:  # there are too many, or Python is about to end: the next record tries
+                    self._thread = None
 
     def _run(self) -> None:
+        with self._starting:
+            if self._thread is not threading.current_thread():  # whoever started it was interrupted
+                return
         pauses = itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
         while not self._closing.is_set():
             try:
@@ -240,7 +257,7 @@ class Keeper(Recorder):
 
     def _switch(self, journal: Journal, *, gap: bool) -> Snapshot | None:
         """Write to another journal from now on; None where a gap came about meanwhile, of which that does not know."""
-        with self._lock:
+        with self._lock, self._change:
             if gap == self._writing:
                 return None
             snapshot = self._copy()
@@ -254,15 +271,16 @@ class Keeper(Recorder):
 
     def _revoke(self, journal: Journal, reason: str) -> None:
         """Give up a journal that is no good without its snapshot."""
-        with self._lock:
+        with self._lock, self._change:
             self._write, self._writing = _refuse, False
             self.degraded = reason
         _discard(journal)
 
     def _finish(self, generation: int, size: int) -> None:
-        with self._commit.pause((generation, 0)):
+        with self._commit.lock:
+            self._commit.done = max(self._commit.done, (generation, 0))
             former, self._former = self._former, []
-        with self._lock:
+        with self._lock, self._change:
             self._snapshot_bytes, self._before = size, 0
             self._due = max(LONG, 2 * size)
             restored = self._writing and self.degraded != ""
@@ -297,9 +315,9 @@ class Keeper(Recorder):
         """
         self._closing.set()
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join()
-        with self._lock:
+        with self._lock, self._change:
             self._stock.watchers = tuple([one for one in self._stock.watchers if one is not self])
             if self.closed:
                 return
@@ -324,7 +342,7 @@ class Keeper(Recorder):
         if self.degraded or self.durability is Durability.NONE:
             self._writing = False
             self.renew()
-        with self._lock:
+        with self._lock, self._change:
             epoch = self._stock.look()
         self._journal.append(record("closed", epoch))
         self._journal.sync()

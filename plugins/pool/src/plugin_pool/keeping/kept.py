@@ -48,7 +48,9 @@ class KeptPool(ResourcePool):
             session = Session.this(state.session)
             leases = load(self, self._stock, state, session, self._clock())
         try:
-            self._keeper = Keeper(directory, durability, self._stock, self._lock, self._clock, session, found)
+            self._keeper = Keeper(
+                directory, durability, self._stock, self._lock, self._change, self._clock, session, found
+            )
         except OSError as error:
             raise ResourceUnavailableError(
                 f"The pool in {directory.path!r} cannot be written: {said(error)}.",
@@ -72,12 +74,12 @@ class KeptPool(ResourcePool):
             within: Seconds that all answers together may take.
         """
         self._asker, self._grace, self._within = ask, grace, within
-        with self._lock:
+        with self._lock, self._change:
             leases = list(self._stock.leases.values())
         answers = self._answers(leases)
         inherited = self._keeper.inherited
         alive = {one: one.alive for one in set(inherited.values())}
-        with self._lock:
+        with self._lock, self._change:
             for lease, answer in zip(leases, answers, strict=True):
                 owner = inherited.get(lease.epoch)
                 self._settle_owner(lease, answer, orphan=owner is not None and not alive[owner])
@@ -109,11 +111,11 @@ class KeptPool(ResourcePool):
             return super().sweep()
 
     def _ask_again(self) -> None:
-        with self._lock:
+        with self._lock, self._change:
             now, graced = self._clock(), self._keeper.graced
             due = [one for one in graced.values() if one.expires is not None and one.expires <= now]
         answers = self._answers(due)
-        with self._lock:
+        with self._lock, self._change:
             for lease, answer in zip(due, answers, strict=True):
                 if graced.pop(lease.epoch, None) is None:
                     continue  # somebody came for it meanwhile
@@ -124,25 +126,25 @@ class KeptPool(ResourcePool):
 
     def find_resource(self, resource_id: str) -> ResourceInstance | None:
         """Return the record of an entity; None where there is none."""
-        with self._lock:
+        with self._lock, self._change:
             found = self._stock.entities.get(resource_id)
             return None if found is None else self._stock.instance(found)
 
     @property
     def configured(self) -> frozenset[str]:
         """The ids of the entities that came from a configuration."""
-        with self._lock:
+        with self._lock, self._change:
             return frozenset(self._keeper.configured)
 
     def note_configured(self, ids: set[str]) -> None:
         """Remember which entities come from a configuration, so that they can go when it lists them no more."""
-        with self._lock:
+        with self._lock, self._change:
             self._keeper.configure(ids)
 
     @property
     def persistence(self) -> Persistence:
         """How the pool is kept."""
-        with self._lock:
+        with self._lock, self._change:
             return self._keeper.report()
 
     def close(self) -> None:
