@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import queue
 import threading
 import time
 from collections.abc import Collection
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 
 from framework.errors import InvalidRequestError, did_you_mean
 from plugin_pool import reading, words
+from plugin_pool.handover import Handover
 from plugin_pool.lease import Lease
 from plugin_pool.pool import ResourcePool
 from plugin_pool.records import (
@@ -50,7 +50,7 @@ class Action:
 class _Dispatch(Waiter):
     """A task of an orchestrator that waits in the pool's line."""
 
-    ready: queue.SimpleQueue[str]
+    ready: Handover[str]
     told = False
 
     def prepare(self) -> None:
@@ -98,7 +98,7 @@ class Orchestrator:
         self._resume = resume
         self._lock = threading.RLock()
         self._tasks: dict[str, _Task] = {}
-        self._ready: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._ready: Handover[str] = Handover()
         self._stopped = ""
         self.actions: list[Action] = []
         """Every STOP and START, in order."""
@@ -141,10 +141,8 @@ class Orchestrator:
         """
         until = None if timeout is None else time.monotonic() + timeout
         while True:
-            try:
-                left = None if until is None else max(until - time.monotonic(), 0.0)
-                task_id = self._ready.get(timeout=left)
-            except queue.Empty:
+            task_id = self._ready.get(None if until is None else until - time.monotonic())
+            if task_id is None:
                 return None
             with self._lock:
                 task = self._tasks.get(task_id)
