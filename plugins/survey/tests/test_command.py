@@ -230,17 +230,26 @@ def test_a_full_disk_leaves_no_part_of_a_report(run: Run, tree: Path, tmp_path: 
         subprocess.run(["umount", mount], check=True)
 
 
+TWO_REPORTS = ("tree", "--catalogue", "c", "--report", "r.html", "--report", "r.json")
+
+
+def put_meanwhile(tree: Path, place: Path, environment: dict[str, str], put: Callable[[Path], object]) -> str:
+    """Put something where a report goes while a survey runs, and return the errors with which that ends."""
+    with (tree / "huge").open("wb") as file:
+        file.truncate(1 << 30)  # time enough
+    command = [*COMMAND, *TWO_REPORTS]
+    with subprocess.Popen(command, env=environment, cwd=place, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(process, lambda: (place / "c.part").exists())
+        put(place / "r.html")
+        _, errors = process.communicate(timeout=100)
+    assert process.returncode == 3
+    return errors
+
+
 def test_a_report_whose_place_was_taken_meanwhile_is_named_and_the_others_are_written(
     tree: Path, tmp_path: Path, environment: dict[str, str], run: Run
 ) -> None:
-    with (tree / "huge").open("wb") as file:
-        file.truncate(1 << 30)  # time enough
-    command = [*COMMAND, "tree", "--catalogue", "c", "--report", "r.html", "--report", "r.json"]
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        wait_for(process, lambda: (tmp_path / "c.part").exists())
-        (tmp_path / "r.html").mkdir()
-        _, errors = process.communicate(timeout=100)
-    assert process.returncode == 3
+    errors = put_meanwhile(tree, tmp_path, environment, lambda report: report.mkdir())
     assert f"catalogue {tmp_path}/c is up to date, but" in errors
     assert f"{tmp_path}/r.html" in errors
     assert json.loads((tmp_path / "r.json").read_text())["totals"]["files"] == 4
@@ -251,7 +260,7 @@ def test_a_report_whose_place_was_taken_meanwhile_is_named_and_the_others_are_wr
         *(f"tree/{name}" for name in ("huge", "one", "other", "two")),
     ]
     (tmp_path / "r.html").rmdir()
-    assert "unchanged   4 not read again" in run(*command[len(COMMAND) :]).stdout
+    assert "unchanged   4 not read again" in run(*TWO_REPORTS).stdout
     assert (tmp_path / "r.html").is_file()
     assert not (tmp_path / "c.reports").exists()
 
@@ -259,19 +268,12 @@ def test_a_report_whose_place_was_taken_meanwhile_is_named_and_the_others_are_wr
 def test_a_file_that_came_to_be_where_a_report_goes_is_not_replaced(
     tree: Path, tmp_path: Path, environment: dict[str, str], run: Run
 ) -> None:
-    with (tree / "huge").open("wb") as file:
-        file.truncate(1 << 30)  # time enough
-    command = [*COMMAND, "tree", "--catalogue", "c", "--report", "r.html", "--report", "r.json"]
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        wait_for(process, lambda: (tmp_path / "c.part").exists())
-        (tmp_path / "r.html").write_text("mine")
-        _, errors = process.communicate(timeout=100)
-    assert process.returncode == 3
+    errors = put_meanwhile(tree, tmp_path, environment, lambda report: report.write_text("mine"))
     assert "The report 'r.html' exists already" in errors
     assert (tmp_path / "r.html").read_text() == "mine"
     assert json.loads((tmp_path / "r.json").read_text())["totals"]["files"] == 4
-    assert "The report 'r.html' exists already" in run(*command[len(COMMAND) :], code=2).stderr
-    run(*command[len(COMMAND) :], "--force")
+    assert "The report 'r.html' exists already" in run(*TWO_REPORTS, code=2).stderr
+    run(*TWO_REPORTS, "--force")
     assert (tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
 
 
