@@ -14,7 +14,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Self
@@ -446,18 +447,25 @@ def _moments(call: str, strategy: Any, path: Path | None = None) -> list[int]:
     return found
 
 
+@contextmanager
+def noted(note: str) -> Iterator[None]:
+    """Have whatever fails say where the interrupt was."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(note)
+        raise
+
+
 def _interrupt_everywhere(call: str, strategy: Any, step: int, kind: type[BaseException]) -> int:
     outcomes, count = _outcomes(call, strategy), 0
     for moment in _moments(call, strategy)[random.Random(call).randrange(step) :: step]:
         pool = _made(call, strategy)
         with Interrupt(moment, kind) as interrupt:
             CALLS[call][1](pool)
-        try:
+        with noted(f"interrupted at {moment}: {interrupt.place}"):
             assert _settled(pool, call) in outcomes
             check_usable(pool)
-        except BaseException as error:
-            error.add_note(f"interrupted at {moment}: {interrupt.place}")
-            raise
         pool.close()
         count += interrupt.raised
     return count
@@ -503,13 +511,10 @@ def test_while_it_is_mended_it_may_be_interrupted_again(call: str) -> None:
         finally:
             sys.setprofile(None)
             sys.settrace(None)
-        try:
+        with noted(f"interrupted at {moment}, and then in {again.place}"):
             assert pool.get_status_report().total_resources
             assert _settled(pool, call) in outcomes
             check_usable(pool)
-        except BaseException as error:
-            error.add_note(f"interrupted at {moment}, and then in {again.place}")
-            raise
         pool.close()
         count += again.raised
     assert count > 0
